@@ -1,0 +1,1 @@
+"""The benchmark suite: what is measured, how, what was seen, what it means, how it is shown."""

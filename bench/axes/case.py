@@ -1,0 +1,68 @@
+"""A case: one row of every axis and a batch size; its id, its command and why it may be impossible."""
+
+from __future__ import annotations
+
+import shlex
+
+from bench.axes.compilers import COMPILERS
+from bench.axes.devices import DEVICES
+from bench.axes.feeds import FEEDS
+from bench.axes.precisions import PRECISIONS
+from bench.axes.workloads import WORKLOADS
+from bench.record.model import CaseFields as Case
+
+BATCH_SIZES = tuple(2**power for power in range(15))
+
+
+def case_id(case: Case) -> str:
+    """Readable and unique: device, batch size and precision always, the rest where it is not the default.
+
+    In a planned case `threads` 0 stands for the machine's default, which the record replaces by its number.
+    """
+    parts = [
+        case.device,
+        f"b{case.batch_size}",
+        case.precision,
+        {"off": "", "default": "compile"}.get(case.compiler, case.compiler),
+        "" if case.optimizer == "adam" else case.optimizer,
+        "" if case.feed == WORKLOADS[case.workload].default_feed else case.feed,
+        f"w{case.num_workers}" if case.num_workers else "",
+        "pinned" if case.pin_memory else "",
+        f"t{case.threads}" if case.threads else "",
+    ]
+    return f"{case.workload}[{'-'.join(part for part in parts if part)}]"
+
+
+def command(case: Case, *, dataset: str = "MNIST") -> str:
+    """The shell command that measures this case again."""
+    words = ["fcnn-bench", "run", "--workload", case.workload, "--device", case.device]
+    words += ["--batch", str(case.batch_size), "--precision", case.precision, "--compile", case.compiler]
+    words += ["--optimizer", case.optimizer, "--feed", case.feed]
+    words += ["--threads", str(case.threads)] if case.threads else []
+    words += ["--num-workers", str(case.num_workers)] if case.num_workers else []
+    words += ["--pin-memory"] if case.pin_memory else []
+    words += ["--dataset", dataset] if dataset != "MNIST" else []
+    return shlex.join(words)
+
+
+def why_impossible(case: Case, train_images: int) -> str | None:
+    """The first reason why this case cannot be measured here, or None. Asks the rows, the device first."""
+    device = DEVICES[case.device]
+    if reason := device.why_missing():
+        return reason
+    for row in (PRECISIONS[case.precision], COMPILERS[case.compiler], FEEDS[case.feed]):
+        if reason := row.why_not(case.device):
+            return reason
+    if case.batch_size > train_images:
+        return f"the dataset has only {train_images:,} training images"
+    if case.feed != "loader" and (case.num_workers or case.pin_memory):
+        return f"workers and pinned memory belong to the loader, the feed is {case.feed}"
+    if case.pin_memory and case.device != "cuda":
+        return f"pinned memory speeds copies to a CUDA GPU, the device is {case.device}"
+    if case.workload == "optimizer" and PRECISIONS[case.precision].use_scaler:
+        return (
+            "gradient scaling changes the gradients at every update, so the update cannot be repeated alone"
+        )
+    if case.workload == "optimizer" and case.compiler != "off":
+        return "the compiler axis compiles the model; the optimizer alone would run eagerly all the same"
+    return None

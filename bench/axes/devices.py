@@ -1,0 +1,109 @@
+"""The device axis. Another kind of device is one more row."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Device:
+    """A kind of device and how to time work on it.
+
+    Attributes:
+        torch_name: What `torch.device` calls it.
+        why_missing: The reason why this machine cannot run it, or None.
+        model: The hardware's name, for people.
+        synchronize: Waits until all queued work is done; asynchronous devices need it around every timed block.
+        timing_event: Makes a device-side timing event (`record`, `elapsed_time`), or None where there is no such thing.
+    """
+
+    name: str
+    torch_name: str
+    why_missing: Callable[[], str | None]
+    model: Callable[[], str]
+    synchronize: Callable[[], None]
+    timing_event: Callable[[], Any] | None = None
+
+
+def _nothing_to_wait_for() -> None:
+    """CPU operators return when they are done."""
+
+
+def cpu_model() -> str:
+    """The processor's brand, as it reports it."""
+    try:
+        import cpuinfo
+
+        return str(cpuinfo.get_cpu_info()["brand_raw"])
+    except (ImportError, KeyError):
+        return platform.processor() or platform.machine()
+
+
+def _cuda_missing() -> str | None:
+    import torch
+
+    if not torch.backends.cuda.is_built():
+        return "this build of torch has no CUDA"
+    return None if torch.cuda.is_available() else "no CUDA GPU here (torch.cuda.is_available() is False)"
+
+
+def _cuda_model() -> str:
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def _cuda_synchronize() -> None:
+    import torch
+
+    torch.cuda.synchronize()
+
+
+def _cuda_event() -> Any:
+    import torch
+
+    return torch.cuda.Event(enable_timing=True)
+
+
+def _mps_missing() -> str | None:
+    import torch
+
+    return None if torch.backends.mps.is_available() else "no Apple GPU here"
+
+
+def _mps_synchronize() -> None:
+    import torch
+
+    torch.mps.synchronize()
+
+
+def _xpu_missing() -> str | None:
+    import torch
+
+    return None if torch.xpu.is_available() else "no Intel GPU here"
+
+
+def _xpu_model() -> str:
+    import torch
+
+    return str(torch.xpu.get_device_name())
+
+
+def _xpu_synchronize() -> None:
+    import torch
+
+    torch.xpu.synchronize()
+
+
+DEVICES = {
+    row.name: row
+    for row in (
+        Device("cpu", "cpu", lambda: None, cpu_model, _nothing_to_wait_for),
+        Device("cuda", "cuda", _cuda_missing, _cuda_model, _cuda_synchronize, _cuda_event),
+        Device("mps", "mps", _mps_missing, lambda: "Apple GPU", _mps_synchronize),
+        Device("xpu", "xpu", _xpu_missing, _xpu_model, _xpu_synchronize),
+    )
+}

@@ -1,0 +1,177 @@
+"""From options to cases: the same options for `fcnn-bench run` and for pytest, and the two planned matrices."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.axes.case import BATCH_SIZES, Case
+from bench.axes.compilers import COMPILERS
+from bench.axes.devices import DEVICES
+from bench.axes.feeds import FEEDS
+from bench.axes.optimizers import OPTIMIZERS
+from bench.axes.precisions import PRECISIONS
+from bench.axes.workloads import WORKLOADS
+
+DATASETS = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _batch_size(text: str) -> int:
+    size = _whole(text)
+    if size not in BATCH_SIZES:
+        raise argparse.ArgumentTypeError(f"{size} is not a power of two from 1 to {BATCH_SIZES[-1]:,}")
+    return size
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An option that takes several values and multiplies the matrix; `field` is the case's field it sets."""
+
+    option: str
+    field: str
+    help: str
+    choices: Sequence[str] | None = None
+    type: Callable[[str], object] = str
+
+
+AXES = (
+    Axis("workload", "workload", "what is timed", tuple(WORKLOADS)),
+    Axis("device", "device", "where; default: the CPU and every accelerator here", tuple(DEVICES)),
+    Axis("batch", "batch_size", "images a step, powers of two from 1 to 16384", None, _batch_size),
+    Axis("precision", "precision", "number format", tuple(PRECISIONS)),
+    Axis("compile", "compiler", "mode of torch.compile", tuple(COMPILERS)),
+    Axis("optimizer", "optimizer", "implementation of Adam", tuple(OPTIMIZERS)),
+    Axis("feed", "feed", "where the images come from", tuple(FEEDS)),
+    Axis("threads", "threads", "CPU threads; default: the cores this process may use", None, _whole),
+)
+
+
+def add_options(add: Callable[..., Any], prefix: str = "") -> None:
+    """Declares the options through `add`, which is argparse's `add_argument` or pytest's `addoption`."""
+    for axis in AXES:
+        extra = {"choices": axis.choices} if axis.choices else {"type": axis.type}
+        metavar = {} if axis.choices else {"metavar": "N"}
+        add(f"--{prefix}{axis.option}", nargs="+", default=None, help=axis.help, **extra, **metavar)
+    add(
+        f"--{prefix}num-workers",
+        type=_whole,
+        default=0,
+        metavar="N",
+        help="worker processes of the loader feed",
+    )
+    add(f"--{prefix}pin-memory", action="store_true", help="pinned memory in the loader feed")
+    add(f"--{prefix}seeds", type=_whole, default=5, metavar="N", help="seeds of the accuracy workload (5)")
+    add(f"--{prefix}budget", type=_seconds, default=None, metavar="S", help="most seconds of samples a case")
+    add(f"--{prefix}dataset", choices=DATASETS, default="MNIST", help="which images (MNIST)")
+    add(
+        f"--{prefix}data",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="data root; else FCNN_DATA, else the cache",
+    )
+    add(
+        f"--{prefix}results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="results folder (results)",
+    )
+
+
+def option_words(options: dict[str, Any], prefix: str) -> list[str]:
+    """The command-line words that give pytest (with `prefix`) the values in `options`, as `add_options` names them."""
+    words = []
+    for name, value in options.items():
+        flag = f"--{prefix}{name.replace('_', '-')}"
+        if isinstance(value, list):
+            words += [flag, *map(str, value)]
+        elif value is True:
+            words += [flag]
+        elif value not in (None, False, 0):
+            words += [flag, str(value)]
+    return words
+
+
+def devices_here() -> list[str]:
+    """The CPU, CUDA even where it is missing (its row then says why), and any other accelerator that is here."""
+    return [name for name, row in DEVICES.items() if name in ("cpu", "cuda") or not row.why_missing()]
+
+
+def cases(options: dict[str, Any], plan: str) -> list[Case]:
+    """The cases that `options` choose; the named plan if they choose nothing but devices or threads.
+
+    Args:
+        options: Values by option name with underscores (`AXES` and the loader's options); None is not chosen.
+        plan: `"quick"` for the report in a minute, `"suite"` for pytest's three minutes.
+    """
+    chosen = {axis.field: options[axis.option] for axis in AXES if options[axis.option] is not None}
+    shared = {"num_workers": options["num_workers"], "pin_memory": options["pin_memory"]}
+    everywhere = {"device": chosen.get("device", devices_here()), "threads": chosen.get("threads", [0])}
+    if set(chosen) - set(everywhere):
+        blocks: list[dict[str, Sequence[Any]]] = [chosen]
+    else:
+        blocks = PLANS[plan]
+    planned = (case for block in blocks for case in _product({**everywhere, **block}, shared))
+    return list(dict.fromkeys(planned))
+
+
+def _product(block: dict[str, Sequence[Any]], shared: dict[str, Any]) -> Iterator[Case]:
+    defaults: dict[str, Sequence[Any]] = {
+        "workload": ["step"],
+        "batch_size": [64],
+        "precision": ["fp32"],
+        "compiler": ["off"],
+        "optimizer": ["adam"],
+        "feed": [None],
+    }
+    axes = {**defaults, **block}
+    for values in itertools.product(*axes.values()):
+        fields = dict(zip(axes, values, strict=True))
+        fields["feed"] = fields["feed"] or WORKLOADS[fields["workload"]].default_feed
+        yield Case(**fields, **(shared if fields["feed"] == "loader" else {}))
+
+
+PARTS = ["forward", "forward_backward", "optimizer", "step"]
+PLANS: dict[str, list[dict[str, Sequence[Any]]]] = {
+    "quick": [
+        {"workload": PARTS},
+        {"batch_size": [1, 4, 16, 64, 256, 1024, 4096, 16384]},
+        {"batch_size": [64, 4096], "precision": ["tf32", "bf16"]},
+        {"optimizer": ["foreach", "fused"]},
+        {"compiler": ["default"]},
+        {"workload": ["epoch"], "feed": ["loader", "resident", "device"]},
+        {"workload": ["accuracy"]},
+    ],
+    "suite": [
+        {"workload": PARTS, "batch_size": [64, 1024]},
+        {"batch_size": BATCH_SIZES},
+        {"batch_size": [1, 64, 1024, 16384], "precision": ["tf32", "bf16", "fp16"]},
+        {"batch_size": [64, 4096], "optimizer": ["foreach", "fused"]},
+        {"compiler": ["default", "reduce-overhead", "max-autotune"]},
+        {"compiler": ["default"], "precision": ["bf16"]},
+        {"workload": ["epoch"], "feed": list(FEEDS)},
+        {"workload": ["epoch"], "feed": ["resident", "device"], "batch_size": [1024]},
+        {"workload": ["accuracy"]},
+    ],
+}

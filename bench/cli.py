@@ -1,0 +1,100 @@
+"""The verbs of `fcnn-bench`, one line each into the rooms. Imports nothing heavy before a verb is chosen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.axes import matrix
+from bench.record.model import RecordError
+from fcnn import __version__
+
+DONE, USAGE, BROKEN, NOT_COMPARABLE = 0, 2, 3, 4
+OVERVIEW = """\
+Without a verb: a CPU-versus-GPU report in at most a minute, with a plan and its expected time first.
+
+Exit codes: 0 done; 2 usage; 3 the harness failed, was interrupted or nothing ran; 4 records not comparable."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors are one line that says what is wrong and where help is."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Prints the line and exits with the usage code."""
+        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All verbs with their options."""
+    parser = Parser(
+        prog="fcnn-bench",
+        description="How fast does a small network train here, on CPU and GPU, and why.",
+        epilog=OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"fcnn-bench {__version__}")
+    parser.set_defaults(do=_measure, plan="quick")
+    matrix.add_options(parser.add_argument)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
+
+    run = verbs.add_parser("run", help="measure a chosen matrix: every combination of the values given")
+    matrix.add_options(run.add_argument)
+    run.set_defaults(do=_measure, plan="suite")
+
+    report = verbs.add_parser("report", help="draw the tables and the page from records, without torch")
+    report.add_argument("records", nargs="+", type=Path, metavar="RECORD", help="record.json or run folder")
+    report.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to write; default: beside the first record"
+    )
+    report.set_defaults(do=_report)
+
+    compare = verbs.add_parser("compare", help="two records side by side, with intervals")
+    compare.add_argument("a", type=Path, metavar="A", help="record.json or run folder")
+    compare.add_argument("b", type=Path, metavar="B", help="record.json or run folder")
+    compare.set_defaults(do=_compare)
+
+    env = verbs.add_parser("env", help="what this machine is, and what would make its numbers untrustworthy")
+    env.set_defaults(do=_env)
+    return parser
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from bench.suite.run import run
+
+    values = {name: value for name, value in vars(options).items() if name not in ("do", "plan")}
+    return run(values, options.plan)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from bench.report.verbs import report
+
+    return report(options.records, options.output)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from bench.report.verbs import compare
+
+    return compare(options.a, options.b)
+
+
+def _env(options: argparse.Namespace) -> int:
+    from bench.measure.verbs import env
+
+    return env()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parses and runs; returns the exit code. A user's error is one line on stderr."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = make_parser().parse_args(words)
+    try:
+        return int(options.do(options))
+    except RecordError as error:
+        print(f"fcnn-bench: {error}", file=sys.stderr)
+        return BROKEN
+    except KeyboardInterrupt:
+        print("fcnn-bench: interrupted", file=sys.stderr)
+        return BROKEN

@@ -1,0 +1,1 @@
+"""How: the clock, warm-up and steady state, the stop rule, settings and the facts of the machine."""

@@ -1,0 +1,118 @@
+"""The facts of the machine and of the software, for the record's environment. Nothing that names the host."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.axes.devices import DEVICES, cpu_model
+from bench.measure import settings
+from bench.record.model import Commit, Machine
+
+
+def machine(devices: Sequence[str]) -> Machine:
+    """The kind of machine, from the models of its CPU and of the accelerators in `devices` that are here."""
+    cores = settings.usable_cores()
+    parts = [f"{_plain(DEVICES['cpu'].model())}, {cores} core{'s' if cores > 1 else ''}"]
+    slugs = [f"{_slug(DEVICES['cpu'].model())}-{cores}c"]
+    for name in devices:
+        if name != "cpu" and not DEVICES[name].why_missing():
+            parts.insert(0, DEVICES[name].model())
+            slugs.insert(0, _slug(DEVICES[name].model()))
+    return Machine(slug="-".join(slugs), label=" with ".join(parts))
+
+
+def _plain(model: str) -> str:
+    """A brand string without trademark signs, clock and filler: `Intel(R) Xeon(R) Processor` -> `Intel Xeon`."""
+    plain = re.sub(r"\((R|TM)\)|CPU|Processor|@.*|\d+-Core", "", model, flags=re.IGNORECASE)
+    return " ".join(plain.split())
+
+
+def _slug(model: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", _plain(model).lower()).strip("-")
+
+
+def commit(folder: Path) -> Commit | None:
+    """The git commit of the code in `folder`; None outside a checkout or without git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+
+    def ask(*words: str) -> str:
+        run = subprocess.run(
+            [git, *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+        return run.stdout.strip()
+
+    try:
+        return Commit(id=ask("rev-parse", "HEAD")[:12], dirty=bool(ask("status", "--porcelain")))
+    except (subprocess.SubprocessError, OSError):
+        return None
+
+
+def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Groups `hardware`, `software` and `settings` of plain values."""
+    import torch
+
+    hardware: dict[str, Any] = {
+        "cpu": cpu_model(),
+        "cpu_cores_physical": psutil.cpu_count(logical=False),
+        "cpu_cores_usable": settings.usable_cores(),
+        "cpu_quota_cores": settings.cpu_quota_cores(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+    for name in devices:
+        if name == "cpu":
+            continue
+        reason = DEVICES[name].why_missing()
+        hardware[name] = f"none: {reason}" if reason else DEVICES[name].model()
+    software: dict[str, Any] = {
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{
+            name.replace("-", "_"): _version(name)
+            for name in ("torch", "torchvision", "numpy", "pytest-benchmark")
+        },
+        "torch_git": torch.version.git_version,
+        "torch_debug": torch.version.debug,
+        "cuda": torch.version.cuda,
+        "cpu_math": "MKL" if torch.backends.mkl.is_available() else "no MKL",
+        "onednn": torch.backends.mkldnn.is_available(),
+    }
+    if torch.cuda.is_available():
+        hardware |= _cuda_facts(software)
+    return {"hardware": hardware, "software": software, "settings": settings.recorded()}
+
+
+def _cuda_facts(software: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    properties = torch.cuda.get_device_properties(0)
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        software["nvidia_driver"] = str(pynvml.nvmlSystemGetDriverVersion())
+    except (ImportError, pynvml.NVMLError) as error:
+        software["nvidia_driver"] = f"unknown: {error}"
+    return {
+        "cuda_compute_capability": f"{properties.major}.{properties.minor}",
+        "cuda_multiprocessors": properties.multi_processor_count,
+        "cuda_memory_bytes": properties.total_memory,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

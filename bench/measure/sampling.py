@@ -1,0 +1,178 @@
+"""Timing rules, version 1: from a callable to raw samples. `measure` is the public call.
+
+from bench.measure.sampling import measure
+samples = measure(my_step)
+print(samples.seconds, samples.summary.median, samples.flags)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import scipy.stats
+
+from bench.analyse.statistics import Summary, summarise
+from bench.measure.clock import Block, Clock, garbage_collector_off
+from bench.record.model import Flag
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a block is long enough, when the warm-up ends, when there are samples enough.
+
+    Attributes:
+        block_seconds: A block has as many repetitions as take at least this long.
+        target_fraction: Stop when the median's 95% interval is within plus or minus this.
+        budget_seconds: Most time to spend on samples; `wide` is flagged if it ends before the target is met.
+        minimum_samples: Taken whatever the budget; 6 is the fewest that have a 95% interval of the median.
+        warmup_seconds: Most time to spend waiting for blocks to stop trending; then flag `unsteady`.
+        warmup_window: Blocks in each of the two windows compared to see a trend.
+    """
+
+    block_seconds: float = 0.005
+    target_fraction: float = 0.01
+    budget_seconds: float = 1.0
+    minimum_samples: int = 6
+    warmup_seconds: float = 1.0
+    warmup_window: int = 8
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was measured of one callable.
+
+    Attributes:
+        seconds: Host wall time a repetition, an entry a block, in the order taken. All of them.
+        device_seconds: The same blocks by device events; None where the device has none.
+        block_repetitions: Repetitions in each block.
+        first_call_seconds: The very first repetition: lazy initialisation, compilation.
+        warmup_seconds: From the start to the first sample, the first call included.
+        warmup_blocks: Blocks run to see the trend end.
+        flags: Reasons not to trust the number: `wide`, `unsteady`.
+    """
+
+    seconds: list[float]
+    device_seconds: list[float] | None
+    block_repetitions: int
+    first_call_seconds: float
+    warmup_seconds: float
+    warmup_blocks: int
+    flags: list[Flag] = field(default_factory=list)
+
+    @property
+    def summary(self) -> Summary:
+        """Median, interval, minimum, 95th percentile, n and outliers of `seconds`."""
+        return summarise(self.seconds)
+
+
+def measure(repeat: Callable[[], object], clock: Clock = Clock(), rule: Rule = Rule()) -> Samples:  # noqa: B008
+    """Times `repeat` by the timing rules.
+
+    Args:
+        repeat: One repetition; called with no arguments, its result ignored. It may queue work on `clock.device`.
+        clock: The device to wait for and the time source.
+        rule: Block length, stop rule and budgets.
+
+    Returns:
+        Raw samples in seconds a repetition, with flags naming what stands against trusting them.
+
+    Raises:
+        Whatever `repeat` raises.
+    """
+    begin = clock.now()
+    with garbage_collector_off():
+        first = clock.time_block(repeat, 1).host_seconds
+        repetitions, last = _block_repetitions(repeat, clock, rule)
+        warm, flags = _warm_up(repeat, clock, rule, repetitions, last)
+        warmup_seconds = clock.now() - begin
+        blocks = _sample(repeat, clock, rule, repetitions)
+    seconds = [block.host_seconds / repetitions for block in blocks]
+    device = [block.device_seconds / repetitions for block in blocks if block.device_seconds is not None]
+    return Samples(
+        seconds=seconds,
+        device_seconds=device or None,
+        block_repetitions=repetitions,
+        first_call_seconds=first,
+        warmup_seconds=warmup_seconds,
+        warmup_blocks=warm,
+        flags=flags + sample_flags(seconds, rule),
+    )
+
+
+def _block_repetitions(repeat: Callable[[], object], clock: Clock, rule: Rule) -> tuple[int, Block]:
+    """Repetitions that fill a block, with the block that showed it. Doubles until one is long enough."""
+    repetitions = 1
+    while True:
+        block = clock.time_block(repeat, repetitions)
+        if block.host_seconds >= rule.block_seconds:
+            return repetitions, block
+        # A fifth more than needed, since later blocks are faster; at most tenfold, since the first is the slowest.
+        wanted = repetitions * 1.2 * rule.block_seconds / max(block.host_seconds, 1e-9)
+        repetitions = max(repetitions + 1, min(math.ceil(wanted), 10 * repetitions))
+
+
+def _warm_up(
+    repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int, last: Block
+) -> tuple[int, list[Flag]]:
+    """Runs blocks until two neighbouring windows of them no longer differ; (blocks run, flags).
+
+    The windows are compared by the Mann-Whitney test on the 5% level: it does not mind outliers. A repetition so
+    long that two windows do not fit the warm-up budget gets no more than the repetitions it has had.
+    """
+    window = rule.warmup_window
+    if 2 * window * last.host_seconds > rule.warmup_seconds:
+        return 1, []
+    begin = clock.now()
+    blocks: list[float] = []
+    while clock.now() - begin < rule.warmup_seconds:
+        blocks.append(clock.time_block(repeat, repetitions).host_seconds)
+        if len(blocks) >= 2 * window and len(blocks) % window == 0:
+            before, after = blocks[-2 * window : -window], blocks[-window:]
+            if scipy.stats.mannwhitneyu(before, after).pvalue > 0.05:
+                return len(blocks), []
+    reason = f"blocks were still trending after {rule.warmup_seconds:g} s of warm-up"
+    return len(blocks), [Flag("unsteady", reason)]
+
+
+def _sample(repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int) -> list[Block]:
+    """Blocks until the interval is narrow enough or the budget is spent.
+
+    The interval is looked at after a number of blocks that grows by a quarter, not after each: a rule that peeks at
+    every sample stops at the luckiest moment, and its intervals are too narrow.
+    """
+    begin = clock.now()
+    blocks: list[Block] = []
+    next_look = max(rule.minimum_samples, 20)
+    while True:
+        blocks.append(clock.time_block(repeat, repetitions))
+        if len(blocks) >= rule.minimum_samples and clock.now() - begin >= rule.budget_seconds:
+            return blocks
+        if len(blocks) >= next_look:
+            width = summarise([block.host_seconds for block in blocks]).half_width_fraction
+            if width is not None and width <= rule.target_fraction:
+                return blocks
+            next_look = math.ceil(next_look * 1.25)
+
+
+def sample_flags(seconds: list[float], rule: Rule) -> list[Flag]:
+    """What the samples themselves say against being trusted: `wide`, `unsteady`."""
+    flags = []
+    width = summarise(seconds).half_width_fraction
+    if width is None:
+        flags.append(
+            Flag("wide", f"{len(seconds)} samples are too few or too alike in time for a 95% interval")
+        )
+    elif width > rule.target_fraction:
+        flags.append(
+            Flag("wide", f"the 95% interval is +-{width:.1%}, the rule asks for +-{rule.target_fraction:.0%}")
+        )
+    if len(seconds) >= 10:
+        trend = scipy.stats.kendalltau(range(len(seconds)), seconds)
+        if trend.pvalue < 0.001 and abs(trend.statistic) > 0.3:
+            direction = "slower" if trend.statistic > 0 else "faster"
+            flags.append(
+                Flag("unsteady", f"samples got {direction} while measuring (tau {trend.statistic:.2f})")
+            )
+    return flags

@@ -1,0 +1,196 @@
+"""The record: one run's measurements, raw, with all that is needed to judge and repeat them.
+
+Everything is in SI units and the unit is in the name. Statistics are not stored: they are derived from the raw
+samples by `bench.analyse`, so a better method can be applied to old records. `None` means not measured, never 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+TIMING_RULE_VERSION = 1
+
+
+class RecordError(Exception):
+    """A record that cannot be read, or a results folder that cannot be written. The message is for the user."""
+
+
+@dataclass(frozen=True)
+class CaseFields:
+    """What is run, one choice of every axis. The unset options of a feed are 0 and False.
+
+    Attributes:
+        workload: One name of `bench.axes.workloads`.
+        batch_size: Images a step.
+        threads: Intra-operation CPU threads torch computed with.
+    """
+
+    workload: str
+    device: str
+    batch_size: int
+    precision: str
+    compiler: str
+    optimizer: str
+    feed: str
+    num_workers: int = 0
+    pin_memory: bool = False
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A named reason why a number is not to be trusted. Flagged cells are shown as such and never judged."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What training reached, a list entry a seed.
+
+    Attributes:
+        seconds_to_target: Training time until the test accuracy first reached `target_fraction`, evaluation
+            excluded; None where it was not reached within `max_epochs`.
+    """
+
+    seeds: list[int]
+    epochs: int
+    test_accuracy_fraction: list[float]
+    train_accuracy_fraction: list[float]
+    target_fraction: float
+    max_epochs: int
+    seconds_to_target: list[float | None]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A case and its raw samples.
+
+    Attributes:
+        id: Readable and unique in a record, such as `step[cuda-b64-bf16]`.
+        command: The shell command that measures this number again.
+        samples_seconds: Host wall time of every timed block, in seconds a repetition (a step, an epoch, a training).
+        device_samples_seconds: The same blocks timed by the device's own events; None where it has none.
+        block_repetitions: Repetitions in a timed block.
+        images_per_repetition: Images trained on in one repetition, for throughput; None where it makes no sense.
+        steps_per_epoch: Steps in one epoch at this batch size, with `last_batch_size` images in the last of them.
+        warmup_seconds: Time spent before the first sample, first calls and compilation included.
+        first_call_seconds: The first repetition, in which lazy initialisation and compilation happen.
+        compile_seconds: First call less a steady one, for compiled cases; None otherwise.
+    """
+
+    id: str
+    case: CaseFields
+    command: str
+    samples_seconds: list[float]
+    device_samples_seconds: list[float] | None
+    block_repetitions: int
+    images_per_repetition: int | None
+    steps_per_epoch: int | None
+    last_batch_size: int | None
+    warmup_seconds: float
+    warmup_blocks: int
+    first_call_seconds: float
+    compile_seconds: float | None = None
+    accuracy: Accuracy | None = None
+    flags: list[Flag] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Unmeasured:
+    """A planned case without a number, and why: `impossible` here, `failed`, or `interrupted` before its turn."""
+
+    id: str
+    case: CaseFields
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The kind of machine, never its name in a network. The slug names its folder under `results/`."""
+
+    slug: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The version of the code that was measured."""
+
+    id: str
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Which images were used; records with different `sha256` are not compared."""
+
+    name: str
+    label: str
+    sha256: str
+    train_images: int
+    test_images: int
+    fallback_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run.
+
+    Attributes:
+        environment: Groups (`hardware`, `software`, `settings`) of named plain values.
+        partial: True if the run was interrupted; what was measured by then is complete and valid.
+    """
+
+    created_utc: str
+    command: str
+    duration_seconds: float
+    partial: bool
+    commit: Commit | None
+    machine: Machine
+    environment: dict[str, dict[str, Any]]
+    dataset: Dataset
+    measurements: list[Measurement]
+    unmeasured: list[Unmeasured]
+    schema_version: int = SCHEMA_VERSION
+    timing_rule_version: int = TIMING_RULE_VERSION
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """The record as plain lists and dictionaries, ready for `json.dump`."""
+    return dataclasses.asdict(record)
+
+
+def to_json_measurement(measurement: Measurement) -> dict[str, Any]:
+    """One measurement as plain lists and dictionaries."""
+    return dataclasses.asdict(measurement)
+
+
+def from_json(data: dict[str, Any]) -> Record:
+    """The record in `data`, which has passed the schema."""
+    return Record(
+        **{
+            **data,
+            "commit": data["commit"] and Commit(**data["commit"]),
+            "machine": Machine(**data["machine"]),
+            "dataset": Dataset(**data["dataset"]),
+            "measurements": [_measurement(m) for m in data["measurements"]],
+            "unmeasured": [Unmeasured(**{**u, "case": CaseFields(**u["case"])}) for u in data["unmeasured"]],
+        }
+    )
+
+
+def _measurement(data: dict[str, Any]) -> Measurement:
+    return Measurement(
+        **{
+            **data,
+            "case": CaseFields(**data["case"]),
+            "accuracy": data["accuracy"] and Accuracy(**data["accuracy"]),
+            "flags": [Flag(**flag) for flag in data["flags"]],
+        }
+    )

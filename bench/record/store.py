@@ -1,0 +1,107 @@
+"""Reading and writing records. A run's folder appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from bench.record.model import SCHEMA_VERSION, TIMING_RULE_VERSION, Record, RecordError, from_json, to_json
+
+RECORD_FILE = "record.json"
+REFERENCE_FOLDER = "reference"
+
+
+@functools.cache
+def _validator() -> Any:
+    schema = json.loads(resources.files("bench.record").joinpath("schema.json").read_text("utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def check(data: Any, source: str) -> None:
+    """Raises RecordError, naming the first fault and `source`, unless `data` is a valid record."""
+    if isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
+        found = data.get("schema_version", "none")
+        raise RecordError(f"{source}: schema version {found}, this program reads version {SCHEMA_VERSION}")
+    if error := jsonschema.exceptions.best_match(_validator().iter_errors(data)):
+        where = "/".join(str(part) for part in error.absolute_path) or "the top level"
+        raise RecordError(f"{source}: not a valid record: at {where}: {error.message[:160]}")
+
+
+def read(path: Path) -> Record:
+    """The record in the file `path`, or in the run folder `path`.
+
+    Raises:
+        RecordError: The file is missing, is not JSON, breaks the schema, or was taken under other timing rules.
+    """
+    file = path / RECORD_FILE if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{file}: there is no such record") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(f"{file}: cannot be read as a record: {error}") from None
+    check(data, str(file))
+    if data["timing_rule_version"] != TIMING_RULE_VERSION:
+        raise RecordError(
+            f"{file}: taken under timing rules {data['timing_rule_version']}, "
+            f"this program knows rules {TIMING_RULE_VERSION}; measure again"
+        )
+    return from_json(data)
+
+
+def write(record: Record, folder: Path) -> None:
+    """Writes `record` as `folder/record.json`, checked against the schema first."""
+    data = json.loads(json.dumps(to_json(record), allow_nan=False))
+    check(data, "the new record")
+    (folder / RECORD_FILE).write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+
+
+def run_folder_name(record: Record) -> Path:
+    """`<machine>/<UTC>_<commit8>[-dirty]`, relative to the results folder."""
+    stamp = record.created_utc.replace("-", "").replace(":", "")
+    commit = (
+        f"{record.commit.id[:8]}{'-dirty' if record.commit.dirty else ''}" if record.commit else "nocommit"
+    )
+    return Path(record.machine.slug) / f"{stamp}_{commit}"
+
+
+@contextlib.contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yields a hidden folder to fill, which becomes `target` at the end; after an error nothing is left of it.
+
+    A target that exists already is kept and the new folder gets a number, so no run overwrites another.
+
+    Raises:
+        RecordError: The results folder cannot be written (read-only, disk full).
+    """
+    staging = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+        yield staging
+        staging.chmod(0o755)
+        for number in range(1, 1000):
+            final = target if number == 1 else target.with_name(f"{target.name}.{number}")
+            if not final.exists():
+                os.replace(staging, final)  # noqa: PTH105 - the point is the system call's atomicity
+                break
+    except OSError as error:
+        raise RecordError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def reference_records(results: Path) -> list[Record]:
+    """Every record promoted under `results/reference/<machine>/`, in the order of their machines."""
+    return [read(path) for path in sorted((results / REFERENCE_FOLDER).glob(f"*/**/{RECORD_FILE}"))]

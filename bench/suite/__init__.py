@@ -1,0 +1,1 @@
+"""What is measured: the pytest modules and the workloads they run."""

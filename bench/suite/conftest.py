@@ -1,0 +1,194 @@
+"""Makes the planned cases into tests that pytest-benchmark knows, and the run into a record and a report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bench.axes import matrix
+from bench.axes.case import Case, case_id
+
+if TYPE_CHECKING:
+    from bench.record.model import Measurement
+    from bench.suite.session import Session
+
+PREFIX = "fcnn-"
+_session = pytest.StashKey["Session"]()
+_machine_info = pytest.StashKey[dict[str, Any]]()
+
+
+class Tape:
+    """A timer for pytest-benchmark that plays back the blocks which our clock has timed.
+
+    There is one clock and one stop rule, in `bench.measure`; pytest-benchmark's fixture reads its timer before and
+    after each round, so a timer that answers with the recorded times makes its table, JSON and comparisons show the
+    very same samples as the record.
+    """
+
+    def __init__(self) -> None:
+        self._readings: Iterator[float] = iter(())
+
+    def load(self, blocks_seconds: list[float]) -> None:
+        """Plays these durations next, one a round."""
+        self._readings = iter([reading for seconds in blocks_seconds for reading in (0.0, seconds)])
+
+    def __call__(self) -> float:
+        """The next reading, in seconds."""
+        return next(self._readings)
+
+
+TAPE = Tape()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("fcnn-bench", "fcnn-bench: the cases to measure")
+    matrix.add_options(group.addoption, PREFIX)
+    group.addoption(
+        f"--{PREFIX}plan", choices=tuple(matrix.PLANS), default="suite", help="matrix when none is given"
+    )
+    group.addoption(f"--{PREFIX}command", default=None, help="command line to record")
+    group.addoption(f"--{PREFIX}log", type=Path, default=None, help="log to keep as run.log")
+
+
+def _options(config: pytest.Config) -> dict[str, Any]:
+    names = [axis.option for axis in matrix.AXES]
+    names += [
+        "num_workers",
+        "pin_memory",
+        "seeds",
+        "budget",
+        "dataset",
+        "data",
+        "results",
+        "plan",
+        "command",
+        "log",
+    ]
+    return {name: config.getoption(f"{PREFIX}{name}".replace("-", "_")) for name in names}
+
+
+def _planned(config: pytest.Config) -> dict[str, Case]:
+    options = _options(config)
+    return {case_id(case): case for case in matrix.cases(options, options["plan"])}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "planned" in metafunc.fixturenames:
+        workload = metafunc.function.__name__.removeprefix("bench_")
+        ids = [id for id, case in _planned(metafunc.config).items() if case.workload == workload]
+        metafunc.parametrize("planned", ids, ids=[id.partition("[")[2].rstrip("]") for id in ids])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "planned" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.benchmark(timer=TAPE, group=item.name.partition("[")[0]))
+
+
+@pytest.fixture(scope="session")
+def suite_session(request: pytest.FixtureRequest) -> Session:
+    """The run's session, with the images loaded."""
+    from bench.suite.session import Session, images
+    from fcnn.data import DataError
+
+    config, options = request.config, _options(request.config)
+    try:
+        found = images(options["dataset"], options["data"])
+    except DataError as error:
+        pytest.exit(str(error), returncode=2)
+    session = Session(
+        images=found,
+        dataset=options["dataset"],
+        planned={
+            item.callspec.params["planned"]: _planned(config)[item.callspec.params["planned"]]
+            for item in request.session.items
+            if "planned" in getattr(item, "fixturenames", ())
+        },
+        budget_seconds=options["budget"],
+        seeds=options["seeds"],
+        command=options["command"] or shlex.join(["pytest", *config.invocation_params.args]),
+    )
+    config.stash[_session] = session
+    return session
+
+
+@pytest.fixture
+def run_case(benchmark: Any, suite_session: Session) -> Callable[[str], None]:
+    """Measures a planned case and plays its samples to pytest-benchmark; skips it with the reason if impossible."""
+
+    def run(planned: str) -> None:
+        if reason := suite_session.impossible(planned):
+            pytest.skip(reason)
+        if benchmark.disabled:
+            benchmark(suite_session.try_once, planned)
+        else:
+            play(benchmark, suite_session.run(planned))
+
+    return run
+
+
+def play(benchmark: Any, measurement: Measurement) -> None:
+    """Gives pytest-benchmark the measured blocks as its rounds, and our fields as `extra_info`."""
+    from bench.record.model import to_json_measurement
+
+    TAPE.load([seconds * measurement.block_repetitions for seconds in measurement.samples_seconds])
+    benchmark.pedantic(
+        _played_back,
+        rounds=len(measurement.samples_seconds),
+        iterations=measurement.block_repetitions,
+    )
+    fields = to_json_measurement(measurement)
+    del fields["samples_seconds"]  # pytest-benchmark's own `data`
+    benchmark.extra_info.update(fields)
+
+
+def _played_back() -> None:
+    """The repetition that pytest-benchmark calls: it was run and timed before."""
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Replaces the host's name by the kind of machine; otherwise a CPU host and a GPU host look the same."""
+    session = config.stash.get(_session, None)
+    if session is not None:
+        record = session.record(interrupted=False)
+        machine_info["node"] = record.machine.slug
+        machine_info["fcnn_bench"] = {"machine": record.machine.label, **record.environment}
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+    """Writes the results folder, also of an interrupted run, if anything was measured."""
+    suite = session.config.stash.get(_session, None)
+    if suite is None or not suite.measurements:
+        return
+    from bench.report.write import write_report
+    from bench.record import store
+
+    options = _options(session.config)
+    record = suite.record(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    target = options["results"] / store.run_folder_name(record)
+    with store.atomic_folder(target) as folder:
+        store.write(record, folder)
+        write_report([record, *store.reference_records(options["results"])], folder)
+        (folder / "benchmark.json").write_text(_benchmark_json(session.config), "utf-8")
+        if options["log"]:
+            (folder / "run.log").write_text(options["log"].read_text("utf-8"), "utf-8")
+    print(f"\nfcnn-bench: wrote {target}", file=sys.stdout)
+
+
+def _benchmark_json(config: pytest.Config) -> str:
+    """pytest-benchmark's own JSON with every sample, made by its own hooks."""
+    own = config._benchmarksession  # type: ignore[attr-defined]
+    output = config.hook.pytest_benchmark_generate_json(
+        config=config,
+        benchmarks=own.benchmarks,
+        include_data=True,
+        machine_info=own.get_machine_info(),
+        commit_info=config.hook.pytest_benchmark_generate_commit_info(config=config),
+    )
+    return json.dumps(output, indent=1, default=str) + "\n"

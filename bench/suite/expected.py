@@ -1,0 +1,88 @@
+"""How long a case will take, from a probe of a second: the plan's expected time, and the time left."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.axes.case import Case
+from bench.axes.devices import DEVICES
+from bench.axes.workloads import WORKLOADS
+from bench.measure import settings
+from bench.measure.clock import Clock
+from bench.measure.sampling import Rule
+
+if TYPE_CHECKING:
+    from bench.suite.session import Session
+    from fcnn.data import Images
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the probe saw: seconds a step (fixed part, and part an image) by device, and the loader's per image."""
+
+    step_seconds: dict[str, tuple[float, float]]
+    loader_seconds_per_image: float
+    compile_seconds: float
+
+
+def probe(images: Images, devices: set[str]) -> Rates:
+    """Times a few training steps of two sizes on each device, and a few batches of the tutorial's loader."""
+    from bench.suite import workloads
+    from fcnn.data import loader
+
+    rates = {}
+    small, large = 16, min(4096, len(images.train))  # type: ignore[arg-type]
+    for device in devices:
+        seconds = []
+        for batch_size in (small, large):
+            case = Case(
+                "step",
+                device,
+                batch_size,
+                "fp32",
+                "off",
+                "adam",
+                "resident",
+                threads=settings.default_threads(),
+            )
+            settings.apply(case)
+            repeat, clock = workloads.step(case, images).repeat, Clock(DEVICES[device])
+            for _ in range(3):
+                clock.time_block(repeat, 5)
+            seconds.append(min(clock.time_block(repeat, 10).host_seconds / 10 for _ in range(3)))
+        slope = max(0.0, (seconds[1] - seconds[0]) / (large - small))
+        rates[device] = (max(seconds[0] - slope * small, 1e-6), slope)
+    batches = iter(loader(images.train, 64, shuffle=True))
+    next(batches)
+    begin = time.perf_counter()
+    count = sum(len(labels) for _, labels in itertools.islice(batches, 12))
+    per_image = (time.perf_counter() - begin) / max(count, 1)
+    fixed = rates.get("cpu", next(iter(rates.values())))[0]
+    return Rates(rates, per_image, compile_seconds=COMPILE_STEPS * fixed)
+
+
+# A cold torch.compile of the model takes about as long as this many of the machine's smallest steps: both are
+# Python and dispatch, most of all.
+COMPILE_STEPS = 40_000
+
+
+def expected_seconds(case: Case, session: Session, rates: Rates) -> float:
+    """Seconds that measuring `case` will take, setting-up and warm-up included."""
+    fixed, per_image = rates.step_seconds[case.device]
+    step = fixed + per_image * case.batch_size
+    budget = session.budget_seconds or WORKLOADS[case.workload].default_budget_seconds
+    compile_seconds = 0.0 if case.compiler == "off" else rates.compile_seconds
+    images = len(session.images.train)  # type: ignore[arg-type]
+    epoch = math.ceil(images / case.batch_size) * fixed + images * per_image
+    if case.feed == "loader":
+        epoch += images * rates.loader_seconds_per_image
+    rule = Rule(budget_seconds=budget)
+    if case.workload == "accuracy":
+        return compile_seconds + session.seeds * 2 * epoch
+    if case.workload == "epoch":
+        return compile_seconds + 2 * epoch + max(rule.minimum_samples * epoch, budget)
+    return compile_seconds + 0.3 + budget

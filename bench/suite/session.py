@@ -1,0 +1,199 @@
+"""One run of the suite: from planned cases to a record. Used by the pytest modules and by nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from bench.axes.case import Case, case_id, command, why_impossible
+from bench.axes.devices import DEVICES
+from bench.axes.workloads import WORKLOADS
+from bench.measure import facts, settings
+from bench.measure.clock import Clock
+from bench.measure.sampling import Rule, Samples, measure, sample_flags
+from bench.record.model import Accuracy, Dataset, Flag, Measurement, Record, Unmeasured
+from bench.suite import workloads
+from bench.suite.training import train_seeds
+from fcnn.data import Images, load_images
+
+
+@functools.cache
+def images(dataset: str, data: Path | None) -> Images:
+    """The verified images, loaded once a process."""
+    return load_images(dataset, data)
+
+
+@dataclass
+class Session:
+    """Collects what a run measures.
+
+    Attributes:
+        planned: Every case of the run by id, in order.
+        budget_seconds: Most time for a case's samples; None is the workload's own.
+        seeds: Seeds of the accuracy workload.
+    """
+
+    images: Images
+    dataset: str
+    planned: dict[str, Case]
+    budget_seconds: float | None = None
+    seeds: int = 5
+    command: str = "pytest --benchmark-only"
+    measurements: list[Measurement] = field(default_factory=list)
+    unmeasured: list[Unmeasured] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def impossible(self, id: str) -> str | None:
+        """The reason why the planned case cannot be measured here, noted in the record; None if it can be."""
+        case = self.planned[id]
+        reason = why_impossible(case, len(self.images.train))
+        if reason:
+            self._note(id, "impossible", reason)
+        return reason
+
+    def run(self, id: str) -> Measurement:
+        """Measures one planned case and keeps the result; what a case raises is noted and raised again."""
+        case = self._resolved(id)
+        try:
+            measurement = self._measure(id, case)
+        except KeyboardInterrupt:
+            self._note(id, "interrupted", "stopped by the user while it was measured")
+            raise
+        except Exception as error:
+            self._note(
+                id, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            )
+            raise
+        self.measurements.append(measurement)
+        return measurement
+
+    def try_once(self, id: str) -> None:
+        """Runs one repetition of a case untimed, for `--benchmark-disable`: does it work at all?"""
+        case = self._resolved(id)
+        settings.apply(case)
+        if case.workload == "accuracy":
+            train_seeds(case, self.images, Clock(DEVICES[case.device]), 1)
+        else:
+            workloads.BUILDERS[case.workload](case, self.images).repeat()
+
+    def record(self, *, interrupted: bool) -> Record:
+        """The record of what was measured so far; planned cases that had no turn are noted as interrupted."""
+        seen = {m.id for m in self.measurements} | {u.id for u in self.unmeasured}
+        if interrupted:
+            for id in self.planned:
+                if id not in seen:
+                    self._note(id, "interrupted", "the run was stopped before its turn")
+        devices = sorted({case.device for case in self.planned.values()})
+        return Record(
+            created_utc=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            command=self.command,
+            duration_seconds=time.monotonic() - self.started,
+            partial=interrupted,
+            commit=facts.commit(Path(__file__).parent),
+            machine=facts.machine(devices),
+            environment=facts.environment(devices),
+            dataset=Dataset(
+                name=self.images.name,
+                label=self.images.label,
+                sha256=self.images.sha256,
+                train_images=len(self.images.train),  # type: ignore[arg-type]
+                test_images=len(self.images.test),  # type: ignore[arg-type]
+                fallback_reason=self.images.fallback_reason,
+            ),
+            measurements=self.measurements,
+            unmeasured=self.unmeasured,
+        )
+
+    def _resolved(self, id: str) -> Case:
+        case = self.planned[id]
+        return dataclasses.replace(case, threads=case.threads or settings.default_threads())
+
+    def _note(self, id: str, kind: str, reason: str) -> None:
+        self.unmeasured.append(Unmeasured(id=id, case=self._resolved(id), kind=kind, reason=reason))
+
+    def _measure(self, id: str, case: Case) -> Measurement:
+        settings.apply(case)
+        clock = Clock(DEVICES[case.device])
+        budget = self.budget_seconds or WORKLOADS[case.workload].default_budget_seconds
+        rule = Rule(budget_seconds=budget)
+        accuracy = None
+        images_per_repetition: int | None = len(self.images.train)  # type: ignore[arg-type]
+        with cold_compiler(case):
+            if case.workload == "accuracy":
+                samples, accuracy = self._train(case, clock, rule)
+            else:
+                prepared = workloads.BUILDERS[case.workload](case, self.images)
+                images_per_repetition = prepared.images_per_repetition
+                samples = measure(prepared.repeat, clock, rule)
+        steps = math.ceil(len(self.images.train) / case.batch_size)  # type: ignore[arg-type]
+        whole = WORKLOADS[case.workload].repetition != "step"
+        return Measurement(
+            id=id,
+            case=case,
+            command=command(self.planned[id], dataset=self.dataset),
+            samples_seconds=samples.seconds,
+            device_samples_seconds=samples.device_seconds,
+            block_repetitions=samples.block_repetitions,
+            images_per_repetition=images_per_repetition,
+            steps_per_epoch=steps if whole else None,
+            last_batch_size=len(self.images.train) - (steps - 1) * case.batch_size if whole else None,  # type: ignore[arg-type]
+            warmup_seconds=samples.warmup_seconds,
+            warmup_blocks=samples.warmup_blocks,
+            first_call_seconds=samples.first_call_seconds,
+            compile_seconds=_compile_seconds(case, samples),
+            accuracy=accuracy,
+            flags=samples.flags,
+        )
+
+    def _train(self, case: Case, clock: Clock, rule: Rule) -> tuple[Samples, Accuracy]:
+        begin = clock.now()
+        seconds, accuracy = train_seeds(case, self.images, clock, self.seeds)
+        warmup = max(0.0, clock.now() - begin - sum(seconds))
+        return Samples(
+            seconds, None, 1, seconds[0], warmup, 0, [flag for flag in sample_flags(seconds, rule)]
+        ), accuracy
+
+
+def _compile_seconds(case: Case, samples: Samples) -> float | None:
+    if case.compiler == "off":
+        return None
+    return max(0.0, samples.first_call_seconds - samples.summary.median)
+
+
+@contextmanager
+def cold_compiler(case: Case) -> Iterator[None]:
+    """For compiled cases, forgets every compiled graph and points the on-disk caches at an empty folder.
+
+    So that the compile time is that of a first run, whatever ran on this machine before.
+    """
+    if case.compiler == "off":
+        yield
+        return
+    before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    torch._dynamo.reset()
+    with tempfile.TemporaryDirectory(prefix="fcnn-bench-inductor-", ignore_cleanup_errors=True) as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        try:
+            yield
+        finally:
+            torch._dynamo.reset()
+            if before is None:
+                del os.environ["TORCHINDUCTOR_CACHE_DIR"]
+            else:
+                os.environ["TORCHINDUCTOR_CACHE_DIR"] = before
+
+
+def flag_names(flags: list[Flag]) -> str:
+    """The flags' names for a line of progress."""
+    return ", ".join(flag.name for flag in flags)

@@ -1,0 +1,143 @@
+"""What one repetition of a workload does. Everything here calls the real `fcnn.train`; nothing is copied."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from bench.axes.case import Case
+from bench.axes.compilers import COMPILERS
+from bench.axes.devices import DEVICES
+from bench.axes.feeds import FEEDS
+from bench.axes.optimizers import OPTIMIZERS
+from bench.axes.precisions import PRECISIONS
+from fcnn import train
+from fcnn.data import TensorBatches, as_tensors
+
+if TYPE_CHECKING:
+    from fcnn.data import Images
+
+SEED = 0
+STEP_BATCHES = 512  # different batches a step case cycles through, where the dataset has so many
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case ready to be timed.
+
+    Attributes:
+        repeat: One repetition.
+        images_per_repetition: Images it trains on; None where none are.
+    """
+
+    repeat: Callable[[], object]
+    images_per_repetition: int | None
+
+
+def make_training(case: Case, seed: int = SEED) -> train.Training:
+    """A fresh seeded model, loss and optimizer as `case` wants them, on its device."""
+    precision, compiler = PRECISIONS[case.precision], COMPILERS[case.compiler]
+
+    def wrap(model: torch.nn.Module) -> torch.nn.Module:
+        # dynamic=False: the smaller last batch of an epoch gets its own graph instead of slowing the others down.
+        return torch.compile(model, mode=compiler.mode, dynamic=False)  # type: ignore[no-any-return]
+
+    return train.make_training(
+        torch.device(DEVICES[case.device].torch_name),
+        seed,
+        optimizer_options=OPTIMIZERS[case.optimizer].options,
+        amp_dtype=getattr(torch, precision.amp_dtype) if precision.amp_dtype else None,
+        use_scaler=precision.use_scaler,
+        wrap=wrap if compiler.mode else None,
+    )
+
+
+def _full_batches(images: Images, case: Case) -> itertools.cycle[tuple[torch.Tensor, torch.Tensor]]:
+    """Cycles through different whole batches where the feed keeps them, gathered beforehand.
+
+    Different batches, because a network that sees one batch for thousands of steps learns it by heart: gradients
+    shrink to denormal numbers, which many processors compute with at a fraction of the speed.
+    """
+    pixels, labels = as_tensors(images.train)
+    count = min(STEP_BATCHES, len(labels) // case.batch_size)
+    chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))[
+        : count * case.batch_size
+    ]
+    pixels, labels = pixels[chosen], labels[chosen]
+    if case.feed == "device":
+        name = DEVICES[case.device].torch_name
+        pixels, labels = pixels.to(name), labels.to(name)
+    return itertools.cycle(
+        list(zip(pixels.split(case.batch_size), labels.split(case.batch_size), strict=True))
+    )
+
+
+def step(case: Case, images: Images) -> Prepared:
+    """The whole training step. The loader feed belongs to epochs; a step takes its batches ready-made."""
+    training, batches = make_training(case), _full_batches(images, case)
+
+    def repeat() -> None:
+        train.train_step(training, *next(batches))
+
+    return Prepared(repeat, case.batch_size)
+
+
+def forward(case: Case, images: Images) -> Prepared:
+    """Scores and loss of a batch that is on the device, with the graph for a backward pass."""
+    training, batches = make_training(case), _full_batches(images, case)
+
+    def repeat() -> torch.Tensor:
+        pixels, labels = train.to_device(training, *next(batches))
+        return train.compute_loss(training, train.forward(training, train.flatten(pixels)), labels)
+
+    return Prepared(repeat, case.batch_size)
+
+
+def forward_backward(case: Case, images: Images) -> Prepared:
+    """Forward, loss and gradients, which start from none each time."""
+    training, batches = make_training(case), _full_batches(images, case)
+
+    def repeat() -> None:
+        training.optimizer.zero_grad()
+        pixels, labels = train.to_device(training, *next(batches))
+        loss = train.compute_loss(training, train.forward(training, train.flatten(pixels)), labels)
+        train.backward(training, loss)
+
+    return Prepared(repeat, case.batch_size)
+
+
+def optimizer(case: Case, images: Images) -> Prepared:
+    """Adam's update alone, with the gradients of one real batch."""
+    training = make_training(case)
+    train.train_step(training, *next(_full_batches(images, case)))
+    return Prepared(lambda: train.optimizer_step(training), None)
+
+
+def epoch(case: Case, images: Images) -> Prepared:
+    """Every training image once, in a new order each time, from the case's feed; the last batch may be smaller."""
+    training, batches = make_training(case), FEEDS[case.feed].batches(images, case, SEED)
+    return Prepared(lambda: train.train_epoch(training, batches), len(images.train))  # type: ignore[arg-type]
+
+
+BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {
+    "forward": forward,
+    "forward_backward": forward_backward,
+    "optimizer": optimizer,
+    "step": step,
+    "epoch": epoch,
+}
+
+
+def evaluation_batches(images: Images, device: str) -> dict[str, TensorBatches]:
+    """Training and test images as large resident batches on `device`, for evaluation outside the timed part."""
+    name = DEVICES[device].torch_name
+    sets = {"train": images.train, "test": images.test}
+    tensors = {key: as_tensors(dataset) for key, dataset in sets.items()}
+    return {
+        key: TensorBatches(pixels.to(name), labels.to(name), 2048, shuffle=False)
+        for key, (pixels, labels) in tensors.items()
+    }

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from bench.analyse.statistics import (
+    Ratio,
+    correlation_time,
+    mean_interval,
+    median_interval,
+    ratio,
+    summarise,
+)
+
+
+def test_summary_of_known_numbers():
+    summary = summarise([3.0, 1.0, 2.0, 5.0, 4.0, 6.0, 7.0, 100.0])
+    assert (summary.median, summary.minimum, summary.n, summary.outliers) == (4.5, 1.0, 8, 1)
+    assert summary.p95 == pytest.approx(np.percentile([1, 2, 3, 4, 5, 6, 7, 100], 95))
+
+
+def test_no_samples_is_an_error_and_not_a_number():
+    with pytest.raises(ValueError, match="no samples"):
+        summarise([])
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high"),
+    # Ranks of the 95% interval of the median, from the binomial table: n=6 takes the extremes, n=10 ranks 2 and 9,
+    # n=20 ranks 6 and 15.
+    [(6, 1, 6), (10, 2, 9), (20, 6, 15)],
+)
+def test_interval_has_the_tabulated_ranks(n, low, high):
+    # Alternating high and low, so that there is no positive autocorrelation.
+    values = [
+        value for pair in zip(range(1, n // 2 + 1), range(n, n // 2, -1), strict=True) for value in pair
+    ]
+    assert median_interval(values) == (low, high)
+
+
+def test_five_samples_have_no_95_percent_interval():
+    assert median_interval([1.0, 2.0, 3.0, 4.0, 5.0]) == (None, None)
+    assert summarise([1.0] * 5).half_width_fraction is None
+
+
+def draws(kind: str, rng: np.random.Generator, n: int) -> np.ndarray:
+    if kind == "normal":
+        return rng.normal(size=n)
+    if kind == "skewed":
+        return rng.lognormal(size=n) - 1
+    if kind == "spikes":
+        return rng.normal(size=n) + 50 * (rng.random(n) < 0.02)
+    noise, series = rng.normal(size=n + 50), np.zeros(n + 50)
+    for i in range(1, n + 50):
+        series[i] = 0.5 * series[i - 1] + noise[i]
+    return series[50:]
+
+
+@pytest.mark.parametrize("kind", ["normal", "skewed", "spikes", "autocorrelated"])
+def test_interval_covers_the_true_median(kind):
+    rng = np.random.default_rng(1)
+    # With spikes 2% of the samples are far above: the median is the 0.5 / 0.98 quantile of the normal part.
+    truth = 0.0255 if kind == "spikes" else 0.0
+    hits = 0
+    for _ in range(1000):
+        low, high = median_interval(draws(kind, rng, 120))
+        hits += low <= truth <= high
+    assert 925 <= hits <= 990
+
+
+def test_correlation_time_of_known_series():
+    rng = np.random.default_rng(3)
+    assert correlation_time(rng.normal(size=4000)) == pytest.approx(1, abs=0.2)
+    series = np.zeros(20000)
+    for i in range(1, len(series)):
+        series[i] = 0.8 * series[i - 1] + rng.normal()
+    assert correlation_time(series) == pytest.approx((1 + 0.8) / (1 - 0.8), rel=0.15)
+    assert correlation_time([1.0] * 50) == 1.0
+
+
+def test_ratio_is_of_medians_with_an_interval_that_reflects_both():
+    rng = np.random.default_rng(4)
+    slow = summarise(list(2 * (1 + 0.05 * rng.normal(size=100))))
+    fast = summarise(list(1 + 0.05 * rng.normal(size=100)))
+    found = ratio(slow, fast)
+    assert found.value == slow.median / fast.median
+    assert found.low < 2 < found.high
+    assert found.clear
+    assert not ratio(fast, fast).clear
+
+
+def test_a_ratio_without_an_interval_is_never_clear():
+    few, many = summarise([1.0, 2.0]), summarise([5.0] * 20)
+    assert ratio(many, few) == Ratio(5.0 / 1.5, None, None)
+    assert not ratio(many, few).clear
+
+
+def test_ratio_interval_covers_the_true_ratio():
+    rng = np.random.default_rng(5)
+    hits = 0
+    for _ in range(500):
+        a, b = (summarise(list(scale * rng.lognormal(sigma=0.1, size=40))) for scale in (3.0, 2.0))
+        found = ratio(a, b)
+        hits += found.low <= 1.5 <= found.high
+    assert 465 <= hits <= 498
+
+
+def test_mean_interval_is_students():
+    mean, low, high = mean_interval([0.92, 0.93, 0.94])
+    assert mean == pytest.approx(0.93)
+    # t(0.975, 2) = 4.3027, standard error 0.01 / sqrt(3)
+    assert (low, high) == (pytest.approx(0.93 - 0.024842, abs=1e-6), pytest.approx(0.93 + 0.024842, abs=1e-6))
+    assert mean_interval([0.93]) == (0.93, None, None)

@@ -1,0 +1,115 @@
+import dataclasses
+
+import pytest
+
+from bench.axes import case as case_module
+from bench.axes.case import Case, case_id, command, why_impossible
+from bench.axes.devices import DEVICES
+from tests.measure.simulated import SimulatedTime
+
+PLAIN = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=0)
+
+
+def changed(**fields: object) -> Case:
+    return dataclasses.replace(PLAIN, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "id"),
+    [
+        ({}, "step[cpu-b64-fp32]"),
+        ({"device": "cuda", "precision": "bf16", "compiler": "default"}, "step[cuda-b64-bf16-compile]"),
+        ({"compiler": "max-autotune", "optimizer": "fused"}, "step[cpu-b64-fp32-max-autotune-fused]"),
+        ({"workload": "epoch", "feed": "loader", "num_workers": 2, "pin_memory": True},
+         "epoch[cpu-b64-fp32-loader-w2-pinned]"),
+        ({"threads": 1}, "step[cpu-b64-fp32-t1]"),
+    ],
+)  # fmt: skip
+def test_ids_name_what_differs_from_the_reference(fields, id):
+    assert case_id(changed(**fields)) == id
+
+
+def test_the_command_spells_out_every_axis():
+    case = changed(workload="epoch", feed="loader", num_workers=2, threads=1)
+    assert command(case, dataset="KMNIST") == (
+        "fcnn-bench run --workload epoch --device cpu --batch 64 --precision fp32 --compile off --optimizer adam "
+        "--feed loader --threads 1 --num-workers 2 --dataset KMNIST"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"precision": "tf32"}, "TF32 is a format of NVIDIA's tensor cores; the device is cpu"),
+        ({"compiler": "reduce-overhead"}, "CUDA graphs"),
+        ({"feed": "device"}, "see resident"),
+        ({"batch_size": 16384}, "the dataset has only 4,000 training images"),
+        ({"num_workers": 2}, "workers and pinned memory belong to the loader"),
+        ({"feed": "loader", "pin_memory": True}, "pinned memory speeds copies to a CUDA GPU"),
+        ({"workload": "optimizer", "precision": "fp16"}, "gradient scaling"),
+        ({"workload": "optimizer", "compiler": "default"}, "would run eagerly all the same"),
+    ],
+)
+def test_impossible_combinations_have_a_reason(fields, reason):
+    assert reason in why_impossible(changed(**fields), train_images=4000)
+
+
+def test_the_reference_case_is_possible():
+    assert why_impossible(PLAIN, train_images=60_000) is None
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch):
+    """A machine with a GPU of compute capability 9.0, as far as choosing goes."""
+    import torch
+    from torch.utils import _triton
+
+    monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(_triton, "has_triton", lambda: True)
+
+
+@pytest.mark.usefixtures("fake_cuda")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"precision": "tf32"},
+        {"precision": "fp16"},
+        {"compiler": "reduce-overhead"},
+        {"compiler": "max-autotune", "precision": "bf16"},
+        {"feed": "device"},
+        {"workload": "epoch", "feed": "loader", "num_workers": 2, "pin_memory": True},
+    ],
+)
+def test_on_a_gpu_the_gpu_combinations_are_possible(fields):
+    assert why_impossible(changed(device="cuda", **fields), train_images=60_000) is None
+
+
+@pytest.mark.usefixtures("fake_cuda")
+def test_old_gpus_and_missing_triton_are_named(monkeypatch):
+    import torch
+    from torch.utils import _triton
+
+    compiled = changed(device="cuda", compiler="default")
+    monkeypatch.setattr(_triton, "has_triton", lambda: False)
+    assert "Triton" in why_impossible(compiled, 60_000)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (6, 1))
+    assert "compute capability 7.0, this GPU has 6.1" in why_impossible(compiled, 60_000)
+    assert "compute capability 8.0" in why_impossible(changed(device="cuda", precision="tf32"), 60_000)
+
+
+def test_a_missing_device_is_the_first_reason(monkeypatch):
+    monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(why_missing=lambda: "no CUDA GPU here"))
+    assert why_impossible(changed(device="cuda", precision="tf32"), 60_000) == "no CUDA GPU here"
+
+
+def test_no_compiler_is_named(monkeypatch):
+    from bench.axes import compilers
+
+    monkeypatch.setattr(compilers.shutil, "which", lambda name: None)
+    monkeypatch.setenv("CXX", "my-g++")
+    assert "there is no my-g++" in why_impossible(changed(compiler="default"), 60_000)
+
+
+def test_batch_sizes_are_the_powers_of_two_to_16384():
+    assert case_module.BATCH_SIZES == (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)

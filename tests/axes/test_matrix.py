@@ -1,0 +1,77 @@
+import argparse
+from typing import Any
+
+import pytest
+
+from bench.axes import matrix
+from bench.axes.case import case_id
+from bench.axes.devices import DEVICES
+from tests.measure.simulated import SimulatedTime
+
+
+def options(*words: str) -> dict[str, Any]:
+    parser = argparse.ArgumentParser()
+    matrix.add_options(parser.add_argument)
+    return vars(parser.parse_args(words))
+
+
+def ids(*words: str, plan: str = "suite") -> list[str]:
+    return [case_id(case) for case in matrix.cases(options(*words), plan)]
+
+
+def test_values_multiply():
+    assert ids("--device", "cpu", "--batch", "1", "64", "--precision", "fp32", "bf16") == [
+        "step[cpu-b1-fp32]", "step[cpu-b1-bf16]", "step[cpu-b64-fp32]", "step[cpu-b64-bf16]",
+    ]  # fmt: skip
+
+
+def test_the_loaders_options_reach_only_the_loader():
+    words = ("--device", "cpu", "--workload", "epoch", "--feed", "loader", "resident", "--num-workers", "2")
+    assert ids(*words) == ["epoch[cpu-b64-fp32-loader-w2]", "epoch[cpu-b64-fp32]"]
+
+
+@pytest.mark.parametrize("plan", list(matrix.PLANS))
+def test_plans_hold_every_workload_once_and_the_missing_gpu(plan):
+    planned = ids(plan=plan)
+    assert len(planned) == len(set(planned))
+    assert {id.partition("[")[0] for id in planned} == set(matrix.WORKLOADS)
+    assert "step[cuda-b64-fp32]" in planned  # where there is no GPU the report says so
+
+
+def test_choosing_only_a_device_keeps_the_plan():
+    assert ids("--device", "cpu", plan="quick") == [id for id in ids(plan="quick") if "[cpu-" in id]
+
+
+def test_an_accelerator_that_is_here_joins_by_itself(monkeypatch):
+    monkeypatch.setitem(DEVICES, "xpu", SimulatedTime().device(name="xpu"))
+    assert "step[xpu-b64-fp32]" in ids()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--batch", "3"),
+        ("--batch", "32768"),
+        ("--batch", "many"),
+        ("--precision", "fp8"),
+        ("--budget", "0"),
+        ("--budget", "nan"),
+        ("--seeds", "-1"),
+        ("--devise", "cpu"),
+    ],
+)
+def test_a_misspelt_choice_is_refused(words, capsys):
+    with pytest.raises(SystemExit) as exit:
+        options(*words)
+    assert exit.value.code == 2
+    assert words[0] in capsys.readouterr().err
+
+
+def test_options_survive_the_way_to_pytest():
+    given = options(
+        "--device", "cpu", "--batch", "1", "64", "--pin-memory", "--budget", "0.5", "--data", "here"
+    )
+    parser = argparse.ArgumentParser()
+    matrix.add_options(parser.add_argument, "fcnn-")
+    received = vars(parser.parse_args(matrix.option_words(given, "fcnn-")))
+    assert {name.removeprefix("fcnn_"): value for name, value in received.items()} == given

@@ -1,0 +1,84 @@
+import gc
+import itertools
+
+from bench.axes.devices import DEVICES
+from bench.measure.clock import Clock, garbage_collector_off
+from tests.measure.simulated import SimulatedTime
+
+
+def test_a_block_is_the_time_of_its_repetitions():
+    time = SimulatedTime()
+    block = time.clock().time_block(time.repeat_taking(itertools.repeat(0.25)), 4)
+    assert (block.host_seconds, block.device_seconds, time.calls) == (1.0, None, 4)
+
+
+def test_an_asynchronous_device_is_waited_for_before_and_after_the_block():
+    time = SimulatedTime()
+    queued = [2.0]  # work queued before the block, which must not be counted in it
+
+    def synchronize() -> None:
+        time.seconds += sum(queued)
+        queued.clear()
+
+    block = time.clock(synchronize=synchronize).time_block(lambda: queued.append(0.5), 3)
+    assert block.host_seconds == 1.5
+
+
+def test_device_events_enclose_the_repetitions_and_come_in_seconds():
+    time = SimulatedTime()
+    order = []
+
+    class Event:
+        def record(self) -> None:
+            order.append("event")
+            self.at = time.seconds
+
+        def elapsed_time(self, end: "Event") -> float:
+            return (end.at - self.at) * 1e3
+
+    def repeat() -> None:
+        order.append("repeat")
+        time.seconds += 0.125
+
+    clock = time.clock(timing_event=Event, synchronize=lambda: order.append("synchronize"))
+    block = clock.time_block(repeat, 2)
+    assert order == ["synchronize", "event", "repeat", "repeat", "event", "synchronize"]
+    assert block.device_seconds == 0.25
+
+
+def test_every_asynchronous_row_of_the_device_table_synchronises():
+    # A no-op synchronisation is right for the CPU alone.
+    cpu = DEVICES["cpu"].synchronize
+    assert all(row.synchronize is not cpu for name, row in DEVICES.items() if name != "cpu")
+    assert DEVICES["cuda"].timing_event is not None
+
+
+def test_the_cuda_row_waits_for_cuda_and_uses_timed_events(monkeypatch):
+    import torch
+
+    calls = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: calls.append("synchronize"))
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            calls.append(f"event timing={enable_timing}")
+
+        def record(self) -> None:
+            calls.append("record")
+
+        def elapsed_time(self, end: "Event") -> float:
+            return 1.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    block = Clock(DEVICES["cuda"]).time_block(lambda: calls.append("step"), 1)
+    assert calls == [
+        "event timing=True", "event timing=True", "synchronize", "record", "step", "record", "synchronize",
+    ]  # fmt: skip
+    assert block.device_seconds == 0.001
+
+
+def test_the_collector_is_off_inside_and_as_before_outside():
+    assert gc.isenabled()
+    with garbage_collector_off():
+        assert not gc.isenabled()
+    assert gc.isenabled()
