@@ -46,9 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     report = verbs.add_parser("report", help="draw the tables and the page from records, without torch")
     report.add_argument("records", nargs="+", type=Path, metavar="RECORD", help="record.json or run folder")
-    report.add_argument(
-        "--output", type=Path, metavar="DIR", help="where to write; default: beside the first record"
-    )
+    report.add_argument("--output", type=Path, metavar="DIR", help="where to write; default: beside the first record")
     report.set_defaults(do=_report)
 
     compare = verbs.add_parser("compare", help="two records side by side, with intervals")
@@ -81,7 +79,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _env(options: argparse.Namespace) -> int:
-    from bench.measure.verbs import env
+    from bench.measure.env import env
 
     return env()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.stats
 
 CONFIDENCE = 0.95
+Z = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2))
+Array = np.ndarray[tuple[int], np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -73,54 +75,62 @@ def summarise(samples: Sequence[float]) -> Summary:
 def median_interval(samples: Sequence[float]) -> tuple[float | None, float | None]:
     """The 95% confidence interval of the median from order statistics, widened for autocorrelation.
 
-    Independent samples: the ranks of the binomial(n, 1/2) quantiles (David and Nagaraja, Order Statistics, 2003,
-    section 7.1), which assumes nothing of the distribution. Neighbouring blocks share the machine's mood, so the
-    ranks are taken for the effective sample size n / tau instead, tau being the integrated autocorrelation time of
-    the indicator "above the median", the series whose mean the order statistics count.
+    The number of samples below the true median is binomial(n, 1/2), whatever the distribution, so the interval lies
+    between two ranks (David and Nagaraja, Order Statistics, 2003, section 7.1); between whole ranks it is
+    interpolated, for a coverage of 95% and not more (Hettmansperger and Sheather, Statistics and Probability Letters
+    4, 1986). Neighbouring blocks share the machine's mood: the ranks are those of n / `correlation_time` independent
+    samples.
 
     Returns:
-        (low, high) in the samples' unit; (None, None) when fewer than 6 effective samples leave no such ranks.
+        (low, high) in the samples' unit; (None, None) when they are worth fewer than 6 independent ones, whose
+        extremes are the first to enclose the median with 95%.
+    """
+    x = np.asarray(samples, dtype=float)
+    n, tau = len(x), correlation_time(x)
+    if n / tau < 6:
+        return None, None
+    reach = Z / 2 * math.sqrt(n * tau)
+    middle = (n - 1) / 2
+    low, high = np.interp([middle - reach, middle + reach], np.arange(n), np.sort(x))
+    return float(low), float(high)
+
+
+def correlation_time(samples: Sequence[float] | Array) -> float:
+    """How many samples are worth one independent one, for an estimate of the median; at least 1.
+
+    It is the integrated autocorrelation time of the series "above the median", the one whose mean the ranks count.
+    A short series shows too little of it, so it is the larger of two estimates: the plain sum, and that of the
+    first-order autoregressive process with the observed rank correlation of neighbours, which is corrected for the
+    estimate's bias of -(1 + 4 rho) / n (Marriott and Pope, Biometrika 41, 1954). A series of fewer than 12, or with
+    no sign of correlation on the one-sided 10% level, counts as independent.
     """
     x = np.asarray(samples, dtype=float)
     n = len(x)
-    tau = correlation_time(x > np.median(x))
-    # The share of samples below the true median has mean 1/2 and variance 1 / (4 * effective size).
-    reach = _rank_reach(n, round(n / tau))
-    if reach is None:
-        return None, None
-    ordered = np.sort(x)
-    low, high = math.floor(n / 2 - reach), math.ceil(n / 2 + reach) - 1
-    return float(ordered[max(low, 0)]), float(ordered[min(high, n - 1)])
-
-
-@functools.lru_cache(maxsize=4096)
-def _rank_reach(n: int, effective: int) -> float | None:
-    """How many ranks either side of n/2 the interval reaches; None if 95% cannot be had."""
-    if effective < 6:  # 2 * 0.5**n <= 0.05 needs n >= 6
-        return None
-    below = int(scipy.stats.binom.ppf((1 - CONFIDENCE) / 2, effective, 0.5))
-    if scipy.stats.binom.cdf(below, effective, 0.5) > (1 - CONFIDENCE) / 2:
-        below -= 1
-    return (effective / 2 - below) * n / effective if below >= 0 else None
-
-
-def correlation_time(series: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
-    """The integrated autocorrelation time in samples, at least 1: n / tau samples are worth n independent ones.
-
-    Sums autocorrelations over a window of 5 tau (Sokal's automatic windowing, Monte Carlo Methods in Statistical
-    Mechanics, 1997, section 3).
-    """
-    x = np.asarray(series, dtype=float)
-    x = x - x.mean()
-    n = len(x)
-    variance = float(x @ x)
-    if n < 8 or variance == 0:
+    ranks = scipy.stats.rankdata(x) - (n + 1) / 2
+    power = float(ranks @ ranks)
+    if n < 12 or power == 0:
         return 1.0
-    spectrum = np.fft.rfft(x, 2 * n)
-    correlation = np.fft.irfft(spectrum * spectrum.conj())[: n // 2] / variance
-    taus = 2 * np.cumsum(correlation) - 1
-    window = np.arange(len(taus)) >= 5 * taus
-    return max(1.0, float(taus[int(np.argmax(window)) if window.any() else len(taus) - 1]))
+    rho = float(ranks[1:] @ ranks[:-1]) / power
+    if (rho + 1 / n) * math.sqrt(n) < 1.28:
+        return 1.0
+    rho = min(rho + (1 + 4 * rho) / n, 0.98)
+    # The signs of a Gaussian pair with correlation r correlate by 2/pi arcsin r (the orthant formula).
+    lags = np.arange(1, math.ceil(10 / (1 - rho)))
+    autoregressive = 1 + 2 * float(np.sum(2 / np.pi * np.arcsin(rho**lags)))
+    return max(1.0, autoregressive, _summed_correlation(x > np.median(x)))
+
+
+def _summed_correlation(series: Array) -> float:
+    """1 + 2 times the sum of autocorrelations, over a window of 5 times the result.
+
+    Automatic windowing: Sokal, Monte Carlo Methods in Statistical Mechanics, 1997, section 3.
+    """
+    x = series - series.mean()
+    spectrum = np.fft.rfft(x, 2 * len(x))
+    correlation = np.fft.irfft(spectrum * spectrum.conj())[: len(x) // 2] / float(x @ x)
+    sums = 2 * np.cumsum(correlation) - 1
+    enough = np.arange(len(sums)) >= 5 * sums
+    return float(sums[int(np.argmax(enough)) if enough.any() else -1])
 
 
 def ratio(numerator: Summary, denominator: Summary) -> Ratio:

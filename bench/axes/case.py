@@ -60,9 +60,7 @@ def why_impossible(case: Case, train_images: int) -> str | None:
     if case.pin_memory and case.device != "cuda":
         return f"pinned memory speeds copies to a CUDA GPU, the device is {case.device}"
     if case.workload == "optimizer" and PRECISIONS[case.precision].use_scaler:
-        return (
-            "gradient scaling changes the gradients at every update, so the update cannot be repeated alone"
-        )
+        return "gradient scaling changes the gradients at every update, so the update cannot be repeated alone"
     if case.workload == "optimizer" and case.compiler != "off":
         return "the compiler axis compiles the model; the optimizer alone would run eagerly all the same"
     return None

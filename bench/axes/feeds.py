@@ -75,9 +75,7 @@ FEEDS = {
             "device",
             "one float tensor in device memory, gathered there",
             _device_resident,
-            lambda device: (
-                "host memory is the CPU's device memory: see resident" if device == "cpu" else None
-            ),
+            lambda device: "host memory is the CPU's device memory: see resident" if device == "cpu" else None,
         ),
     )
 }

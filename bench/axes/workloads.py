@@ -29,9 +29,7 @@ WORKLOADS = {
         Workload("forward_backward", "forward, loss and the gradients", "step"),
         Workload("optimizer", "Adam's update alone", "step"),
         Workload("step", "the whole training step, from moving the batch to the update", "step"),
-        Workload(
-            "epoch", "every training image once, data feed included", "epoch", default_budget_seconds=4.0
-        ),
+        Workload("epoch", "every training image once, data feed included", "epoch", default_budget_seconds=4.0),
         Workload("accuracy", "a training from a seed, evaluation not timed", "training"),
     )
 }

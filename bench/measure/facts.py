@@ -47,9 +47,7 @@ def commit(folder: Path) -> Commit | None:
         return None
 
     def ask(*words: str) -> str:
-        run = subprocess.run(
-            [git, *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-        )
+        run = subprocess.run([git, *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
         return run.stdout.strip()
 
     try:
@@ -78,10 +76,7 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
     software: dict[str, Any] = {
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        **{
-            name.replace("-", "_"): _version(name)
-            for name in ("torch", "torchvision", "numpy", "pytest-benchmark")
-        },
+        **{name.replace("-", "_"): _version(name) for name in ("torch", "torchvision", "numpy", "pytest-benchmark")},
         "torch_git": torch.version.git_version,
         "torch_debug": torch.version.debug,
         "cuda": torch.version.cuda,

@@ -14,8 +14,13 @@ from dataclasses import dataclass, field
 import scipy.stats
 
 from bench.analyse.statistics import Summary, summarise
+from bench.analyse.steadiness import modes, trend
 from bench.measure.clock import Block, Clock, garbage_collector_off
 from bench.record.model import Flag
+
+
+# The stop rule looks at no fewer samples: autocorrelation shows in 40, and hardly in 20.
+FIRST_LOOK = 40
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Samples:
         first_call_seconds: The very first repetition: lazy initialisation, compilation.
         warmup_seconds: From the start to the first sample, the first call included.
         warmup_blocks: Blocks run to see the trend end.
-        flags: Reasons not to trust the number: `wide`, `unsteady`.
+        flags: Reasons not to trust the number: `wide`, `unsteady`, `bimodal`.
     """
 
     seconds: list[float]
@@ -144,7 +149,7 @@ def _sample(repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions:
     """
     begin = clock.now()
     blocks: list[Block] = []
-    next_look = max(rule.minimum_samples, 20)
+    next_look = max(rule.minimum_samples, FIRST_LOOK)
     while True:
         blocks.append(clock.time_block(repeat, repetitions))
         if len(blocks) >= rule.minimum_samples and clock.now() - begin >= rule.budget_seconds:
@@ -157,22 +162,17 @@ def _sample(repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions:
 
 
 def sample_flags(seconds: list[float], rule: Rule) -> list[Flag]:
-    """What the samples themselves say against being trusted: `wide`, `unsteady`."""
+    """What the samples themselves say against being trusted: `wide`, `unsteady`, `bimodal`."""
     flags = []
     width = summarise(seconds).half_width_fraction
     if width is None:
-        flags.append(
-            Flag("wide", f"{len(seconds)} samples are too few or too alike in time for a 95% interval")
-        )
+        flags.append(Flag("wide", f"{len(seconds)} samples are too few or too alike in time for a 95% interval"))
     elif width > rule.target_fraction:
-        flags.append(
-            Flag("wide", f"the 95% interval is +-{width:.1%}, the rule asks for +-{rule.target_fraction:.0%}")
-        )
-    if len(seconds) >= 10:
-        trend = scipy.stats.kendalltau(range(len(seconds)), seconds)
-        if trend.pvalue < 0.001 and abs(trend.statistic) > 0.3:
-            direction = "slower" if trend.statistic > 0 else "faster"
-            flags.append(
-                Flag("unsteady", f"samples got {direction} while measuring (tau {trend.statistic:.2f})")
-            )
+        flags.append(Flag("wide", f"the 95% interval is +-{width:.1%}, the rule asks for +-{rule.target_fraction:.0%}"))
+    if (drift := trend(seconds)) and abs(drift.change_fraction) > rule.target_fraction:
+        direction = "slower" if drift.change_fraction > 0 else "faster"
+        flags.append(Flag("unsteady", f"samples got {abs(drift.change_fraction):.1%} {direction} while measuring"))
+    if (levels := modes(seconds)) and levels.distance_fraction > 2 * rule.target_fraction:
+        reason = f"{levels.upper_share:.0%} of the samples are on a second level, {levels.distance_fraction:.1%} slower"
+        flags.append(Flag("bimodal", reason))
     return flags

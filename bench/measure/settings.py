@@ -11,16 +11,17 @@ import psutil
 from bench.axes.case import Case
 from bench.axes.precisions import PRECISIONS
 
+CGROUP = Path("/sys/fs/cgroup")
+
 
 def cpu_quota_cores() -> float | None:
     """Cores that the control group grants (cgroup v2 `cpu.max`, v1 `cfs_quota_us`); None without a limit."""
-    root = Path("/sys/fs/cgroup")
     try:
-        quota, period = (root / "cpu.max").read_text().split()
+        quota, period = (CGROUP / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
+            quota = (CGROUP / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (CGROUP / "cpu/cpu.cfs_period_us").read_text().strip()
         except OSError:
             return None
     return None if quota in ("max", "-1") else int(quota) / int(period)

@@ -69,9 +69,7 @@ def write(record: Record, folder: Path) -> None:
 def run_folder_name(record: Record) -> Path:
     """`<machine>/<UTC>_<commit8>[-dirty]`, relative to the results folder."""
     stamp = record.created_utc.replace("-", "").replace(":", "")
-    commit = (
-        f"{record.commit.id[:8]}{'-dirty' if record.commit.dirty else ''}" if record.commit else "nocommit"
-    )
+    commit = f"{record.commit.id[:8]}{'-dirty' if record.commit.dirty else ''}" if record.commit else "nocommit"
     return Path(record.machine.slug) / f"{stamp}_{commit}"
 
 

@@ -49,9 +49,7 @@ TAPE = Tape()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fcnn-bench", "fcnn-bench: the cases to measure")
     matrix.add_options(group.addoption, PREFIX)
-    group.addoption(
-        f"--{PREFIX}plan", choices=tuple(matrix.PLANS), default="suite", help="matrix when none is given"
-    )
+    group.addoption(f"--{PREFIX}plan", choices=tuple(matrix.PLANS), default="suite", help="matrix when none is given")
     group.addoption(f"--{PREFIX}command", default=None, help="command line to record")
     group.addoption(f"--{PREFIX}log", type=Path, default=None, help="log to keep as run.log")
 
@@ -166,8 +164,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     suite = session.config.stash.get(_session, None)
     if suite is None or not suite.measurements:
         return
-    from bench.report.write import write_report
     from bench.record import store
+    from bench.report.write import write_report
 
     options = _options(session.config)
     record = suite.record(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)

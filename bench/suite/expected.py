@@ -73,7 +73,7 @@ COMPILE_STEPS = 40_000
 def expected_seconds(case: Case, session: Session, rates: Rates) -> float:
     """Seconds that measuring `case` will take, setting-up and warm-up included."""
     fixed, per_image = rates.step_seconds[case.device]
-    step = fixed + per_image * case.batch_size
+    fixed + per_image * case.batch_size
     budget = session.budget_seconds or WORKLOADS[case.workload].default_budget_seconds
     compile_seconds = 0.0 if case.compiler == "off" else rates.compile_seconds
     images = len(session.images.train)  # type: ignore[arg-type]

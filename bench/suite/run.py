@@ -176,9 +176,7 @@ def _finish(console: Console, listener: Listener, code: int) -> int:
         return _fail("nothing was measured", BROKEN)
     show(listener.record, console)
     folder = listener.folder
-    console.print(
-        f"took {duration(listener.record.duration_seconds)}; report: {folder}/report.html", soft_wrap=True
-    )
+    console.print(f"took {duration(listener.record.duration_seconds)}; report: {folder}/report.html", soft_wrap=True)
     for failure in listener.failures:
         _fail(failure, BROKEN)
     if listener.record.partial:

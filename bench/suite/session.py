@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from bench.axes.case import Case, case_id, command, why_impossible
+from bench.axes.case import Case, command, why_impossible
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
 from bench.measure import facts, settings
@@ -71,9 +71,7 @@ class Session:
             self._note(id, "interrupted", "stopped by the user while it was measured")
             raise
         except Exception as error:
-            self._note(
-                id, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            )
+            self._note(id, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
             raise
         self.measurements.append(measurement)
         return measurement
@@ -160,9 +158,7 @@ class Session:
         begin = clock.now()
         seconds, accuracy = train_seeds(case, self.images, clock, self.seeds)
         warmup = max(0.0, clock.now() - begin - sum(seconds))
-        return Samples(
-            seconds, None, 1, seconds[0], warmup, 0, [flag for flag in sample_flags(seconds, rule)]
-        ), accuracy
+        return Samples(seconds, None, 1, seconds[0], warmup, 0, list(sample_flags(seconds, rule))), accuracy
 
 
 def _compile_seconds(case: Case, samples: Samples) -> float | None:

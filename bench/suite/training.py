@@ -35,9 +35,7 @@ class Trained:
     seconds_to_target: float | None
 
 
-def train_from(
-    seed: int, case: Case, images: Images, clock: Clock, evaluation: dict[str, TensorBatches]
-) -> Trained:
+def train_from(seed: int, case: Case, images: Images, clock: Clock, evaluation: dict[str, TensorBatches]) -> Trained:
     """Trains a fresh model from `seed`, stopping the clock at every evaluation."""
     training = make_training(case, seed)
     feed = FEEDS[case.feed].batches(images, case, seed)
@@ -47,9 +45,7 @@ def train_from(
         stream = itertools.chain.from_iterable([feed])
         for _ in range(math.ceil(len(feed) / STEPS_BETWEEN_EVALUATIONS)):
             # train_epoch is the only loop there is; a run of steps between two evaluations is a short epoch to it.
-            run = functools.partial(
-                train_epoch, training, itertools.islice(stream, STEPS_BETWEEN_EVALUATIONS)
-            )
+            run = functools.partial(train_epoch, training, itertools.islice(stream, STEPS_BETWEEN_EVALUATIONS))
             seconds += clock.time_block(run, 1).host_seconds
             if to_target is None:
                 test = evaluate(training.model, evaluation["test"], training.device)

@@ -64,16 +64,12 @@ def _full_batches(images: Images, case: Case) -> itertools.cycle[tuple[torch.Ten
     """
     pixels, labels = as_tensors(images.train)
     count = min(STEP_BATCHES, len(labels) // case.batch_size)
-    chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))[
-        : count * case.batch_size
-    ]
+    chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))[: count * case.batch_size]
     pixels, labels = pixels[chosen], labels[chosen]
     if case.feed == "device":
         name = DEVICES[case.device].torch_name
         pixels, labels = pixels.to(name), labels.to(name)
-    return itertools.cycle(
-        list(zip(pixels.split(case.batch_size), labels.split(case.batch_size), strict=True))
-    )
+    return itertools.cycle(list(zip(pixels.split(case.batch_size), labels.split(case.batch_size), strict=True)))
 
 
 def step(case: Case, images: Images) -> Prepared:

@@ -68,9 +68,7 @@ def test_a_misspelt_choice_is_refused(words, capsys):
 
 
 def test_options_survive_the_way_to_pytest():
-    given = options(
-        "--device", "cpu", "--batch", "1", "64", "--pin-memory", "--budget", "0.5", "--data", "here"
-    )
+    given = options("--device", "cpu", "--batch", "1", "64", "--pin-memory", "--budget", "0.5", "--data", "here")
     parser = argparse.ArgumentParser()
     matrix.add_options(parser.add_argument, "fcnn-")
     received = vars(parser.parse_args(matrix.option_words(given, "fcnn-")))

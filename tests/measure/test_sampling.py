@@ -61,7 +61,7 @@ def test_a_trend_that_never_ends_is_flagged():
 
 
 def test_noise_that_the_budget_cannot_average_out_is_flagged_wide():
-    samples, time = run(noisy(0.05, 0.3), Rule(budget_seconds=1.0, warmup_seconds=0.1))
+    samples, _time = run(noisy(0.05, 0.3), Rule(budget_seconds=1.0, warmup_seconds=0.1))
     assert names(samples) == ["wide"]
     assert "the 95% interval is +-" in samples.flags[0].reason
 

@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from bench.measure import settings
+from bench.measure.env import warnings
+from tests.axes.test_case import changed
+
+
+def test_quota_reads_both_versions_of_control_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "CGROUP", tmp_path)
+    assert settings.cpu_quota_cores() is None
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert settings.cpu_quota_cores() == 1.5
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert settings.cpu_quota_cores() is None
+    (tmp_path / "cpu.max").unlink()
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("200000\n")
+    assert settings.cpu_quota_cores() == 2.0
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1\n")
+    assert settings.cpu_quota_cores() is None
+
+
+@pytest.mark.parametrize(("quota", "cores"), [(None, 4), (2.5, 2), (0.5, 1), (16.0, 4)])
+def test_usable_cores_are_capped_by_the_quota(monkeypatch, quota, cores):
+    monkeypatch.setattr(settings.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(settings, "cpu_quota_cores", lambda: quota)
+    assert settings.usable_cores() == cores
+
+
+def test_threads_named_in_the_environment_win(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert settings.default_threads() == 7
+
+
+def test_apply_sets_threads_and_precision():
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    try:
+        settings.apply(changed(threads=1, precision="tf32"))
+        assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == (1, "high")
+        settings.apply(changed(threads=2))
+        assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == (2, "highest")
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "words"),
+    [
+        ("hardware", "cpu_quota_cores", 1.0, "2 threads share 1 cores"),
+        ("settings", "cuda_launch_blocking", True, "CUDA_LAUNCH_BLOCKING"),
+        ("settings", "anomaly_mode", True, "anomaly mode"),
+        ("software", "torch_debug", True, "debug build"),
+    ],
+)
+def test_what_spoils_timings_is_named(group, name, value, words):
+    environment: dict[str, dict[str, object]] = {
+        "hardware": {"cpu_quota_cores": None},
+        "software": {"torch_debug": False},
+        "settings": {"cpu_threads_default": 2, "cuda_launch_blocking": False, "anomaly_mode": False},
+    }
+    assert warnings(environment) == []
+    environment[group][name] = value
+    (warning,) = warnings(environment)
+    assert words in warning

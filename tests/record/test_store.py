@@ -1,0 +1,161 @@
+import dataclasses
+import json
+
+import pytest
+
+from bench.record import store
+from bench.record.model import (
+    Accuracy,
+    CaseFields,
+    Commit,
+    Dataset,
+    Flag,
+    Machine,
+    Measurement,
+    Record,
+    RecordError,
+    Unmeasured,
+    from_json,
+    to_json,
+)
+
+CASE = CaseFields("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=2)
+RECORD = Record(
+    created_utc="2026-01-02T03:04:05Z",
+    command="fcnn-bench",
+    duration_seconds=1.5,
+    partial=False,
+    commit=Commit("0123456789ab", dirty=True),
+    machine=Machine("some-cpu-2c", "Some CPU, 2 cores"),
+    environment={"hardware": {"cpu": "Some CPU"}, "software": {}, "settings": {"quota": None}},
+    dataset=Dataset("MNIST", "MNIST", "0" * 64, 60_000, 10_000),
+    measurements=[
+        Measurement(
+            id="step[cpu-b64-fp32]",
+            case=CASE,
+            command="fcnn-bench run",
+            samples_seconds=[1e-3, 2e-3],
+            device_samples_seconds=None,
+            block_repetitions=5,
+            images_per_repetition=64,
+            steps_per_epoch=None,
+            last_batch_size=None,
+            warmup_seconds=0.1,
+            warmup_blocks=16,
+            first_call_seconds=0.01,
+            accuracy=Accuracy([0], 1, [0.93], [0.94], 0.93, 3, [None]),
+            flags=[Flag("wide", "too few")],
+        )
+    ],
+    unmeasured=[Unmeasured("step[cuda-b64-fp32]", dataclasses.replace(CASE, device="cuda"), "impossible", "no GPU")],
+)
+
+
+def written(tmp_path, **changes):
+    data = {**to_json(RECORD), **changes}
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_a_record_survives_the_file(tmp_path):
+    store.write(RECORD, tmp_path)
+    assert store.read(tmp_path) == store.read(tmp_path / "record.json") == RECORD
+    assert from_json(to_json(RECORD)) == RECORD
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 99}, "schema version 99, this program reads version 1"),
+        ({"timing_rule_version": 2}, "taken under timing rules 2, this program knows rules 1"),
+        ({"partial": "no"}, "not a valid record: at partial"),
+        ({"created_utc": "yesterday"}, "not a valid record: at created_utc"),
+        ({"surprise": 1}, "not a valid record: at the top level"),
+        ({"machine": {"slug": "../up", "label": "x"}}, "not a valid record: at machine/slug"),
+    ],
+)
+def test_what_is_not_a_record_is_refused_in_one_line(tmp_path, changes, message):
+    with pytest.raises(RecordError) as error:
+        store.read(written(tmp_path, **changes))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("samples", [[], [0.0], [-1.0], ["fast"]])
+def test_a_measurement_without_real_samples_is_refused(tmp_path, samples):
+    data = to_json(RECORD)
+    data["measurements"][0]["samples_seconds"] = samples
+    with pytest.raises(RecordError, match="samples_seconds"):
+        store.read(written(tmp_path, measurements=data["measurements"]))
+
+
+def test_missing_truncated_and_binary_files_are_refused(tmp_path):
+    with pytest.raises(RecordError, match="there is no such record"):
+        store.read(tmp_path / "none.json")
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(RecordError, match="cannot be read as a record"):
+        store.read(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecordError, match="cannot be read as a record"):
+        store.read(path)
+
+
+def test_nan_never_reaches_a_file(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        store.write(dataclasses.replace(RECORD, duration_seconds=float("nan")), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_run_folder_names_machine_time_and_commit():
+    assert str(store.run_folder_name(RECORD)) == "some-cpu-2c/20260102T030405Z_01234567-dirty"
+    nowhere = dataclasses.replace(RECORD, commit=None)
+    assert str(store.run_folder_name(nowhere)) == "some-cpu-2c/20260102T030405Z_nocommit"
+
+
+def test_a_folder_appears_whole(tmp_path):
+    target = tmp_path / "machine" / "run"
+    with store.atomic_folder(target) as staging:
+        (staging / "a").write_text("whole")
+        assert not target.exists()
+    assert [p.name for p in target.parent.iterdir()] == ["run"]
+    assert (target / "a").read_text() == "whole"
+
+
+def test_after_an_error_nothing_is_left(tmp_path):
+    def interrupted() -> None:
+        with store.atomic_folder(tmp_path / "run") as staging:
+            (staging / "half").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_in_the_same_second_both_stay(tmp_path):
+    for _ in range(2):
+        with store.atomic_folder(tmp_path / "run"):
+            pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "run.2"]
+
+
+def test_an_unwritable_place_is_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+
+    def write() -> None:
+        with store.atomic_folder(tmp_path / "file" / "run"):
+            pass
+
+    with pytest.raises(RecordError, match="cannot be written"):
+        write()
+
+
+def test_reference_records_are_found_by_machine(tmp_path):
+    for slug in ("b-gpu", "a-cpu"):
+        folder = tmp_path / "reference" / slug
+        folder.mkdir(parents=True)
+        store.write(dataclasses.replace(RECORD, machine=Machine(slug, slug)), folder)
+    assert [record.machine.slug for record in store.reference_records(tmp_path)] == ["a-cpu", "b-gpu"]
+    assert store.reference_records(tmp_path / "nowhere") == []
