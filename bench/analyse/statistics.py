@@ -19,7 +19,7 @@ Array = np.ndarray[tuple[int], np.dtype[Any]]
 class Summary:
     """What is reported of a sample: the median with its 95% interval, minimum, 95th percentile, n, outliers.
 
-    `low` and `high` are None when there are too few samples for a 95% interval (fewer than 6).
+    `low` and `high` are None when there are too few samples for a 95% interval (fewer than 3, or autocorrelated).
     """
 
     median: float
@@ -81,12 +81,19 @@ def median_interval(samples: Sequence[float]) -> tuple[float | None, float | Non
     4, 1986). Neighbouring blocks share the machine's mood: the ranks are those of n / `correlation_time` independent
     samples.
 
+    Fewer than 6 samples have no such ranks. From 3 to 5 it is Student's interval of the mean, stretched to hold the
+    median: right for samples that are long sums themselves, such as epochs, and wide.
+
     Returns:
-        (low, high) in the samples' unit; (None, None) when they are worth fewer than 6 independent ones, whose
-        extremes are the first to enclose the median with 95%.
+        (low, high) in the samples' unit; (None, None) for 1 or 2 samples, or if 6 or more are so alike in time that
+        they are worth fewer than 6 independent ones.
     """
     x = np.asarray(samples, dtype=float)
     n, tau = len(x), correlation_time(x)
+    if 3 <= n < 6:
+        _, low, high = mean_interval(samples)
+        median = float(np.median(x))
+        return (None, None) if low is None or high is None else (min(low, median), max(high, median))
     if n / tau < 6:
         return None, None
     reach = Z / 2 * math.sqrt(n * tau)
@@ -126,6 +133,8 @@ def _summed_correlation(series: Array) -> float:
     Automatic windowing: Sokal, Monte Carlo Methods in Statistical Mechanics, 1997, section 3.
     """
     x = series - series.mean()
+    if not x.any():
+        return 1.0
     spectrum = np.fft.rfft(x, 2 * len(x))
     correlation = np.fft.irfft(spectrum * spectrum.conj())[: len(x) // 2] / float(x @ x)
     sums = 2 * np.cumsum(correlation) - 1

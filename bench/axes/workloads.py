@@ -12,7 +12,7 @@ class Workload:
     Attributes:
         repetition: What one repetition is, so that a sample's unit is seconds a `repetition`.
         default_feed: Where its images come from unless `--feed` says so.
-        default_budget_seconds: Time to spend on its samples unless `--budget` says so.
+        default_budget_seconds: Most time to spend on its samples; `--budget` changes it for steps.
     """
 
     name: str

@@ -31,7 +31,7 @@ class Rule:
         block_seconds: A block has as many repetitions as take at least this long.
         target_fraction: Stop when the median's 95% interval is within plus or minus this.
         budget_seconds: Most time to spend on samples; `wide` is flagged if it ends before the target is met.
-        minimum_samples: Taken whatever the budget; 6 is the fewest that have a 95% interval of the median.
+        minimum_samples: Taken whatever the budget; 6 is the fewest whose ranks give a 95% interval of the median.
         warmup_seconds: Most time to spend waiting for blocks to stop trending; then flag `unsteady`.
         warmup_window: Blocks in each of the two windows compared to see a trend.
     """
@@ -89,10 +89,14 @@ def measure(repeat: Callable[[], object], clock: Clock = Clock(), rule: Rule = R
     begin = clock.now()
     with garbage_collector_off():
         first = clock.time_block(repeat, 1).host_seconds
-        repetitions, last = _block_repetitions(repeat, clock, rule)
-        warm, flags = _warm_up(repeat, clock, rule, repetitions, last)
-        warmup_seconds = clock.now() - begin
-        blocks = _sample(repeat, clock, rule, repetitions)
+        repetitions, block = _block_repetitions(repeat, clock, rule)
+        if 2 * rule.warmup_window * block.host_seconds <= rule.warmup_seconds:
+            kept, (warm, flags) = [], _warm_up(repeat, clock, rule, repetitions)
+        else:
+            # The first call was the warm-up of a repetition this long, and the second is as good as any later one.
+            kept, warm, flags = [block], 0, []
+        warmup_seconds = clock.now() - begin - sum(block.host_seconds for block in kept)
+        blocks = _sample(repeat, clock, rule, repetitions, kept)
     seconds = [block.host_seconds / repetitions for block in blocks]
     device = [block.device_seconds / repetitions for block in blocks if block.device_seconds is not None]
     return Samples(
@@ -107,7 +111,7 @@ def measure(repeat: Callable[[], object], clock: Clock = Clock(), rule: Rule = R
 
 
 def _block_repetitions(repeat: Callable[[], object], clock: Clock, rule: Rule) -> tuple[int, Block]:
-    """Repetitions that fill a block, with the block that showed it. Doubles until one is long enough."""
+    """Repetitions that fill a block, with the block that showed it."""
     repetitions = 1
     while True:
         block = clock.time_block(repeat, repetitions)
@@ -119,16 +123,13 @@ def _block_repetitions(repeat: Callable[[], object], clock: Clock, rule: Rule) -
 
 
 def _warm_up(
-    repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int, last: Block
+    repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int
 ) -> tuple[int, list[Flag]]:
     """Runs blocks until two neighbouring windows of them no longer differ; (blocks run, flags).
 
-    The windows are compared by the Mann-Whitney test on the 5% level: it does not mind outliers. A repetition so
-    long that two windows do not fit the warm-up budget gets no more than the repetitions it has had.
+    The windows are compared by the Mann-Whitney test on the 5% level: it does not mind outliers.
     """
     window = rule.warmup_window
-    if 2 * window * last.host_seconds > rule.warmup_seconds:
-        return 1, []
     begin = clock.now()
     blocks: list[float] = []
     while clock.now() - begin < rule.warmup_seconds:
@@ -141,17 +142,18 @@ def _warm_up(
     return len(blocks), [Flag("unsteady", reason)]
 
 
-def _sample(repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int) -> list[Block]:
-    """Blocks until the interval is narrow enough or the budget is spent.
+def _sample(
+    repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int, blocks: list[Block]
+) -> list[Block]:
+    """More blocks after `blocks`, until the interval is narrow enough or the budget is spent.
 
     The interval is looked at after a number of blocks that grows by a quarter, not after each: a rule that peeks at
     every sample stops at the luckiest moment, and its intervals are too narrow.
     """
     begin = clock.now()
-    blocks: list[Block] = []
     next_look = max(rule.minimum_samples, FIRST_LOOK)
     while True:
-        blocks.append(clock.time_block(repeat, repetitions))
+        blocks = [*blocks, clock.time_block(repeat, repetitions)]
         if len(blocks) >= rule.minimum_samples and clock.now() - begin >= rule.budget_seconds:
             return blocks
         if len(blocks) >= next_look:

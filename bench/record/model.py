@@ -101,6 +101,24 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Yardstick:
+    """A probe of the machine, timed before and after the cases.
+
+    Attributes:
+        unit: What `work_per_repetition` counts: `flop`, `byte` or `call`.
+        samples_seconds: Host wall seconds a repetition before the first case.
+        after_samples_seconds: The same after the last; None if the run was stopped before.
+    """
+
+    name: str
+    device: str
+    unit: str
+    work_per_repetition: float
+    samples_seconds: list[float]
+    after_samples_seconds: list[float] | None = None
+
+
+@dataclass(frozen=True)
 class Unmeasured:
     """A planned case without a number, and why: `impossible` here, `failed`, or `interrupted` before its turn."""
 

@@ -83,15 +83,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("planned", ids, ids=[id.partition("[")[2].rstrip("]") for id in ids])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "planned" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.benchmark(timer=TAPE, group=item.name.partition("[")[0]))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Gives benchmarks our timer and group; drops workloads that the matrix does not hold."""
+    planned = _planned(config)
+    benchmarks = [item for item in items if "planned" in getattr(item, "fixturenames", ())]
+    unplanned = [item for item in benchmarks if _planned_id(item) not in planned]
+    for item in benchmarks:
+        item.add_marker(pytest.mark.benchmark(timer=TAPE, group=item.name.partition("[")[0]))
+    if unplanned:
+        items[:] = [item for item in items if item not in unplanned]
+        config.hook.pytest_deselected(items=unplanned)
+
+
+def _planned_id(item: pytest.Item) -> str | None:
+    found = item.callspec.params["planned"]  # type: ignore[attr-defined]
+    return found if isinstance(found, str) else None  # pytest's own marker stands for an empty matrix
 
 
 @pytest.fixture(scope="session")
 def suite_session(request: pytest.FixtureRequest) -> Session:
     """The run's session, with the images loaded."""
+    from bench.suite.expected import Effort
     from bench.suite.session import Session, images
     from fcnn.data import DataError
 
@@ -100,16 +112,12 @@ def suite_session(request: pytest.FixtureRequest) -> Session:
         found = images(options["dataset"], options["data"])
     except DataError as error:
         pytest.exit(str(error), returncode=2)
+    chosen = {_planned_id(item) for item in request.session.items if "planned" in getattr(item, "fixturenames", ())}
     session = Session(
         images=found,
         dataset=options["dataset"],
-        planned={
-            item.callspec.params["planned"]: _planned(config)[item.callspec.params["planned"]]
-            for item in request.session.items
-            if "planned" in getattr(item, "fixturenames", ())
-        },
-        budget_seconds=options["budget"],
-        seeds=options["seeds"],
+        planned={id: case for id, case in _planned(config).items() if id in chosen},
+        effort=Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"]),
         command=options["command"] or shlex.join(["pytest", *config.invocation_params.args]),
     )
     config.stash[_session] = session

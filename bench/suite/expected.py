@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,8 @@ from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
 from bench.measure import settings
 from bench.measure.clock import Clock
-from bench.measure.sampling import Rule
 
 if TYPE_CHECKING:
-    from bench.suite.session import Session
     from fcnn.data import Images
 
 
@@ -70,19 +69,33 @@ def probe(images: Images, devices: set[str]) -> Rates:
 COMPILE_STEPS = 40_000
 
 
-def expected_seconds(case: Case, session: Session, rates: Rates) -> float:
+@dataclass(frozen=True)
+class Effort:
+    """How much to measure: seconds of samples a step case, epochs an epoch case, seeds an accuracy case."""
+
+    step_seconds: float = 1.0
+    epochs: int = 6
+    seeds: int = 5
+
+    def and_less(self) -> Iterator[Effort]:
+        """This effort and then smaller and smaller ones, for a plan that has a time limit."""
+        yield self
+        for share, epochs, seeds in ((0.8, 5, 5), (0.7, 4, 5), (0.5, 4, 4), (0.4, 3, 3), (0.25, 3, 3)):
+            yield Effort(self.step_seconds * share, min(epochs, self.epochs), min(seeds, self.seeds))
+
+
+def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates) -> float:
     """Seconds that measuring `case` will take, setting-up and warm-up included."""
     fixed, per_image = rates.step_seconds[case.device]
-    fixed + per_image * case.batch_size
-    budget = session.budget_seconds or WORKLOADS[case.workload].default_budget_seconds
     compile_seconds = 0.0 if case.compiler == "off" else rates.compile_seconds
-    images = len(session.images.train)  # type: ignore[arg-type]
-    epoch = math.ceil(images / case.batch_size) * fixed + images * per_image
+    epoch = math.ceil(train_images / case.batch_size) * fixed + train_images * per_image
     if case.feed == "loader":
-        epoch += images * rates.loader_seconds_per_image
-    rule = Rule(budget_seconds=budget)
+        epoch += train_images * rates.loader_seconds_per_image
     if case.workload == "accuracy":
-        return compile_seconds + session.seeds * 2 * epoch
+        # An epoch and, for the seeds that are not yet there, some more; the evaluations are about as long again.
+        return compile_seconds + 0.5 + effort.seeds * 1.6 * epoch
     if case.workload == "epoch":
-        return compile_seconds + 2 * epoch + max(rule.minimum_samples * epoch, budget)
-    return compile_seconds + 0.3 + budget
+        budget = WORKLOADS["epoch"].default_budget_seconds
+        return compile_seconds + 0.3 + epoch + max(effort.epochs * epoch, min(budget, 40 * epoch))
+    # The budget is the most; a quiet machine needs half of it.
+    return compile_seconds + 0.3 + 0.8 * effort.step_seconds

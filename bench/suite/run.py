@@ -23,11 +23,12 @@ from bench.axes.workloads import WORKLOADS
 from bench.record import store
 from bench.record.model import Record, RecordError
 from bench.report.units import duration
-from bench.suite.expected import expected_seconds, probe
-from bench.suite.session import Session, images
-from fcnn.data import DataError
+from bench.suite.expected import Effort, expected_seconds, probe
+from bench.suite.session import images
+from fcnn.data import DataError, Images
 
 DONE, USAGE, BROKEN = 0, 2, 3
+QUICK_SECONDS = 52.0  # leaves room in a minute for the probe before and the report after
 
 
 class Listener:
@@ -80,16 +81,28 @@ def run(options: dict[str, Any], plan: str) -> int:
     possible = {id: case for id, case in planned.items() if not reasons[id]}
     if not possible:
         return _fail(f"nothing to measure: {next(iter(reasons.values()))}", BROKEN)
-    expected = _expected(possible, found, options)
+    limit = QUICK_SECONDS if plan == "quick" else float("inf")
+    expected, effort = _fit(possible, found, options, limit)
+    options |= {"budget": effort.step_seconds, "epochs": effort.epochs, "seeds": effort.seeds}
     _show_plan(console, planned, possible, sum(expected.values()), found.label)
     listener, code = _run_pytest(console, options, plan, expected)
     return _finish(console, listener, code)
 
 
-def _expected(possible: dict[str, Case], found: Any, options: dict[str, Any]) -> dict[str, float]:
+def _fit(
+    possible: dict[str, Case], found: Images, options: dict[str, Any], limit_seconds: float
+) -> tuple[dict[str, float], Effort]:
+    """The seconds that each case will take, and the largest effort that keeps their sum within the limit."""
     rates = probe(found, {case.device for case in possible.values()})
-    session = Session(found, options["dataset"], possible, options["budget"], options["seeds"])
-    return {id: expected_seconds(case, session, rates) for id, case in possible.items()}
+    wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"])
+    for effort in wanted.and_less():
+        expected = {
+            id: expected_seconds(case, len(found.train), effort, rates)  # type: ignore[arg-type]
+            for id, case in possible.items()
+        }
+        if sum(expected.values()) <= limit_seconds:
+            break
+    return expected, effort
 
 
 def _show_plan(

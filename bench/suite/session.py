@@ -24,6 +24,7 @@ from bench.measure.clock import Clock
 from bench.measure.sampling import Rule, Samples, measure, sample_flags
 from bench.record.model import Accuracy, Dataset, Flag, Measurement, Record, Unmeasured
 from bench.suite import workloads
+from bench.suite.expected import Effort
 from bench.suite.training import train_seeds
 from fcnn.data import Images, load_images
 
@@ -40,15 +41,13 @@ class Session:
 
     Attributes:
         planned: Every case of the run by id, in order.
-        budget_seconds: Most time for a case's samples; None is the workload's own.
-        seeds: Seeds of the accuracy workload.
+        effort: How much to measure of each case.
     """
 
     images: Images
     dataset: str
     planned: dict[str, Case]
-    budget_seconds: float | None = None
-    seeds: int = 5
+    effort: Effort = field(default_factory=Effort)
     command: str = "pytest --benchmark-only"
     measurements: list[Measurement] = field(default_factory=list)
     unmeasured: list[Unmeasured] = field(default_factory=list)
@@ -123,8 +122,10 @@ class Session:
     def _measure(self, id: str, case: Case) -> Measurement:
         settings.apply(case)
         clock = Clock(DEVICES[case.device])
-        budget = self.budget_seconds or WORKLOADS[case.workload].default_budget_seconds
-        rule = Rule(budget_seconds=budget)
+        rule = Rule(budget_seconds=self.effort.step_seconds)
+        if case.workload == "epoch":
+            budget = WORKLOADS["epoch"].default_budget_seconds
+            rule = Rule(budget_seconds=budget, minimum_samples=self.effort.epochs)
         accuracy = None
         images_per_repetition: int | None = len(self.images.train)  # type: ignore[arg-type]
         with cold_compiler(case):
@@ -156,7 +157,7 @@ class Session:
 
     def _train(self, case: Case, clock: Clock, rule: Rule) -> tuple[Samples, Accuracy]:
         begin = clock.now()
-        seconds, accuracy = train_seeds(case, self.images, clock, self.seeds)
+        seconds, accuracy = train_seeds(case, self.images, clock, self.effort.seeds)
         warmup = max(0.0, clock.now() - begin - sum(seconds))
         return Samples(seconds, None, 1, seconds[0], warmup, 0, list(sample_flags(seconds, rule))), accuracy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,13 +57,19 @@ def make_training(case: Case, seed: int = SEED) -> train.Training:
     )
 
 
+@functools.lru_cache(maxsize=1)
+def _resident(images: Images) -> tuple[torch.Tensor, torch.Tensor]:
+    """The training images as tensors, converted once for all cases."""
+    return as_tensors(images.train)
+
+
 def _full_batches(images: Images, case: Case) -> itertools.cycle[tuple[torch.Tensor, torch.Tensor]]:
     """Cycles through different whole batches where the feed keeps them, gathered beforehand.
 
     Different batches, because a network that sees one batch for thousands of steps learns it by heart: gradients
     shrink to denormal numbers, which many processors compute with at a fraction of the speed.
     """
-    pixels, labels = as_tensors(images.train)
+    pixels, labels = _resident(images)
     count = min(STEP_BATCHES, len(labels) // case.batch_size)
     chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))[: count * case.batch_size]
     pixels, labels = pixels[chosen], labels[chosen]

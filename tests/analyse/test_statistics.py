@@ -32,9 +32,17 @@ def test_interval_lies_between_the_tabulated_ranks(n):
     assert n + 1 - inner <= high <= n + 1 - outer
 
 
-def test_five_samples_have_no_95_percent_interval():
-    assert median_interval([1.0, 2.0, 3.0, 4.0, 5.0]) == (None, None)
-    assert summarise([1.0] * 5).half_width_fraction is None
+def test_three_to_five_samples_get_students_interval_and_fewer_none():
+    assert median_interval([0.92, 0.93, 0.94]) == (pytest.approx(0.93 - 0.024842), pytest.approx(0.93 + 0.024842))
+    low, high = median_interval([1.0, 1.0, 1.0, 1.0, 2.0])
+    assert low <= 1.0 <= high
+    assert median_interval([1.0, 2.0]) == (None, None)
+    assert summarise([1.0, 2.0]).half_width_fraction is None
+
+
+def test_samples_that_are_nearly_one_have_no_interval():
+    slow_wave = np.sin(np.linspace(0, np.pi, 30))
+    assert median_interval(list(slow_wave)) == (None, None)
 
 
 def draws(kind: str, rng: np.random.Generator, n: int) -> np.ndarray:
