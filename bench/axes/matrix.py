@@ -100,6 +100,13 @@ def add_options(add: Callable[..., Any], prefix: str = "") -> None:
     )
 
 
+def option_names() -> list[str]:
+    """The options that `add_options` declares, with underscores and without a prefix."""
+    names: list[str] = []
+    add_options(lambda flag, **_: names.append(flag[2:].replace("-", "_")))
+    return names
+
+
 def option_words(options: dict[str, Any], prefix: str) -> list[str]:
     """The command-line words that give pytest (with `prefix`) the values in `options`, as `add_options` names them."""
     words = []

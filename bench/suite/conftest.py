@@ -55,19 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _options(config: pytest.Config) -> dict[str, Any]:
-    names = [axis.option for axis in matrix.AXES]
-    names += [
-        "num_workers",
-        "pin_memory",
-        "seeds",
-        "budget",
-        "dataset",
-        "data",
-        "results",
-        "plan",
-        "command",
-        "log",
-    ]
+    names = [*matrix.option_names(), "plan", "command", "log"]
     return {name: config.getoption(f"{PREFIX}{name}".replace("-", "_")) for name in names}
 
 
