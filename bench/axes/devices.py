@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,8 +33,9 @@ def _nothing_to_wait_for() -> None:
     """CPU operators return when they are done."""
 
 
+@functools.cache
 def cpu_model() -> str:
-    """The processor's brand, as it reports it."""
+    """The processor's brand, as it reports it. Cached: asking takes a second."""
     try:
         import cpuinfo
 

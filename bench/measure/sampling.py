@@ -122,9 +122,7 @@ def _block_repetitions(repeat: Callable[[], object], clock: Clock, rule: Rule) -
         repetitions = max(repetitions + 1, min(math.ceil(wanted), 10 * repetitions))
 
 
-def _warm_up(
-    repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int
-) -> tuple[int, list[Flag]]:
+def _warm_up(repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int) -> tuple[int, list[Flag]]:
     """Runs blocks until two neighbouring windows of them no longer differ; (blocks run, flags).
 
     The windows are compared by the Mann-Whitney test on the 5% level: it does not mind outliers.

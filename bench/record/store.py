@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -77,10 +77,10 @@ def run_folder_name(record: Record) -> Path:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yields a hidden folder to fill, which becomes `target` at the end; after an error nothing is left of it.
 
-    A target that exists already is kept and the new folder gets a number, so no run overwrites another.
+    A target that exists already is kept, and RecordError raised: see `free_name`.
 
     Raises:
-        RecordError: The results folder cannot be written (read-only, disk full).
+        RecordError: The results folder cannot be written (read-only, disk full), or the target exists.
     """
     staging = None
     try:
@@ -88,16 +88,22 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
         yield staging
         staging.chmod(0o755)
-        for number in range(1, 1000):
-            final = target if number == 1 else target.with_name(f"{target.name}.{number}")
-            if not final.exists():
-                os.replace(staging, final)  # noqa: PTH105 - the point is the system call's atomicity
-                break
+        if target.exists():
+            raise RecordError(f"{target} exists already")
+        staging.rename(target)
     except OSError as error:
         raise RecordError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def free_name(target: Path) -> Path:
+    """`target`, or with a number if there is such a folder: two runs in one second both stay."""
+    candidates = (
+        target if number == 1 else target.with_name(f"{target.name}.{number}") for number in itertools.count(1)
+    )
+    return next(path for path in candidates if not path.exists())
 
 
 def reference_records(results: Path) -> list[Record]:

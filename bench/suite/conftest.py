@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ import pytest
 
 from bench.axes import matrix
 from bench.axes.case import Case, case_id
+from bench.record.model import RecordError
+from bench.suite import hooks
 
 if TYPE_CHECKING:
-    from bench.record.model import Measurement
+    from bench.record.model import Measurement, Record
     from bench.suite.session import Session
 
 PREFIX = "fcnn-"
@@ -46,7 +49,13 @@ class Tape:
 TAPE = Tape()
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declares `pytest_fcnn_wrote`."""
+    pluginmanager.add_hookspecs(hooks)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declares the matrix options with the prefix `fcnn-`."""
     group = parser.getgroup("fcnn-bench", "fcnn-bench: the cases to measure")
     matrix.add_options(group.addoption, PREFIX)
     group.addoption(f"--{PREFIX}plan", choices=tuple(matrix.PLANS), default="suite", help="matrix when none is given")
@@ -65,6 +74,7 @@ def _planned(config: pytest.Config) -> dict[str, Case]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Makes every planned case of a benchmark's workload a test with the case's id."""
     if "planned" in metafunc.fixturenames:
         workload = metafunc.function.__name__.removeprefix("bench_")
         ids = [id for id, case in _planned(metafunc.config).items() if case.workload == workload]
@@ -160,19 +170,37 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     suite = session.config.stash.get(_session, None)
     if suite is None or not suite.measurements:
         return
+    options = _options(session.config)
+    record = suite.record(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    try:
+        folder = _write(session.config, record, options)
+    except RecordError as error:
+        # The measurements are worth more than their place.
+        print(f"\nfcnn-bench: {error}", file=sys.stderr)
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        folder = _write(session.config, record, {**options, "results": Path(tempfile.mkdtemp(prefix="fcnn-bench-"))})
+    print(f"\nfcnn-bench: wrote {folder}")
+    session.config.hook.pytest_fcnn_wrote(record=record, folder=folder)
+
+
+def _write(config: pytest.Config, record: Record, options: dict[str, Any]) -> Path:
+    """Writes the run's folder, whole, and returns where."""
     from bench.record import store
     from bench.report.write import write_report
 
-    options = _options(session.config)
-    record = suite.record(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
-    target = options["results"] / store.run_folder_name(record)
+    try:
+        elsewhere = store.reference_records(options["results"])
+    except RecordError as error:
+        print(f"\nfcnn-bench: left out of the report: {error}", file=sys.stderr)
+        elsewhere = []
+    target = store.free_name(options["results"] / store.run_folder_name(record))
     with store.atomic_folder(target) as folder:
         store.write(record, folder)
-        write_report([record, *store.reference_records(options["results"])], folder)
-        (folder / "benchmark.json").write_text(_benchmark_json(session.config), "utf-8")
+        write_report([record, *elsewhere], folder)
+        (folder / "benchmark.json").write_text(_benchmark_json(config), "utf-8")
         if options["log"]:
             (folder / "run.log").write_text(options["log"].read_text("utf-8"), "utf-8")
-    print(f"\nfcnn-bench: wrote {target}", file=sys.stdout)
+    return target
 
 
 def _benchmark_json(config: pytest.Config) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import shlex
@@ -19,9 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from bench.axes import matrix
 from bench.axes.case import Case, case_id, why_impossible
-from bench.axes.workloads import WORKLOADS
-from bench.record import store
-from bench.record.model import Record, RecordError
+from bench.record.model import Record
 from bench.report.units import duration
 from bench.suite.expected import Effort, expected_seconds, probe
 from bench.suite.session import images
@@ -61,8 +60,8 @@ class Listener:
             done = self._left.pop(report.location[2].removeprefix("bench_"), 0.0)
             self._progress.advance(self._task, done)
 
-    def wrote(self, record: Record, folder: Path) -> None:
-        """Called by the suite once the results folder stands."""
+    def pytest_fcnn_wrote(self, record: Record, folder: Path) -> None:
+        """Keeps what the suite wrote."""
         self.record, self.folder = record, folder
 
 
@@ -108,12 +107,10 @@ def _fit(
 def _show_plan(
     console: Console, planned: dict[str, Case], possible: dict[str, Case], seconds: float, label: str
 ) -> None:
-    console.print(f"[bold]fcnn-bench[/]  {label}")
-    for workload in WORKLOADS.values():
-        ids = [id for id, case in possible.items() if case.workload == workload.name]
-        if ids:
-            devices = ", ".join(dict.fromkeys(possible[id].device for id in ids))
-            console.print(f"  {len(ids):3} x {workload.name:17}{workload.meaning} ({devices})")
+    console.print(f"[bold]fcnn-bench[/]  {label}", soft_wrap=True)
+    for device in dict.fromkeys(case.device for case in possible.values()):
+        counts = collections.Counter(case.workload for case in possible.values() if case.device == device)
+        console.print(f"  {device:6}" + ", ".join(f"{count} {workload}" for workload, count in counts.items()))
     skipped = len(planned) - len(possible)
     note = f"; {skipped} more cannot run here, the report says why" if skipped else ""
     console.print(f"  {len(possible)} cases, expected time [bold]{duration(seconds)}[/]{note}\n")
@@ -143,7 +140,7 @@ def _run_pytest(
         ):
             listener = Listener(expected, progress)
             code = int(pytest.main(words, plugins=[listener]))
-        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
+        if listener.record is None:
             sys.stderr.write(log.read_text("utf-8"))
     return listener, code
 
@@ -200,12 +197,3 @@ def _finish(console: Console, listener: Listener, code: int) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"fcnn-bench: {message}", file=sys.stderr)
     return code
-
-
-def reference_records(results: Path) -> list[Record]:
-    """The promoted records to show beside a run; one that cannot be read is named on stderr and left out."""
-    try:
-        return store.reference_records(results)
-    except RecordError as error:
-        _fail(str(error), BROKEN)
-        return []

@@ -135,10 +135,23 @@ def test_after_an_error_nothing_is_left(tmp_path):
 
 
 def test_two_runs_in_the_same_second_both_stay(tmp_path):
-    for _ in range(2):
+    for _ in range(3):
+        with store.atomic_folder(store.free_name(tmp_path / "run")):
+            pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "run.2", "run.3"]
+
+
+def test_an_existing_run_is_never_replaced(tmp_path):
+    with store.atomic_folder(tmp_path / "run") as staging:
+        (staging / "first").touch()
+
+    def again() -> None:
         with store.atomic_folder(tmp_path / "run"):
             pass
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "run.2"]
+
+    with pytest.raises(RecordError, match="exists already"):
+        again()
+    assert [p.name for p in tmp_path.rglob("*")] == ["run", "first"]
 
 
 def test_an_unwritable_place_is_a_clear_error(tmp_path):

@@ -1,0 +1,1 @@
+"""How it is shown: sentences, tables, plots, the page and the terminal. Never imports torch."""

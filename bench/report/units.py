@@ -1,0 +1,115 @@
+"""Numbers as text. Records hold SI units; they are scaled here and nowhere else.
+
+How many digits are shown follows the uncertainty: to the leading digit of the interval's half-width.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bench.analyse.statistics import Ratio, Summary
+
+MISSING = "-"
+_SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def duration(seconds: float) -> str:
+    """A time to three digits, such as `485 µs`, `2.54 s` or `3 min 20 s`."""
+    if seconds >= 120:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes:,} min {rest} s"
+    if seconds == 0:
+        return "0 s"
+    scale, unit = _scale(seconds)
+    value = seconds / scale
+    return f"{value:,.{decimals(value)}f} {unit}"
+
+
+def _scale(seconds: float) -> tuple[float, str]:
+    return next((row for row in _SCALES if seconds >= row[0]), _SCALES[-1])
+
+
+def decimals(value: float, low: float | None = None, high: float | None = None) -> int:
+    """Digits after the point that the interval justifies: 2 to 4 significant ones, 3 without an interval."""
+    magnitude = math.floor(math.log10(abs(value))) if value else 0
+    wanted = 2 - magnitude
+    if low is not None and high is not None:
+        half = (high - low) / 2
+        wanted = -math.floor(math.log10(half)) if half > 0 else 3 - magnitude
+    return max(0, min(max(wanted, 1 - magnitude), 3 - magnitude))
+
+
+def _scaled(summary: Summary) -> tuple[float, str, int]:
+    scale, unit = _scale(summary.median)
+    low, high = (None if bound is None else bound / scale for bound in (summary.low, summary.high))
+    return scale, unit, decimals(summary.median / scale, low, high)
+
+
+def median(summary: Summary) -> str:
+    """The median with its unit, such as `485.3 µs`."""
+    scale, unit, digits = _scaled(summary)
+    return f"{summary.median / scale:,.{digits}f} {unit}"
+
+
+def interval(summary: Summary) -> str:
+    """The 95% interval in the median's unit and digits, such as `484.9 to 485.8`; `-` if there is none."""
+    if summary.low is None or summary.high is None:
+        return MISSING
+    scale, _, digits = _scaled(summary)
+    return f"{summary.low / scale:,.{digits}f} to {summary.high / scale:,.{digits}f}"
+
+
+def measured(summary: Summary) -> str:
+    """Median and interval for a sentence: `485.3 µs (484.9 to 485.8)`."""
+    shown = interval(summary)
+    return median(summary) + (f" ({shown})" if shown != MISSING else " (too few samples for an interval)")
+
+
+def ratio(value: Ratio) -> str:
+    """A ratio with its interval: `1.80 (1.72 to 1.89)`."""
+    digits = decimals(value.value, value.low, value.high)
+    if value.low is None or value.high is None:
+        return f"{value.value:,.{digits}f} (no interval)"
+    if value.low == value.high:
+        return f"{value.value:g}"
+    return f"{value.value:,.{digits}f} ({value.low:,.{digits}f} to {value.high:,.{digits}f})"
+
+
+def times(value: Ratio) -> str:
+    """A ratio for a sentence: `1.80 times (1.72 to 1.89)`."""
+    number, _, bounds = ratio(value).partition(" ")
+    return f"{number} times {bounds}".rstrip()
+
+
+def inverse(value: Ratio) -> Ratio:
+    """The same comparison the other way round."""
+    low, high = (None if bound is None else 1 / bound for bound in (value.high, value.low))
+    return Ratio(1 / value.value, low, high)
+
+
+def rate(per_second: float) -> str:
+    """A rate to three digits with thousands separators, such as `132,000`."""
+    if per_second <= 0:
+        return "0"
+    magnitude = math.floor(math.log10(per_second))
+    return f"{round(per_second, 2 - magnitude):,.{max(0, 2 - magnitude)}f}"
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """A fraction in percent: `93.08%`; without trailing zeros for a round one such as a target."""
+    return f"{100 * fraction:.{digits}f}%"
+
+
+def round_percent(fraction: float) -> str:
+    """A chosen fraction, such as a target of 93%."""
+    return f"{100 * fraction:g}%"
+
+
+def size(count_bytes: float) -> str:
+    """Memory in binary units: `24.0 GiB`."""
+    return f"{count_bytes / 2**30:.1f} GiB"
+
+
+def day(created_utc: str) -> str:
+    """The day of a record's time stamp."""
+    return created_utc.partition("T")[0]

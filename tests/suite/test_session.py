@@ -1,0 +1,173 @@
+import dataclasses
+
+import pytest
+import torch
+
+from bench.axes.case import case_id
+from bench.axes.devices import DEVICES
+from bench.record.model import to_json
+from bench.record.store import check
+from bench.suite import workloads
+from bench.suite.expected import Effort
+from bench.suite.session import Session
+from bench.suite.training import train_seeds
+from fcnn.data import load_images
+from tests.axes.test_case import changed
+from tests.measure.simulated import SimulatedTime
+
+QUICK = Effort(step_seconds=0.02, epochs=3, seeds=2)
+
+
+@pytest.fixture
+def images(mnist_root):
+    return load_images("MNIST", mnist_root)
+
+
+def session(images, *cases):
+    return Session(images, "MNIST", {case_id(case): case for case in cases}, QUICK, command="test")
+
+
+@pytest.mark.parametrize("workload", list(workloads.BUILDERS))
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_every_workload_repeats_in_every_precision(images, workload, precision):
+    if (workload, precision) == ("optimizer", "fp16"):
+        pytest.skip("impossible by its row")
+    prepared = workloads.BUILDERS[workload](changed(workload=workload, precision=precision, threads=1), images)
+    prepared.repeat()
+    prepared.repeat()
+
+
+def weights(training) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in training.model.parameters()]
+
+
+def test_step_and_epoch_learn_and_forward_does_not(images, monkeypatch):
+    made = []
+    original = workloads.make_training
+    monkeypatch.setattr(workloads, "make_training", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
+    for workload, learns in [("step", True), ("epoch", True), ("optimizer", True), ("forward", False),
+                             ("forward_backward", False)]:  # fmt: skip
+        prepared = workloads.BUILDERS[workload](changed(workload=workload, threads=1), images)
+        before = weights(made[-1])
+        prepared.repeat()
+        same = all(map(torch.equal, before, weights(made[-1])))
+        assert same is not learns, workload
+
+
+def test_forward_and_backward_leave_gradients_of_one_batch_only(images, monkeypatch):
+    made = []
+    original = workloads.make_training
+    monkeypatch.setattr(workloads, "make_training", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
+    prepared = workloads.forward_backward(changed(batch_size=512, threads=1), images)
+    prepared.repeat()  # 640 images hold one whole batch of 512: every repetition is the same
+    first = [p.grad.clone() for p in made[-1].model.parameters()]
+    prepared.repeat()
+    assert all(torch.allclose(a, p.grad) for a, p in zip(first, made[-1].model.parameters(), strict=True))
+
+
+def test_an_epoch_trains_on_every_image_with_the_smaller_last_batch(images, monkeypatch):
+    sizes = []
+    original = workloads.train.train_step
+    monkeypatch.setattr(
+        workloads.train, "train_step", lambda t, i, y, mark: sizes.append(len(y)) or original(t, i, y, mark)
+    )
+    for feed in ("loader", "resident"):
+        sizes.clear()
+        workloads.epoch(changed(workload="epoch", feed=feed, batch_size=256, threads=1), images).repeat()
+        assert sizes == [256, 256, 128]
+
+
+def test_a_run_becomes_a_valid_record(images):
+    cases = [
+        changed(batch_size=16),
+        changed(workload="epoch", feed="loader"),
+        changed(workload="accuracy"),
+        changed(precision="tf32"),
+    ]
+    run = session(images, *cases)
+    for id in run.planned:
+        if not run.impossible(id):
+            run.run(id)
+    record = run.record(interrupted=False)
+    check(to_json(record), "the record")
+    step, epoch, accuracy = record.measurements
+    assert step.id == "step[cpu-b16-fp32]"
+    assert step.case.threads >= 1  # the planned 0 is replaced by what it stands for
+    assert (step.images_per_repetition, step.steps_per_epoch) == (16, None)
+    assert (epoch.images_per_repetition, epoch.steps_per_epoch, epoch.last_batch_size) == (640, 10, 64)
+    assert accuracy.accuracy.seeds == [0, 1]
+    assert len(accuracy.samples_seconds) == 2
+    (skipped,) = record.unmeasured
+    assert (skipped.id, skipped.kind) == ("step[cpu-b64-tf32]", "impossible")
+    assert record.dataset.sha256 == images.sha256
+    assert not record.partial
+
+
+def test_what_fails_and_what_had_no_turn_is_in_the_record(images, monkeypatch):
+    run = session(images, changed(batch_size=1), changed(batch_size=2), changed(batch_size=4))
+    ids = list(run.planned)
+
+    def broken(case, images):
+        raise RuntimeError("CUDA out of memory\nmore lines")
+
+    monkeypatch.setitem(workloads.BUILDERS, "step", broken)
+    with pytest.raises(RuntimeError):
+        run.run(ids[0])
+
+    def interrupted(case, images):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(workloads.BUILDERS, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(ids[1])
+    record = run.record(interrupted=True)
+    assert record.partial
+    assert [(u.id, u.kind) for u in record.unmeasured] == [
+        (ids[0], "failed"), (ids[1], "interrupted"), (ids[2], "interrupted"),
+    ]  # fmt: skip
+    assert record.unmeasured[0].reason == "RuntimeError: CUDA out of memory"
+
+
+def test_a_fake_gpu_is_synchronised_around_every_block(images, monkeypatch):
+    time = SimulatedTime()
+    monkeypatch.setitem(DEVICES, "cuda", time.device(name="cuda"))
+    run = session(images, changed(device="cuda", feed="device"))
+    (id,) = run.planned
+    measurement = run.run(id)
+    blocks = 1 + measurement.warmup_blocks + len(measurement.samples_seconds)
+    assert time.synchronizations >= 2 * blocks
+    assert measurement.device_samples_seconds is None  # the fake row has no events
+
+
+def test_accuracy_repeats_from_its_seeds_and_evaluation_is_not_timed(images):
+    time = SimulatedTime()
+    case = changed(workload="accuracy", threads=1)
+    runs = [train_seeds(case, images, time.clock(), 2) for _ in range(2)]
+    assert runs[0][1] == runs[1][1]
+    assert runs[0][1].test_accuracy_fraction[0] > 0.5  # the images are learnable, ten classes by chance give 0.1
+    # The clock is read twice a block of 50 steps and never while evaluating: ten steps an epoch are one block.
+    assert runs[0][0] == [0.0, 0.0]
+
+
+def test_a_seed_that_never_reaches_the_target_has_no_time(images, monkeypatch):
+    from bench.suite import training
+
+    monkeypatch.setattr(training, "TARGET_FRACTION", 1.1)
+    _, accuracy = train_seeds(changed(workload="accuracy", threads=1), images, SimulatedTime().clock(), 1)
+    assert accuracy.seconds_to_target == [None]
+
+
+@pytest.mark.slow
+def test_compiled_cases_start_cold_and_tell_their_compile_time(images):
+    case = changed(compiler="default", threads=1)
+    run = session(images, case)
+    (id,) = run.planned
+    if reason := run.impossible(id):
+        pytest.skip(reason)
+    measurement = run.run(id)
+    assert measurement.compile_seconds > 10 * max(measurement.samples_seconds)
+    assert measurement.first_call_seconds > measurement.compile_seconds
+    eager = workloads.make_training(dataclasses.replace(case, compiler="off"))
+    compiled = workloads.make_training(case)
+    x = torch.rand(64, 784)
+    assert torch.allclose(eager.model(x), compiled.model(x), atol=1e-5)
