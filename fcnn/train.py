@@ -128,7 +128,7 @@ def backward(training: Training, loss: Tensor) -> None:
     """Leaves the gradients in the parameters' `grad`, scaled if there is a scaler."""
     if training.scaler:
         loss = training.scaler.scale(loss)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
 
 
 def optimizer_step(training: Training) -> None:

@@ -137,17 +137,23 @@ def _share_of_step(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
     if cell.case.workload not in PARTS:
         return Versus()
     step = by_case.get(dataclasses.replace(cell.case, workload="step"))
-    return _versus(cell, step, swap=False) if step else Versus(reason="no whole step like this in this run")
+    if step is None:
+        return Versus(reason=cell.why_not_judged or "no whole step like this in this run")
+    return _itself(cell) if step is cell else _versus(cell, step, swap=False)
 
 
 def _against(cell: Cell, by_case: Mapping[CaseFields, Cell], case: CaseFields, missing: str) -> Versus:
     other = by_case.get(case)
     if other is None:
         return Versus(reason=cell.why_not_judged or missing)
-    if other is cell and not cell.why_not_judged:
-        # A ratio of a sample to itself is 1 without error; an interval around it would be wrong.
-        return Versus(Ratio(1.0, 1.0, 1.0), cell.id, "this is the baseline")
-    return times_as_fast(cell, other)
+    return _itself(cell) if other is cell else times_as_fast(cell, other)
+
+
+def _itself(cell: Cell) -> Versus:
+    """A ratio of a sample to itself is 1 without error; an interval around it would be wrong."""
+    if reason := cell.why_not_judged:
+        return Versus(None, cell.id, reason)
+    return Versus(Ratio(1.0, 1.0, 1.0), cell.id, "this is the baseline")
 
 
 _COMPARISONS: dict[str, Callable[[Cell, Mapping[CaseFields, Cell]], Versus]] = {

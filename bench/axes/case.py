@@ -9,7 +9,9 @@ from bench.axes.devices import DEVICES
 from bench.axes.feeds import FEEDS
 from bench.axes.precisions import PRECISIONS
 from bench.axes.workloads import WORKLOADS
-from bench.record.model import CaseFields as Case
+from bench.record.model import CaseFields
+
+Case = CaseFields
 
 BATCH_SIZES = tuple(2**power for power in range(15))
 

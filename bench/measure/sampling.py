@@ -18,7 +18,6 @@ from bench.analyse.steadiness import modes, trend
 from bench.measure.clock import Block, Clock, garbage_collector_off
 from bench.record.model import Flag
 
-
 # The stop rule looks at no fewer samples: autocorrelation shows in 40, and hardly in 20.
 FIRST_LOOK = 40
 

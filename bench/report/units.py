@@ -66,8 +66,8 @@ def measured(summary: Summary) -> str:
 
 
 def ratio(value: Ratio) -> str:
-    """A ratio with its interval: `1.80 (1.72 to 1.89)`."""
-    digits = decimals(value.value, value.low, value.high)
+    """A ratio with its interval, of 3 significant digits at most: `1.80 (1.72 to 1.89)`."""
+    digits = min(decimals(value.value, value.low, value.high), decimals(value.value))
     if value.low is None or value.high is None:
         return f"{value.value:,.{digits}f} (no interval)"
     if value.low == value.high:

@@ -34,7 +34,7 @@ def probe(images: Images, devices: set[str]) -> Rates:
     from fcnn.data import loader
 
     rates = {}
-    small, large = 16, min(4096, len(images.train))  # type: ignore[arg-type]
+    small, large = 16, min(4096, len(images.train))
     for device in devices:
         seconds = []
         for batch_size in (small, large):

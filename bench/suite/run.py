@@ -48,11 +48,13 @@ class Listener:
         self._task = progress.add_task("starting", total=sum(expected.values()), left="")
 
     def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        """Shows the case that begins, and the time left."""
         name = location[2].removeprefix("bench_")
         left = duration(sum(self._left.values()))
         self._progress.update(self._task, description=name, left=f"about {left} left")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keeps the last line of a failure, and counts a case's expected time as done."""
         if report.when == "call" and report.failed:
             last = str(report.longreprtext).strip().splitlines()[-1]
             self.failures.append(f"{report.location[2].removeprefix('bench_')}: {last}")
@@ -76,7 +78,7 @@ def run(options: dict[str, Any], plan: str) -> int:
     except DataError as error:
         return _fail(str(error), USAGE)
     planned = {case_id(case): case for case in matrix.cases(options, plan)}
-    reasons = {id: why_impossible(case, len(found.train)) for id, case in planned.items()}  # type: ignore[arg-type]
+    reasons = {id: why_impossible(case, len(found.train)) for id, case in planned.items()}
     possible = {id: case for id, case in planned.items() if not reasons[id]}
     if not possible:
         return _fail(f"nothing to measure: {next(iter(reasons.values()))}", BROKEN)
@@ -95,10 +97,7 @@ def _fit(
     rates = probe(found, {case.device for case in possible.values()})
     wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"])
     for effort in wanted.and_less():
-        expected = {
-            id: expected_seconds(case, len(found.train), effort, rates)  # type: ignore[arg-type]
-            for id, case in possible.items()
-        }
+        expected = {id: expected_seconds(case, len(found.train), effort, rates) for id, case in possible.items()}
         if sum(expected.values()) <= limit_seconds:
             break
     return expected, effort

@@ -104,8 +104,8 @@ class Session:
                 name=self.images.name,
                 label=self.images.label,
                 sha256=self.images.sha256,
-                train_images=len(self.images.train),  # type: ignore[arg-type]
-                test_images=len(self.images.test),  # type: ignore[arg-type]
+                train_images=len(self.images.train),
+                test_images=len(self.images.test),
                 fallback_reason=self.images.fallback_reason,
             ),
             measurements=self.measurements,
@@ -127,7 +127,7 @@ class Session:
             budget = WORKLOADS["epoch"].default_budget_seconds
             rule = Rule(budget_seconds=budget, minimum_samples=self.effort.epochs)
         accuracy = None
-        images_per_repetition: int | None = len(self.images.train)  # type: ignore[arg-type]
+        images_per_repetition: int | None = len(self.images.train)
         with cold_compiler(case):
             if case.workload == "accuracy":
                 samples, accuracy = self._train(case, clock, rule)
@@ -135,7 +135,7 @@ class Session:
                 prepared = workloads.BUILDERS[case.workload](case, self.images)
                 images_per_repetition = prepared.images_per_repetition
                 samples = measure(prepared.repeat, clock, rule)
-        steps = math.ceil(len(self.images.train) / case.batch_size)  # type: ignore[arg-type]
+        steps = math.ceil(len(self.images.train) / case.batch_size)
         whole = WORKLOADS[case.workload].repetition != "step"
         return Measurement(
             id=id,
@@ -146,7 +146,7 @@ class Session:
             block_repetitions=samples.block_repetitions,
             images_per_repetition=images_per_repetition,
             steps_per_epoch=steps if whole else None,
-            last_batch_size=len(self.images.train) - (steps - 1) * case.batch_size if whole else None,  # type: ignore[arg-type]
+            last_batch_size=len(self.images.train) - (steps - 1) * case.batch_size if whole else None,
             warmup_seconds=samples.warmup_seconds,
             warmup_blocks=samples.warmup_blocks,
             first_call_seconds=samples.first_call_seconds,

@@ -45,7 +45,8 @@ def make_training(case: Case, seed: int = SEED) -> train.Training:
 
     def wrap(model: torch.nn.Module) -> torch.nn.Module:
         # dynamic=False: the smaller last batch of an epoch gets its own graph instead of slowing the others down.
-        return torch.compile(model, mode=compiler.mode, dynamic=False)  # type: ignore[no-any-return]
+        compiled: torch.nn.Module = torch.compile(model, mode=compiler.mode, dynamic=False)  # type: ignore[assignment]
+        return compiled
 
     return train.make_training(
         torch.device(DEVICES[case.device].torch_name),
@@ -123,7 +124,7 @@ def optimizer(case: Case, images: Images) -> Prepared:
 def epoch(case: Case, images: Images) -> Prepared:
     """Every training image once, in a new order each time, from the case's feed; the last batch may be smaller."""
     training, batches = make_training(case), FEEDS[case.feed].batches(images, case, SEED)
-    return Prepared(lambda: train.train_epoch(training, batches), len(images.train))  # type: ignore[arg-type]
+    return Prepared(lambda: train.train_epoch(training, batches), len(images.train))
 
 
 BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {

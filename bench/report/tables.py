@@ -1,0 +1,176 @@
+"""The tables: one view of a record each, as text to show and as raw SI values to compute with."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.analyse.cells import PARTS as PART_NAMES
+from bench.analyse.cells import Cell, cells
+from bench.record.model import Record
+from bench.report import columns, units
+from bench.report.columns import COLUMNS, Column
+from bench.report.units import MISSING
+
+# Not said in a caption: what nobody would expect to be otherwise.
+_UNSAID = {("num_workers", "0"), ("pin_memory", "no")}
+_ALWAYS_SHOWN = ("workload", "device", "batch_size")
+
+
+@dataclass(frozen=True)
+class View:
+    """A question put to a record; `name` is also the CSV file's, `belongs` chooses the rows."""
+
+    name: str
+    title: str
+    meaning: str
+    belongs: Callable[[Cell, Sequence[Cell]], bool]
+
+
+def _is_part(cell: Cell, everything: Sequence[Cell]) -> bool:
+    """Whether it is a part of a step, or a whole step of which this run timed a part."""
+    if cell.case.workload != "step":
+        return cell.case.workload in PART_NAMES
+    return any(_is_part(other, ()) and _setting(other) == _setting(cell) for other in everything)
+
+
+def _setting(cell: Cell) -> tuple[object, ...]:
+    case = cell.case
+    return case.device, case.batch_size, case.precision, case.compiler, case.optimizer, case.feed, case.threads
+
+
+VIEWS = (
+    View(columns.STEP, "Training step", "one step: move a batch, forward, backward, update",
+         lambda cell, _: cell.case.workload == "step"),
+    View(columns.PARTS, "Parts of the step", "forward (with loss), forward and backward, the update alone, and all",
+         _is_part),
+    View(columns.COMPILE, "torch.compile", "compiled cases: what they gain a repetition, and what compiling costs once",
+         lambda cell, _: cell.case.compiler != "off"),
+    View(columns.EPOCH, "Epoch by data feed", "every training image once, data feed included",
+         lambda cell, _: cell.case.workload == "epoch"),
+    View(columns.ACCURACY, "Accuracy", "trainings from several seeds; times are of one training, evaluation excluded",
+         lambda cell, _: cell.case.workload == "accuracy"),
+    View(columns.SAMPLES, "Every number and its command", "statistics of the raw samples; seconds a repetition",
+         lambda cell, _: cell.measurement is not None),
+    View(columns.GAPS, "Not measured", "planned cases without a number, and why",
+         lambda cell, _: cell.unmeasured is not None),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """A view of one record.
+
+    Attributes:
+        frame: Text to show, one column a heading.
+        columns: The columns of `frame`.
+        cells: The cells behind each row; several where alike gaps share a row.
+        agreed: What all rows have in common, such as `optimizer adam, 2 threads`; empty if nothing.
+    """
+
+    view: View
+    record: Record
+    frame: pd.DataFrame
+    columns: list[Column]
+    cells: list[list[Cell]]
+    agreed: str
+
+
+def table(record: Record, view: View) -> Table | None:
+    """The view of the record as text; None if the record has no such case."""
+    found = _rows(record, view)
+    if not found:
+        return None
+    shown = [column for column in COLUMNS if view.name in column.views and column.show]
+    agreed = [c for c in shown if c.axis and c.name not in _ALWAYS_SHOWN and len(_texts(c, found)) == 1]
+    shown = [c for c in shown if c not in agreed and (c.axis or c.name in ("id", "note") or _says_anything(c, found))]
+    shown = [c for c in shown if c.name != "note" or _texts(c, found) != [""]]
+    rows = _grouped(found) if view.name in columns.TIMED else [[cell] for cell in found]
+    body = [[_text(column, row) for column in shown] for row in rows]
+    facts = [(c, _texts(c, found)[0]) for c in agreed]
+    said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
+    return Table(view, record, pd.DataFrame(body, columns=[c.heading for c in shown]), shown, rows, ", ".join(said))
+
+
+def _texts(column: Column, found: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(column.show(cell) for cell in found)) if column.show else []
+
+
+def _says_anything(column: Column, found: Sequence[Cell]) -> bool:
+    """Whether any row has a value: a column of nothing but `-` is left out, unless it is what the table is about."""
+    return column.name in ("median_seconds", "speedup") or _texts(column, found) not in ([MISSING], [""])
+
+
+def _rows(record: Record, view: View) -> list[Cell]:
+    everything = cells(record)
+    found = [cell for cell in everything if view.belongs(cell, everything)]
+    return found if view.name in (columns.SAMPLES, columns.GAPS) else sorted(found, key=_order(everything))
+
+
+def _order(everything: Sequence[Cell]) -> Callable[[Cell], tuple[int, ...]]:
+    """Devices together, then a mode together, batch sizes ascending; otherwise as the run planned them."""
+    axes = ("device", "compiler", "optimizer", "precision", "threads", "batch_size", "workload", "feed", "num_workers")
+    seen = {axis: list(dict.fromkeys(getattr(cell.case, axis) for cell in everything)) for axis in axes}
+    seen["batch_size"].sort()
+    seen["workload"].sort(key=lambda name: PART_NAMES.index(name) if name in PART_NAMES else len(PART_NAMES))
+    return lambda cell: tuple(seen[axis].index(getattr(cell.case, axis)) for axis in axes)
+
+
+def _grouped(found: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells one a row, except that neighbouring gaps on one device for one reason share a row."""
+
+    def key(item: tuple[int, Cell]) -> tuple[object, ...]:
+        index, cell = item
+        gap = cell.unmeasured
+        return (cell.case.device, gap.kind, gap.reason) if gap else (index,)
+
+    return [[cell for _, cell in group] for _, group in itertools.groupby(enumerate(found), key)]
+
+
+def _text(column: Column, row: list[Cell]) -> str:
+    texts = _texts(column, row)
+    if len(row) > 1 and column.name == "note":
+        return f"{len(row)} cases {texts[0]}"
+    if len(texts) == 1:
+        return texts[0]
+    return f"{texts[0]} … {texts[-1]}" if column.name == "batch_size" else "several"
+
+
+def raw_frame(records: Sequence[Record], view: View) -> pd.DataFrame:
+    """The view of all records with raw SI values, a row a case, for a CSV file; missing values are empty."""
+    chosen = [column for column in COLUMNS if view.name in column.views and column.raw and column.name != "id"]
+    rows = []
+    for index, record in enumerate(records):
+        facts = {
+            "machine": record.machine.label,
+            "measured": "elsewhere" if index else "here",
+            "created_utc": record.created_utc,
+            "dataset": record.dataset.label,
+        }
+        for cell in _rows(record, view):
+            values = {column.name: column.raw(cell) for column in chosen if column.raw}
+            rows.append({**facts, "id": cell.id, **values})
+    # Objects: a column of whole numbers with a gap must not turn into fractions.
+    heads = ["machine", "measured", "created_utc", "dataset", "id", *(column.name for column in chosen)]
+    return pd.DataFrame(rows, columns=heads, dtype=object)
+
+
+def environment_frame(record: Record) -> pd.DataFrame:
+    """The record's environment, a fact a row."""
+    rows = [
+        [group, name.removesuffix("_bytes").replace("_", " "), _plain(name, value)]
+        for group, facts in record.environment.items()
+        for name, value in facts.items()
+    ]
+    return pd.DataFrame(rows, columns=["Group", "Fact", "Value"])
+
+
+def _plain(name: str, value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: MISSING}[value]
+    if isinstance(value, int | float) and name.endswith("_bytes"):
+        return units.size(value)
+    return str(value)
