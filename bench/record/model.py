@@ -67,6 +67,54 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Counters:
+    """Exact counts of one repetition, the same on every repeat.
+
+    Attributes:
+        aten_calls: Number of calls by operator and result type, such as `aten::addmm float32`.
+        flops: Floating-point operations of matrix products, 2 a multiply-add.
+        saved_tensor_bytes: Kept by the forward pass for the backward pass, parameters not counted.
+        allocations: New tensor storages, views not counted; `peak_allocated_bytes` is the most of them alive at once.
+        host_synchronisations: Times the host had to wait for a device's result.
+        host_device_copies: Copies between host and device, of `host_device_copied_bytes` together.
+        growth_bytes: What is alive after 100 more repetitions and was not before.
+    """
+
+    aten_calls: dict[str, int]
+    flops: int
+    parameter_bytes: int
+    gradient_bytes: int
+    optimizer_state_bytes: int
+    saved_tensor_bytes: int
+    allocations: int
+    peak_allocated_bytes: int
+    host_synchronisations: int
+    host_device_copies: int
+    host_device_copied_bytes: int
+    growth_bytes: int
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The parts of one repetition, in host seconds; they add up to `sum_seconds`.
+
+    Attributes:
+        unmarked_seconds: The repetition's time in blocks without marks, which alternated with the marked ones.
+        device_busy_seconds: Time in which the device computed or copied; None where that cannot be told.
+    """
+
+    host_seconds: dict[str, float]
+    sum_seconds: float
+    unmarked_seconds: float
+    device_busy_seconds: float | None
+
+    @property
+    def closure_fraction(self) -> float:
+        """How far the parts' sum is from the unmarked repetition, as a fraction of it."""
+        return self.sum_seconds / self.unmarked_seconds - 1
+
+
+@dataclass(frozen=True)
 class Measurement:
     """A case and its raw samples.
 

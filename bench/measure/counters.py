@@ -1,0 +1,158 @@
+"""Exact counters of one repetition: what it calls, computes, moves and keeps. Never used in a timed block.
+
+They are the same on every repeat and on every machine of one kind, so a change of the program shows in them without
+any noise.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.record.model import Counters
+from fcnn.train import Training
+
+GROWTH_REPETITIONS = 100
+# Operators whose result the host reads: it waits until the device has caught up.
+SYNCHRONISING = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "_unique2", "masked_select")
+COPYING = ("_to_copy", "copy_")
+
+
+class _Watch(TorchDispatchMode):
+    """Sees every ATen call below autograd, the backward pass's included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: collections.Counter[str] = collections.Counter()
+        self.allocations = self.live_bytes = self.peak_bytes = 0
+        self.synchronisations = self.copies = self.copied_bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        inputs = _tensors((args, kwargs))
+        known = {_storage_key(tensor) for tensor in inputs}
+        result = func(*args, **(kwargs or {}))
+        outputs = _tensors(result)
+        typed = (outputs or inputs)[:1]
+        name = func.overloadpacket.__name__
+        self.calls[" ".join([f"aten::{name}", *(str(tensor.dtype).removeprefix("torch.") for tensor in typed)])] += 1
+        self.synchronisations += name in SYNCHRONISING
+        if name in COPYING and inputs and outputs:
+            self._note_copy(source=inputs[-1], target=outputs[0])
+        for output in outputs:
+            if _storage_key(output) not in known:
+                known.add(_storage_key(output))
+                self._note_allocation(output)
+        return result
+
+    def _note_copy(self, source: Tensor, target: Tensor) -> None:
+        if source.device.type != target.device.type:
+            self.copies += 1
+            self.copied_bytes += target.numel() * target.element_size()
+            self.synchronisations += target.device.type == "cpu"
+
+    def _note_allocation(self, output: Tensor) -> None:
+        storage = output.untyped_storage()
+        size = storage.nbytes()
+        self.allocations += 1
+        self.live_bytes += size
+        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+        weakref.finalize(storage, self._freed, size)
+
+    def _freed(self, size: int) -> None:
+        self.live_bytes -= size
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _storage_key(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def count(repeat: Callable[[], object], training: Training) -> Counters:
+    """Counts one repetition after a few that are not counted.
+
+    Args:
+        repeat: The repetition, as it was timed.
+        training: The training it works on; its parameters, gradients and optimizer state are measured.
+    """
+    for _ in range(3):
+        repeat()
+    with _Watch() as watch:
+        repeat()
+    with FlopCounterMode(display=False) as flops:
+        repeat()
+    parameters = [p for group in training.optimizer.param_groups for p in group["params"]]
+    return Counters(
+        aten_calls=dict(sorted(watch.calls.items())),
+        flops=flops.get_total_flops(),
+        parameter_bytes=_bytes(parameters),
+        gradient_bytes=_bytes([p.grad for p in parameters if p.grad is not None]),
+        optimizer_state_bytes=_bytes(_tensors(list(training.optimizer.state.values()))),
+        saved_tensor_bytes=saved_tensor_bytes(repeat, parameters),
+        allocations=watch.allocations,
+        peak_allocated_bytes=watch.peak_bytes,
+        host_synchronisations=watch.synchronisations,
+        host_device_copies=watch.copies,
+        host_device_copied_bytes=watch.copied_bytes,
+        growth_bytes=growth_bytes(repeat),
+    )
+
+
+def _bytes(tensors: list[Tensor]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def saved_tensor_bytes(repeat: Callable[[], object], parameters: list[Tensor]) -> int:
+    """Bytes that a repetition's forward pass keeps for its backward pass; parameters, which are kept anyway, not."""
+    seen = {_storage_key(p) for p in parameters}
+    total = 0
+
+    def pack(tensor: Tensor) -> Tensor:
+        nonlocal total
+        if _storage_key(tensor) not in seen:
+            seen.add(_storage_key(tensor))
+            total += tensor.untyped_storage().nbytes() if tensor.is_contiguous() else 0
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        repeat()
+    return total
+
+
+def growth_bytes(repeat: Callable[[], object], repetitions: int = GROWTH_REPETITIONS) -> int:
+    """Bytes that stay allocated after so many repetitions: 0 unless something is kept that should not be."""
+    with _Watch() as watch:
+        repeat()
+        before = watch.live_bytes
+        for _ in range(repetitions):
+            repeat()
+        return watch.live_bytes - before
+
+
+@contextlib.contextmanager
+def compiled_graphs() -> Iterator[dict[str, int]]:
+    """Counts what torch.compile does inside the context: `graphs`, `graph_breaks`; filled at the end."""
+    from torch._dynamo.utils import counters
+
+    def now() -> dict[str, int]:
+        return {
+            "graphs": int(counters["stats"]["unique_graphs"]),
+            "graph_breaks": int(sum(counters["graph_break"].values())),
+        }
+
+    before, found = now(), {}
+    try:
+        yield found
+    finally:
+        found.update({name: value - before[name] for name, value in now().items()})

@@ -1,0 +1,88 @@
+"""Where a step's time goes, part by part, with parts that add up to the whole.
+
+How: `train_step` calls `mark` after each of its seven parts (and `train_epoch` after fetching a batch). The time
+between two marks is the part before the second one; what is left of the block's wall time, the loop and the marks
+themselves, is `rest`. So the parts add up to the marked block by construction. That the marks do not change what
+they measure is shown by `closure_fraction`: marked blocks alternate with unmarked ones, and it is the ratio of their
+medians less 1. On an asynchronous device the marks see what the host does; the device's busy time is told apart.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import torch
+
+from bench.measure.clock import Clock, garbage_collector_off
+from bench.record.model import Phases
+from fcnn.train import PARTS, Mark, unmarked
+
+EPOCH_PARTS = ("fetch", *PARTS)
+
+
+class _Marks:
+    """Adds up seconds by part. Kept small: its call is inside the time that it measures."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.seconds = dict.fromkeys(EPOCH_PARTS, 0.0)
+        self.last = 0.0
+
+    def __call__(self, part: str) -> None:
+        now = self.now()
+        self.seconds[part] += now - self.last
+        self.last = now
+
+
+def measure_phases(
+    repeat: Callable[[Mark], object], clock: Clock, *, repetitions: int, rounds: int = 20
+) -> Phases:
+    """Times the parts of `repeat` in blocks of `repetitions` that alternate with unmarked blocks.
+
+    Args:
+        repeat: One step or epoch, given the mark to call after each part.
+        clock: The device to wait for and the time source.
+        repetitions: Repetitions a block, as in the timed blocks of the case.
+        rounds: Pairs of a marked and an unmarked block; medians over them are returned.
+
+    Returns:
+        Host seconds a repetition for every part that occurs, `rest` last.
+    """
+    marked: dict[str, list[float]] = {part: [] for part in (*EPOCH_PARTS, "rest")}
+    walls, plain = [], []
+    with garbage_collector_off():
+        for _ in range(rounds):
+            marks = _Marks(clock.now)
+
+            def one(marks: _Marks = marks) -> None:
+                # What happened since the last mark, the loop around the repetitions, belongs to none of the parts.
+                marks.last = marks.now()
+                repeat(marks)
+
+            wall = clock.time_block(one, repetitions).host_seconds / repetitions
+            for part, seconds in marks.seconds.items():
+                marked[part].append(seconds / repetitions)
+            marked["rest"].append(wall - sum(marks.seconds.values()) / repetitions)
+            walls.append(wall)
+            plain.append(clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds / repetitions)
+    found = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}
+    return Phases(
+        host_seconds=found,
+        sum_seconds=sum(found.values()),
+        unmarked_seconds=statistics.median(plain),
+        device_busy_seconds=device_busy_seconds(lambda: repeat(unmarked), clock),
+    )
+
+
+def device_busy_seconds(repeat: Callable[[], object], clock: Clock, repetitions: int = 20) -> float | None:
+    """Seconds a repetition in which the CUDA device runs kernels or copies; None on other devices.
+
+    Read off a profile, outside of all timed blocks: what the device does between two events includes its waiting.
+    """
+    if clock.device.torch_name != "cuda":
+        return None
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        clock.time_block(repeat, repetitions)
+    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / repetitions
