@@ -21,7 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache folder")
     parser.add_argument("--epochs", type=_whole, default=h.num_epochs, metavar="N", help=f"({h.num_epochs})")
     parser.add_argument("--batch-size", type=_whole, default=h.batch_size, metavar="N", help=f"({h.batch_size})")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result on one machine (0)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same result on one machine (0)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write a checkpoint at the end")
     parser.add_argument("--load", type=Path, metavar="FILE", help="go on from a checkpoint")
     return parser
@@ -33,18 +33,26 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2**63 - 1")
+    return int(text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses, trains and returns the exit code; a user's error is one line on stderr."""
     options = make_parser().parse_args(argv)
-    from fcnn.checkpoint import CheckpointError
-    from fcnn.device import DeviceError
-    from fcnn.idx import DataError
-
     try:
-        run(options)
-    except (CheckpointError, DataError, DeviceError) as error:
-        print(f"fcnn: {error}", file=sys.stderr)
-        return USAGE
+        # Importing torch takes the first second, and is when a misspelt command is interrupted.
+        from fcnn.checkpoint import CheckpointError
+        from fcnn.device import DeviceError
+        from fcnn.idx import DataError
+
+        try:
+            run(options)
+        except (CheckpointError, DataError, DeviceError) as error:
+            print(f"fcnn: {error}", file=sys.stderr)
+            return USAGE
     except KeyboardInterrupt:
         print("fcnn: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -56,11 +64,13 @@ def run(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from fcnn.checkpoint import load_checkpoint, save_checkpoint
+    from fcnn.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from fcnn.data import load_images, loader
     from fcnn.device import choose_device
     from fcnn.train import evaluate, make_training, train_epoch
 
+    if options.save and not options.save.parent.is_dir():  # said before the training, not after it
+        raise CheckpointError(f"checkpoint {options.save} cannot be written: there is no folder {options.save.parent}")
     device = choose_device(options.device)
     images = load_images(options.dataset, options.data)
     print(f"device {device}, {images.label}")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fcnn.download import DownloadError
 from fcnn.idx import DataError
 from fcnn.source import DATASETS, Pair, data_root, embedded_pairs, load_pairs, torchvision_datasets
 
@@ -54,8 +55,8 @@ def load_images(dataset: str = "MNIST", root: Path | None = None, say: Callable[
         raise DataError(f"there is no dataset called {dataset!r}; choose one of {', '.join(DATASETS)}")
     try:
         return _images(dataset, *load_pairs(dataset, data_root(root), say))
-    except DataError as error:
-        if dataset != "MNIST" or "could not be downloaded" not in str(error):
+    except DownloadError as error:
+        if dataset != "MNIST":
             raise
         reason = str(error)
     images = _images("MNIST-5k", *embedded_pairs(), fallback_reason=reason)

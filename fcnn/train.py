@@ -103,8 +103,9 @@ def train_step(training: Training, images: Tensor, labels: Tensor, mark: Mark = 
 
 def to_device(training: Training, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The batch on the training's device; free of cost if it is there. Only pinned memory is copied asynchronously."""
-    device = training.device
-    return images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+    # Towards CUDA the stream puts the copy before its use; one towards the CPU could be read half-done.
+    device, unblocked = training.device, training.device.type == "cuda"
+    return images.to(device, non_blocking=unblocked), labels.to(device, non_blocking=unblocked)
 
 
 def flatten(images: Tensor) -> Tensor:

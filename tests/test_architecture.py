@@ -14,7 +14,15 @@ MAY_IMPORT = {
     "bench.axes": {"bench.axes", "bench.record", "fcnn"},
     "bench.measure": {"bench.measure", "bench.axes", "bench.analyse", "bench.record", "fcnn"},
     "bench.report": {"bench.report", "bench.analyse", "bench.record"},
-    "bench.suite": {"bench.suite", "bench.measure", "bench.axes", "bench.record", "bench.report", "fcnn"},
+    "bench.suite": {
+        "bench.suite",
+        "bench.measure",
+        "bench.axes",
+        "bench.analyse",
+        "bench.record",
+        "bench.report",
+        "fcnn",
+    },
 }
 WITHOUT_TORCH = ("bench.record", "bench.analyse", "bench.report")
 MODULES = sorted([*ROOT.glob("bench/**/*.py"), *ROOT.glob("fcnn/**/*.py")])

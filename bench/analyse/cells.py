@@ -6,7 +6,7 @@ One rule for every comparison: both sides measured, neither flagged, or there is
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.statistics import Ratio, Summary, ratio, summarise
@@ -76,7 +76,13 @@ def cells(record: Record) -> list[Cell]:
     bare += [Cell(u.id, u.case, None, u, None) for u in record.unmeasured]
     by_case = {cell.case: cell for cell in bare}
     return [
-        dataclasses.replace(cell, **{name: against(cell, by_case) for name, against in _COMPARISONS.items()})
+        dataclasses.replace(
+            cell,
+            speedup=_speedup(cell, by_case),
+            against_loader=_against_loader(cell, by_case),
+            against_eager=_against_eager(cell, by_case),
+            share_of_step=_share_of_step(cell, by_case),
+        )
         for cell in bare
     ]
 
@@ -86,6 +92,19 @@ def _measured(m: Measurement) -> Cell:
     # The optimizer alone updates weights; images a second would be a number without a meaning.
     images = m.images_per_repetition if m.case.workload != "optimizer" else None
     return Cell(m.id, m.case, m, None, summary, images / summary.median if images else None)
+
+
+def measured_devices(everything: Sequence[Cell]) -> list[str]:
+    """The devices with at least one number, in the run's order."""
+    return list(dict.fromkeys(cell.case.device for cell in everything if cell.measurement))
+
+
+def plain_step(everything: Sequence[Cell], device: str, batch: int, **axes: str) -> Cell | None:
+    """The measured eager fp32 step with plain Adam on a device, or the one that differs from it by `axes`."""
+    wanted: dict[str, object] = {"workload": "step", "device": device, "batch_size": batch, "precision": "fp32"}
+    wanted |= {"compiler": "off", "optimizer": "adam", "feed": "resident", **axes}
+    found = (cell for cell in everything if cell.measurement)
+    return next((c for c in found if all(getattr(c.case, axis) == wanted[axis] for axis in wanted)), None)
 
 
 def times_as_fast(cell: Cell, other: Cell) -> Versus:
@@ -98,7 +117,7 @@ def _versus(cell: Cell, other: Cell, *, swap: bool) -> Versus:
     if reason := cell.why_not_judged:
         return Versus(None, other.id, reason)
     if reason := other.why_not_judged:
-        return Versus(None, other.id, f"{other.id}, to compare with, is {reason}")
+        return Versus(None, other.id, f"its baseline is {reason}")
     if cell.summary is None or other.summary is None:
         return Versus(None, other.id, "not measured")
     above, below = (other.summary, cell.summary) if swap else (cell.summary, other.summary)
@@ -116,21 +135,21 @@ def baseline(case: CaseFields) -> CaseFields:
 
 
 def _speedup(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
-    return _against(cell, by_case, baseline(cell.case), "no eager fp32 CPU case to compare with in this run")
+    return _against(cell, by_case, baseline(cell.case), "no CPU baseline in this run")
 
 
 def _against_loader(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
     if cell.case.workload != "epoch":
         return Versus()
     loader = dataclasses.replace(cell.case, feed="loader", num_workers=0, pin_memory=False)
-    return _against(cell, by_case, loader, "no epoch with the tutorial's DataLoader in this run")
+    return _against(cell, by_case, loader, "no DataLoader epoch in this run")
 
 
 def _against_eager(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
     if cell.case.compiler == "off":
         return Versus()
     eager = dataclasses.replace(cell.case, compiler="off")
-    return _against(cell, by_case, eager, "no such case without the compiler in this run")
+    return _against(cell, by_case, eager, "not run without the compiler")
 
 
 def _share_of_step(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
@@ -138,7 +157,7 @@ def _share_of_step(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
         return Versus()
     step = by_case.get(dataclasses.replace(cell.case, workload="step"))
     if step is None:
-        return Versus(reason=cell.why_not_judged or "no whole step like this in this run")
+        return Versus(reason=cell.why_not_judged or "no whole step in this run")
     return _itself(cell) if step is cell else _versus(cell, step, swap=False)
 
 
@@ -153,12 +172,4 @@ def _itself(cell: Cell) -> Versus:
     """A ratio of a sample to itself is 1 without error; an interval around it would be wrong."""
     if reason := cell.why_not_judged:
         return Versus(None, cell.id, reason)
-    return Versus(Ratio(1.0, 1.0, 1.0), cell.id, "this is the baseline")
-
-
-_COMPARISONS: dict[str, Callable[[Cell, Mapping[CaseFields, Cell]], Versus]] = {
-    "speedup": _speedup,
-    "against_loader": _against_loader,
-    "against_eager": _against_eager,
-    "share_of_step": _share_of_step,
-}
+    return Versus(Ratio(1.0, 1.0, 1.0), cell.id, "baseline")

@@ -31,7 +31,7 @@ class _Watch(TorchDispatchMode):
     """Sees every ATen call below autograd, the backward pass's included."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: collections.Counter[str] = collections.Counter()
         self.allocations = self.live_bytes = self.peak_bytes = 0
         self.synchronisations = self.copies = self.copied_bytes = 0
@@ -76,15 +76,16 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 
 def _storage_key(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
-def count(repeat: Callable[[], object], training: Training) -> Counters:
+def count(repeat: Callable[[], object], training: Training, *, growth: bool = True) -> Counters:
     """Counts one repetition after a few that are not counted.
 
     Args:
         repeat: The repetition, as it was timed.
         training: The training it works on; its parameters, gradients and optimizer state are measured.
+        growth: Whether to see what 100 repetitions leave behind, too.
     """
     for _ in range(3):
         repeat()
@@ -105,7 +106,7 @@ def count(repeat: Callable[[], object], training: Training) -> Counters:
         host_synchronisations=watch.synchronisations,
         host_device_copies=watch.copies,
         host_device_copied_bytes=watch.copied_bytes,
-        growth_bytes=growth_bytes(repeat),
+        growth_bytes=growth_bytes(repeat) if growth else None,
     )
 
 
@@ -137,7 +138,7 @@ def growth_bytes(repeat: Callable[[], object], repetitions: int = GROWTH_REPETIT
         before = watch.live_bytes
         for _ in range(repetitions):
             repeat()
-        return watch.live_bytes - before
+        return int(watch.live_bytes - before)
 
 
 @contextlib.contextmanager
@@ -151,7 +152,8 @@ def compiled_graphs() -> Iterator[dict[str, int]]:
             "graph_breaks": int(sum(counters["graph_break"].values())),
         }
 
-    before, found = now(), {}
+    before = now()
+    found: dict[str, int] = {}
     try:
         yield found
     finally:

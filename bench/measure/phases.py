@@ -35,9 +35,7 @@ class _Marks:
         self.last = now
 
 
-def measure_phases(
-    repeat: Callable[[Mark], object], clock: Clock, *, repetitions: int, rounds: int = 20
-) -> Phases:
+def measure_phases(repeat: Callable[[Mark], object], clock: Clock, *, repetitions: int, rounds: int = 20) -> Phases:
     """Times the parts of `repeat` in blocks of `repetitions` that alternate with unmarked blocks.
 
     Args:
@@ -85,4 +83,5 @@ def device_busy_seconds(repeat: Callable[[], object], clock: Clock, repetitions:
     activities = [torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
         clock.time_block(repeat, repetitions)
-    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / repetitions
+    microseconds = sum(float(event.self_device_time_total) for event in profile.key_averages())
+    return microseconds / 1e6 / repetitions

@@ -71,13 +71,19 @@ class Samples:
         return summarise(self.seconds)
 
 
-def measure(repeat: Callable[[], object], clock: Clock = Clock(), rule: Rule = Rule()) -> Samples:  # noqa: B008
+def measure(
+    repeat: Callable[[], object],
+    clock: Clock = Clock(),  # noqa: B008 - frozen
+    rule: Rule = Rule(),  # noqa: B008
+    when_warm: Callable[[], object] = lambda: None,
+) -> Samples:
     """Times `repeat` by the timing rules.
 
     Args:
         repeat: One repetition; called with no arguments, its result ignored. It may queue work on `clock.device`.
         clock: The device to wait for and the time source.
         rule: Block length, stop rule and budgets.
+        when_warm: Called once, between the warm-up and the first sample.
 
     Returns:
         Raw samples in seconds a repetition, with flags naming what stands against trusting them.
@@ -95,6 +101,7 @@ def measure(repeat: Callable[[], object], clock: Clock = Clock(), rule: Rule = R
             # The first call was the warm-up of a repetition this long, and the second is as good as any later one.
             kept, warm, flags = [block], 0, []
         warmup_seconds = clock.now() - begin - sum(block.host_seconds for block in kept)
+        when_warm()
         blocks = _sample(repeat, clock, rule, repetitions, kept)
     seconds = [block.host_seconds / repetitions for block in blocks]
     device = [block.device_seconds / repetitions for block in blocks if block.device_seconds is not None]

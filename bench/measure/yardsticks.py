@@ -18,7 +18,7 @@ from bench.measure.clock import Clock
 from bench.measure.sampling import Rule, measure
 from bench.record.model import Yardstick
 
-RULE = Rule(budget_seconds=0.25, warmup_seconds=0.25)
+RULE = Rule(budget_seconds=0.15, warmup_seconds=0.1)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Probe:
 
     Attributes:
         unit: What the work is counted in: `flop`, `byte` or `call`.
-        queued: Repetitions run back to back, so that an asynchronous device is kept busy.
     """
 
     name: str
@@ -63,12 +62,19 @@ def _matmul_size(device: str) -> int:
 
 
 COPY_BYTES = {"cpu": 64 * 2**20}  # each of two buffers; on an accelerator 1 GiB, far above its caches
+CACHED_BYTES = 512 * 2**10  # each of two buffers; together about what an update of the network touches
 
 
-def _copy(device: str) -> Callable[[], object]:
-    size = COPY_BYTES.get(device, 2**30)
-    source, target = (torch.ones(size // 4, device=device) for _ in range(2))
-    return lambda: target.copy_(source)
+def _copy(size: Callable[[str], int]) -> Callable[[str], Callable[[], object]]:
+    def make(device: str) -> Callable[[], object]:
+        source, target = (torch.ones(size(device) // 4, device=device) for _ in range(2))
+        return lambda: target.copy_(source)
+
+    return make
+
+
+def _copy_bytes(device: str) -> int:
+    return COPY_BYTES.get(device, 2**30)
 
 
 def _dispatch(device: str) -> Callable[[], object]:
@@ -84,7 +90,8 @@ def _launch(device: str) -> Callable[[], object]:
 PROBES = (
     *(_matmul(precision) for precision in PRECISIONS.values()),
     # Read once and written once.
-    Probe("copy", "byte", lambda device: 2.0 * COPY_BYTES.get(device, 2**30), _copy),
+    Probe("copy", "byte", lambda device: 2.0 * _copy_bytes(device), _copy(_copy_bytes)),
+    Probe("copy_cached", "byte", lambda device: 2.0 * CACHED_BYTES, _copy(lambda device: CACHED_BYTES)),
     Probe("dispatch", "call", lambda device: 1.0, _dispatch, only_on="cpu"),
     Probe("launch", "call", lambda device: 1.0, _launch),
 )

@@ -77,7 +77,7 @@ class Counters:
         allocations: New tensor storages, views not counted; `peak_allocated_bytes` is the most of them alive at once.
         host_synchronisations: Times the host had to wait for a device's result.
         host_device_copies: Copies between host and device, of `host_device_copied_bytes` together.
-        growth_bytes: What is alive after 100 more repetitions and was not before.
+        growth_bytes: What is alive after 100 more repetitions and was not before; None where that took too long.
     """
 
     aten_calls: dict[str, int]
@@ -91,7 +91,7 @@ class Counters:
     host_synchronisations: int
     host_device_copies: int
     host_device_copied_bytes: int
-    growth_bytes: int
+    growth_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,9 @@ class Measurement:
         warmup_seconds: Time spent before the first sample, first calls and compilation included.
         first_call_seconds: The first repetition, in which lazy initialisation and compilation happen.
         compile_seconds: First call less a steady one, for compiled cases; None otherwise.
+        graphs: Graphs that torch.compile made of the case, `graph_breaks` between them; None for eager cases.
+        counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.
+        phases: The repetition's parts; None for a part alone.
     """
 
     id: str
@@ -144,6 +147,10 @@ class Measurement:
     warmup_blocks: int
     first_call_seconds: float
     compile_seconds: float | None = None
+    graphs: int | None = None
+    graph_breaks: int | None = None
+    counters: Counters | None = None
+    phases: Phases | None = None
     accuracy: Accuracy | None = None
     flags: list[Flag] = field(default_factory=list)
 
@@ -209,6 +216,7 @@ class Record:
     """One run.
 
     Attributes:
+        yardsticks: Probes of the machine, timed before and after the cases.
         environment: Groups (`hardware`, `software`, `settings`) of named plain values.
         partial: True if the run was interrupted; what was measured by then is complete and valid.
     """
@@ -223,6 +231,7 @@ class Record:
     dataset: Dataset
     measurements: list[Measurement]
     unmeasured: list[Unmeasured]
+    yardsticks: list[Yardstick] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
     timing_rule_version: int = TIMING_RULE_VERSION
 
@@ -246,6 +255,7 @@ def from_json(data: dict[str, Any]) -> Record:
             "machine": Machine(**data["machine"]),
             "dataset": Dataset(**data["dataset"]),
             "measurements": [_measurement(m) for m in data["measurements"]],
+            "yardsticks": [Yardstick(**yardstick) for yardstick in data["yardsticks"]],
             "unmeasured": [Unmeasured(**{**u, "case": CaseFields(**u["case"])}) for u in data["unmeasured"]],
         }
     )
@@ -256,6 +266,8 @@ def _measurement(data: dict[str, Any]) -> Measurement:
         **{
             **data,
             "case": CaseFields(**data["case"]),
+            "counters": data["counters"] and Counters(**data["counters"]),
+            "phases": data["phases"] and Phases(**data["phases"]),
             "accuracy": data["accuracy"] and Accuracy(**data["accuracy"]),
             "flags": [Flag(**flag) for flag in data["flags"]],
         }

@@ -118,6 +118,7 @@ def suite_session(request: pytest.FixtureRequest) -> Session:
         effort=Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"]),
         command=options["command"] or shlex.join(["pytest", *config.invocation_params.args]),
     )
+    session.calibrate()
     config.stash[_session] = session
     return session
 
@@ -170,8 +171,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     suite = session.config.stash.get(_session, None)
     if suite is None or not suite.measurements:
         return
-    options = _options(session.config)
-    record = suite.record(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    options, interrupted = _options(session.config), exitstatus == pytest.ExitCode.INTERRUPTED
+    if not interrupted:
+        suite.calibrate()
+    record = suite.record(interrupted=interrupted)
     try:
         folder = _write(session.config, record, options)
     except RecordError as error:

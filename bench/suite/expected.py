@@ -71,11 +71,19 @@ COMPILE_STEPS = 40_000
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to measure: seconds of samples a step case, epochs an epoch case, seeds an accuracy case."""
+    """How much to measure.
+
+    Attributes:
+        step_seconds: Most seconds of samples a step case.
+        epochs: Fewest epochs timed an epoch case.
+        seeds: Seeds an accuracy case.
+        growth: Whether to look for memory that 100 repetitions leave behind.
+    """
 
     step_seconds: float = 1.0
     epochs: int = 6
     seeds: int = 5
+    growth: bool = True
 
     def and_less(self) -> Iterator[Effort]:
         """This effort and then smaller and smaller ones, for a plan that has a time limit."""

@@ -16,13 +16,25 @@ from pathlib import Path
 
 import torch
 
+from bench.analyse import trust
 from bench.axes.case import Case, command, why_impossible
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
-from bench.measure import facts, settings
+from bench.measure import facts, honesty, settings, yardsticks
 from bench.measure.clock import Clock
+from bench.measure.counters import compiled_graphs, count
+from bench.measure.phases import measure_phases
 from bench.measure.sampling import Rule, Samples, measure, sample_flags
-from bench.record.model import Accuracy, Dataset, Flag, Measurement, Record, Unmeasured
+from bench.record.model import (
+    Accuracy,
+    Counters,
+    Dataset,
+    Measurement,
+    Phases,
+    Record,
+    Unmeasured,
+    Yardstick,
+)
 from bench.suite import workloads
 from bench.suite.expected import Effort
 from bench.suite.training import train_seeds
@@ -51,6 +63,7 @@ class Session:
     command: str = "pytest --benchmark-only"
     measurements: list[Measurement] = field(default_factory=list)
     unmeasured: list[Unmeasured] = field(default_factory=list)
+    yardsticks: list[Yardstick] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
     def impossible(self, id: str) -> str | None:
@@ -60,6 +73,15 @@ class Session:
         if reason:
             self._note(id, "impossible", reason)
         return reason
+
+    def calibrate(self) -> None:
+        """Times the yardsticks of every device that the plan can use; the second time, for drift."""
+        found = []
+        for device in dict.fromkeys(case.device for case in self.planned.values()):
+            if not DEVICES[device].why_missing():
+                precisions = {case.precision for case in self.planned.values() if case.device == device}
+                found += yardsticks.run(device, settings.default_threads(), precisions)
+        self.yardsticks = yardsticks.joined(self.yardsticks, found) if self.yardsticks else found
 
     def run(self, id: str) -> Measurement:
         """Measures one planned case and keeps the result; what a case raises is noted and raised again."""
@@ -92,7 +114,7 @@ class Session:
                 if id not in seen:
                     self._note(id, "interrupted", "the run was stopped before its turn")
         devices = sorted({case.device for case in self.planned.values()})
-        return Record(
+        record = Record(
             created_utc=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             command=self.command,
             duration_seconds=time.monotonic() - self.started,
@@ -110,7 +132,9 @@ class Session:
             ),
             measurements=self.measurements,
             unmeasured=self.unmeasured,
+            yardsticks=self.yardsticks,
         )
+        return trust.judged(record)
 
     def _resolved(self, id: str) -> Case:
         case = self.planned[id]
@@ -121,22 +145,15 @@ class Session:
 
     def _measure(self, id: str, case: Case) -> Measurement:
         settings.apply(case)
-        clock = Clock(DEVICES[case.device])
         rule = Rule(budget_seconds=self.effort.step_seconds)
         if case.workload == "epoch":
-            budget = WORKLOADS["epoch"].default_budget_seconds
-            rule = Rule(budget_seconds=budget, minimum_samples=self.effort.epochs)
-        accuracy = None
-        images_per_repetition: int | None = len(self.images.train)
-        with cold_compiler(case):
-            if case.workload == "accuracy":
-                samples, accuracy = self._train(case, clock, rule)
-            else:
-                prepared = workloads.BUILDERS[case.workload](case, self.images)
-                images_per_repetition = prepared.images_per_repetition
-                samples = measure(prepared.repeat, clock, rule)
+            rule = Rule(WORKLOADS["epoch"].default_budget_seconds, minimum_samples=self.effort.epochs)
         steps = math.ceil(len(self.images.train) / case.batch_size)
         whole = WORKLOADS[case.workload].repetition != "step"
+        with cold_compiler(case), compiled_graphs() as graphs:
+            observed = self._observe(case, Clock(DEVICES[case.device]), rule)
+        compiled = case.compiler != "off"
+        samples = observed.samples
         return Measurement(
             id=id,
             case=case,
@@ -144,28 +161,57 @@ class Session:
             samples_seconds=samples.seconds,
             device_samples_seconds=samples.device_seconds,
             block_repetitions=samples.block_repetitions,
-            images_per_repetition=images_per_repetition,
+            images_per_repetition=observed.images_per_repetition,
             steps_per_epoch=steps if whole else None,
             last_batch_size=len(self.images.train) - (steps - 1) * case.batch_size if whole else None,
             warmup_seconds=samples.warmup_seconds,
             warmup_blocks=samples.warmup_blocks,
             first_call_seconds=samples.first_call_seconds,
-            compile_seconds=_compile_seconds(case, samples),
-            accuracy=accuracy,
-            flags=samples.flags,
+            compile_seconds=max(0.0, samples.first_call_seconds - samples.summary.median) if compiled else None,
+            graphs=graphs["graphs"] if compiled else None,
+            graph_breaks=graphs["graph_breaks"] if compiled else None,
+            counters=observed.counters,
+            phases=observed.phases,
+            accuracy=observed.accuracy,
+            flags=samples.flags + honesty.flags(observed.seen),
         )
 
-    def _train(self, case: Case, clock: Clock, rule: Rule) -> tuple[Samples, Accuracy]:
+    def _observe(self, case: Case, clock: Clock, rule: Rule) -> _Observed:
+        """Times the case and then, outside of the timed blocks, counts and takes it apart."""
+        if case.workload == "accuracy":
+            return self._train(case, clock, rule)
+        prepared = workloads.BUILDERS[case.workload](case, self.images)
+        watch = honesty.Watch()
+        samples = measure(prepared.repeat, clock, rule, when_warm=watch.start)
+        seen = watch.seen(case, samples, rule, prepared.training)
+        phases = None
+        if prepared.marked:
+            long = samples.summary.median > rule.block_seconds * 10
+            phases = measure_phases(
+                prepared.marked, clock, repetitions=samples.block_repetitions, rounds=1 if long else 10
+            )
+        counters = count(prepared.counted, prepared.training, growth=self.effort.growth)
+        return _Observed(samples, seen, prepared.images_per_repetition, counters, phases)
+
+    def _train(self, case: Case, clock: Clock, rule: Rule) -> _Observed:
+        watch = honesty.Watch()
+        watch.start()
         begin = clock.now()
         seconds, accuracy = train_seeds(case, self.images, clock, self.effort.seeds)
         warmup = max(0.0, clock.now() - begin - sum(seconds))
-        return Samples(seconds, None, 1, seconds[0], warmup, 0, list(sample_flags(seconds, rule))), accuracy
+        samples = Samples(seconds, None, 1, seconds[0], warmup, 0, sample_flags(seconds, rule))
+        seen = watch.seen(case, samples, rule, None)
+        return _Observed(samples, seen, len(self.images.train), None, None, accuracy)
 
 
-def _compile_seconds(case: Case, samples: Samples) -> float | None:
-    if case.compiler == "off":
-        return None
-    return max(0.0, samples.first_call_seconds - samples.summary.median)
+@dataclass(frozen=True)
+class _Observed:
+    samples: Samples
+    seen: honesty.Seen
+    images_per_repetition: int | None
+    counters: Counters | None
+    phases: Phases | None
+    accuracy: Accuracy | None = None
 
 
 @contextmanager
@@ -189,8 +235,3 @@ def cold_compiler(case: Case) -> Iterator[None]:
                 del os.environ["TORCHINDUCTOR_CACHE_DIR"]
             else:
                 os.environ["TORCHINDUCTOR_CACHE_DIR"] = before
-
-
-def flag_names(flags: list[Flag]) -> str:
-    """The flags' names for a line of progress."""
-    return ", ".join(flag.name for flag in flags)

@@ -33,10 +33,16 @@ class Prepared:
     Attributes:
         repeat: One repetition.
         images_per_repetition: Images it trains on; None where none are.
+        training: What it works on.
+        counted: The repetition whose calls and bytes are counted: `repeat`, or one step of an epoch.
+        marked: The repetition with a mark after each of its parts; None for a part alone.
     """
 
     repeat: Callable[[], object]
     images_per_repetition: int | None
+    training: train.Training
+    counted: Callable[[], object]
+    marked: Callable[[train.Mark], object] | None = None
 
 
 def make_training(case: Case, seed: int = SEED) -> train.Training:
@@ -84,10 +90,10 @@ def step(case: Case, images: Images) -> Prepared:
     """The whole training step. The loader feed belongs to epochs; a step takes its batches ready-made."""
     training, batches = make_training(case), _full_batches(images, case)
 
-    def repeat() -> None:
-        train.train_step(training, *next(batches))
+    def marked(mark: train.Mark = train.unmarked) -> None:
+        train.train_step(training, *next(batches), mark)
 
-    return Prepared(repeat, case.batch_size)
+    return Prepared(marked, case.batch_size, training, marked, marked)
 
 
 def forward(case: Case, images: Images) -> Prepared:
@@ -98,7 +104,7 @@ def forward(case: Case, images: Images) -> Prepared:
         pixels, labels = train.to_device(training, *next(batches))
         return train.compute_loss(training, train.forward(training, train.flatten(pixels)), labels)
 
-    return Prepared(repeat, case.batch_size)
+    return Prepared(repeat, case.batch_size, training, repeat)
 
 
 def forward_backward(case: Case, images: Images) -> Prepared:
@@ -111,20 +117,29 @@ def forward_backward(case: Case, images: Images) -> Prepared:
         loss = train.compute_loss(training, train.forward(training, train.flatten(pixels)), labels)
         train.backward(training, loss)
 
-    return Prepared(repeat, case.batch_size)
+    return Prepared(repeat, case.batch_size, training, repeat)
 
 
 def optimizer(case: Case, images: Images) -> Prepared:
     """Adam's update alone, with the gradients of one real batch."""
     training = make_training(case)
     train.train_step(training, *next(_full_batches(images, case)))
-    return Prepared(lambda: train.optimizer_step(training), None)
+
+    def repeat() -> None:
+        train.optimizer_step(training)
+
+    return Prepared(repeat, None, training, repeat)
 
 
 def epoch(case: Case, images: Images) -> Prepared:
     """Every training image once, in a new order each time, from the case's feed; the last batch may be smaller."""
     training, batches = make_training(case), FEEDS[case.feed].batches(images, case, SEED)
-    return Prepared(lambda: train.train_epoch(training, batches), len(images.train))
+
+    def marked(mark: train.Mark = train.unmarked) -> None:
+        train.train_epoch(training, batches, mark)
+
+    whole = _full_batches(images, case)
+    return Prepared(marked, len(images.train), training, lambda: train.train_step(training, *next(whole)), marked)
 
 
 BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {

@@ -1,0 +1,86 @@
+"""The floor: the least time that the arithmetic and the bytes of a case allow on this machine, and how far above it is.
+
+After the roofline model (Williams, Waterman and Patterson, Communications of the ACM 52, 2009), with ceilings that are
+measured in the same run instead of read off a data sheet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.analyse.statistics import summarise
+from bench.record.model import Measurement, Record, Yardstick
+
+PIXELS, FLOAT_BYTES, LABEL_BYTES = 784, 4, 8
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Lower bounds of one repetition, in seconds, by what sets them.
+
+    Attributes:
+        compute_seconds: FLOPs over the matrix-product peak of the case's precision.
+        memory_seconds: The batch's bytes over the copy bandwidth, plus the bytes of parameters, gradients and
+            optimizer state that the update reads and writes over the bandwidth inside the cache.
+        flops: Floating-point operations of a repetition.
+        peak_flops_per_second: The measured peak that `compute_seconds` used.
+    """
+
+    compute_seconds: float
+    memory_seconds: float
+    flops: int
+    peak_flops_per_second: float
+
+    @property
+    def seconds(self) -> float:
+        """The larger bound: arithmetic and transfer can overlap, neither can be skipped."""
+        return max(self.compute_seconds, self.memory_seconds)
+
+    def times_above(self, seconds: float) -> float:
+        """ "x floor": how many times the floor `seconds` is."""
+        return seconds / self.seconds
+
+    def share_of_peak(self, seconds: float) -> float:
+        """The fraction of the peak rate at which a repetition of `seconds` computes; above 1 is impossible."""
+        return self.compute_seconds / seconds
+
+
+def rate(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
+    """The best rate a yardstick showed, in its unit a second; None if it was not timed.
+
+    The fastest sample, before or after: a ceiling that a lucky moment reaches is still below the machine's own.
+    """
+    found = [y for y in yardsticks if (y.device, y.name) == (device, name)]
+    if not found:
+        return None
+    samples = [*found[0].samples_seconds, *(found[0].after_samples_seconds or [])]
+    return found[0].work_per_repetition / min(samples)
+
+
+def cost(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
+    """The median seconds of one call by a yardstick that counts calls; None if it was not timed."""
+    found = [y for y in yardsticks if (y.device, y.name) == (device, name)]
+    return summarise(found[0].samples_seconds).median / found[0].work_per_repetition if found else None
+
+
+def floor(measurement: Measurement, record: Record) -> Floor | None:
+    """The floor of a measured case; None if its counters or the yardsticks that it needs are missing."""
+    counters, case = measurement.counters, measurement.case
+    peak = rate(record.yardsticks, case.device, f"matmul_{case.precision}")
+    copy, cached = (rate(record.yardsticks, case.device, name) for name in ("copy", "copy_cached"))
+    if counters is None or peak is None or copy is None or cached is None:
+        return None
+    images = measurement.images_per_repetition or 0
+    state = 0
+    if case.workload in ("optimizer", "step", "epoch"):
+        # Adam reads parameters, gradients and both moments and writes all but the gradients.
+        once = 2 * counters.parameter_bytes + counters.gradient_bytes + 2 * counters.optimizer_state_bytes
+        state = once * (measurement.steps_per_epoch or 1)
+    # The copy yardstick counts a byte read and a byte written; reading alone is half of a copy.
+    batch = images * (PIXELS * FLOAT_BYTES + LABEL_BYTES)
+    return Floor(
+        compute_seconds=counters.flops / peak,
+        memory_seconds=batch / copy + state / cached,
+        flops=counters.flops,
+        peak_flops_per_second=peak,
+    )

@@ -1,0 +1,47 @@
+"""The flags that need the whole record: a machine that changed under way, and rates that cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bench.analyse.floor import floor
+from bench.analyse.statistics import ratio, summarise
+from bench.record.model import Flag, Measurement, Record, Yardstick
+
+DRIFT_FRACTION = 0.03
+
+
+def drift(yardstick: Yardstick) -> str | None:
+    """How a yardstick moved between the start and the end of the run, if clearly and by more than 3%."""
+    if yardstick.after_samples_seconds is None:
+        return None
+    moved = ratio(summarise(yardstick.after_samples_seconds), summarise(yardstick.samples_seconds))
+    if not moved.clear or abs(moved.value - 1) <= DRIFT_FRACTION:
+        return None
+    direction = "slower" if moved.value > 1 else "faster"
+    return f"yardstick {yardstick.name} was {abs(moved.value - 1):.1%} {direction} after the run than before"
+
+
+def impossible(measurement: Measurement, record: Record) -> str | None:
+    """Why the measured time cannot be, if it computes faster than the machine's measured peak."""
+    bounds = floor(measurement, record)
+    if bounds is None:
+        return None
+    share = bounds.share_of_peak(summarise(measurement.samples_seconds).median)
+    if share <= 1:
+        return None
+    return f"{share:.1f} times the measured peak of {bounds.peak_flops_per_second / 1e9:,.0f} GFLOP/s"
+
+
+def judged(record: Record) -> Record:
+    """The record with `drift` and `impossible` noted on the measurements they concern."""
+    return dataclasses.replace(record, measurements=[_judged(m, record) for m in record.measurements])
+
+
+def _judged(measurement: Measurement, record: Record) -> Measurement:
+    # The CPU drives every device, so its yardsticks concern all cases.
+    concerned = [y for y in record.yardsticks if y.device in ("cpu", measurement.case.device)]
+    found = [Flag("drift", reason) for y in concerned if (reason := drift(y))][:1]
+    if reason := impossible(measurement, record):
+        found.append(Flag("impossible", reason))
+    return dataclasses.replace(measurement, flags=[*measurement.flags, *found]) if found else measurement

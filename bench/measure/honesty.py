@@ -1,0 +1,233 @@
+"""The flags that the environment and the case itself raise: one row a way to be fooled.
+
+What the samples say against themselves (`wide`, `unsteady`, `bimodal`) is in `bench.measure.sampling`; what needs the
+whole record (`drift`, `impossible`) is in `bench.analyse.trust`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from bench.axes.case import Case
+from bench.measure import settings
+from bench.measure.sampling import Rule, Samples
+from bench.record.model import Flag
+from fcnn.train import Training
+
+CONTENDED_CORES = 0.15
+THROTTLED = 0x8 | 0x20 | 0x40 | 0x80  # NVML: hardware slowdown, software and hardware thermal, power brake
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was observed around a case, for the rows to judge.
+
+    Attributes:
+        others_cores: Cores that other processes (and the hypervisor's steal) kept busy meanwhile.
+        graphs_compiled: Graphs that torch.compile made while samples were taken.
+        clock_resolution_seconds: The smallest step of the clock.
+        throttle_reasons: NVML's bit mask of why the GPU's clocks are lowered; 0 without a GPU.
+        gpu_others: Other processes with work on the GPU.
+    """
+
+    case: Case
+    samples: Samples
+    rule: Rule
+    training: Training | None = None
+    others_cores: float = 0.0
+    graphs_compiled: int = 0
+    clock_resolution_seconds: float = 0.0
+    throttle_reasons: int = 0
+    gpu_others: int = 0
+
+
+def _unsynchronised(seen: Seen) -> str | None:
+    device = seen.samples.device_seconds
+    if device is None:
+        return None
+    # Events cannot say that the device worked longer than the host waited, unless the host did not wait.
+    short = sum(host < 0.95 * busy for host, busy in zip(seen.samples.seconds, device, strict=True))
+    return f"in {short} blocks the device was still busy when the clock was read" if short > len(device) // 10 else None
+
+
+def _cold(seen: Seen) -> str | None:
+    first, rest = seen.samples.seconds[0], sorted(seen.samples.seconds[1:])
+    if seen.samples.warmup_blocks or seen.samples.first_call_seconds or len(rest) < 5:
+        return None
+    return "no warm-up: the first sample is the slowest" if first > rest[-1] else None
+
+
+def _recompiled(seen: Seen) -> str | None:
+    count = seen.graphs_compiled
+    return f"torch.compile made {count} new graph{'s' * (count > 1)} while samples were taken" if count else None
+
+
+def _not_as_claimed(seen: Seen) -> str | None:
+    if seen.training is None:
+        return None
+    parameters = list(seen.training.model.parameters())
+    sizes = [tuple(p.shape) for p in parameters]
+    if sizes != [(50, 784), (50,), (10, 50), (10,)]:
+        return f"the model's parameters are {sizes}, not those of the 784-50-10 network"
+    if any(p.dtype != torch.float32 for p in parameters):
+        return f"the parameters are {parameters[0].dtype}, not float32"
+    if not all(bool(p.isfinite().all()) for p in parameters):
+        return "the parameters are not finite: it has not learnt but diverged"
+    return None
+
+
+def _oversubscribed(seen: Seen) -> str | None:
+    quota, threads = settings.cpu_quota_cores(), seen.case.threads
+    if quota is not None and threads > quota:
+        return f"{threads} threads on the {quota:g} cores that the control group grants"
+    usable = settings.usable_cores()
+    return f"{threads} threads on {usable} usable cores" if threads > usable else None
+
+
+def _contended(seen: Seen) -> str | None:
+    if seen.others_cores <= CONTENDED_CORES:
+        return None
+    return f"other processes kept {seen.others_cores:.1f} cores busy meanwhile"
+
+
+def _gpu_shared(seen: Seen) -> str | None:
+    return f"{seen.gpu_others} other processes use the GPU" if seen.gpu_others else None
+
+
+def _throttled(seen: Seen) -> str | None:
+    reasons = seen.throttle_reasons & THROTTLED
+    return f"the GPU has lowered its clocks (NVML reasons {reasons:#x})" if reasons else None
+
+
+def _launch_blocking(seen: Seen) -> str | None:
+    value = os.environ.get("CUDA_LAUNCH_BLOCKING", "")
+    return "CUDA_LAUNCH_BLOCKING makes every kernel wait" if value not in ("", "0") else None
+
+
+def _anomaly_mode(seen: Seen) -> str | None:
+    return "autograd's anomaly mode checks every operator for NaN" if torch.is_anomaly_enabled() else None
+
+
+def _profiled(seen: Seen) -> str | None:
+    if torch.autograd.profiler._is_profiler_enabled:
+        return "torch's profiler was recording"
+    if sys.gettrace() or sys.getprofile():
+        return "a Python tracer or profiler (debugger, coverage) was active"
+    return None
+
+
+def _debug_build(seen: Seen) -> str | None:
+    return "this is a debug build of torch" if torch.version.debug else None
+
+
+def _coarse_clock(seen: Seen) -> str | None:
+    block = min(seen.samples.seconds) * seen.samples.block_repetitions
+    if seen.clock_resolution_seconds > block / 1000:
+        return f"the clock's step of {seen.clock_resolution_seconds:.1e} s is over 0.1% of a block"
+    return None
+
+
+CHECKS: dict[str, Callable[[Seen], str | None]] = {
+    "unsynchronised": _unsynchronised,
+    "cold": _cold,
+    "recompiled": _recompiled,
+    "not-as-claimed": _not_as_claimed,
+    "oversubscribed": _oversubscribed,
+    "contended": _contended,
+    "gpu-shared": _gpu_shared,
+    "throttled": _throttled,
+    "launch-blocking": _launch_blocking,
+    "anomaly-mode": _anomaly_mode,
+    "profiled": _profiled,
+    "debug-build": _debug_build,
+    "coarse-clock": _coarse_clock,
+}
+
+
+def flags(seen: Seen) -> list[Flag]:
+    """Every row's objection to what was seen."""
+    return [Flag(name, reason) for name, check in CHECKS.items() if (reason := check(seen))]
+
+
+def clock_resolution_seconds(now: Callable[[], float] = time.perf_counter) -> float:
+    """The smallest step that the clock was seen to make, in seconds."""
+    steps = []
+    for _ in range(50):
+        begin = end = now()
+        while end == begin:
+            end = now()
+        steps.append(end - begin)
+    return min(steps)
+
+
+class OtherLoad:
+    """Cores that other processes keep busy, from construction to `cores`; the hypervisor's steal included."""
+
+    def __init__(self) -> None:
+        self._begin = self._read()
+
+    @staticmethod
+    def _read() -> tuple[float, float, float]:
+        system = psutil.cpu_times()
+        busy = sum(system) - system.idle - getattr(system, "iowait", 0.0)
+        # Linux counts a guest's time in user time as well.
+        busy -= getattr(system, "guest", 0.0) + getattr(system, "guest_nice", 0.0)
+        process = psutil.Process()
+        own = sum(sum(p.cpu_times()[:2]) for p in (process, *process.children(recursive=True)))
+        return time.monotonic(), busy, own
+
+    def cores(self) -> float:
+        """The average since construction. The kernel counts in hundredths of a second: short spans say little."""
+        seconds, busy, own = (now - before for now, before in zip(self._read(), self._begin, strict=True))
+        return max(0.0, (busy - own) / seconds) if seconds > 0.2 else 0.0
+
+
+class Watch:
+    """Keeps an eye on the surroundings while samples are taken: `start` when warm, `seen` at the end."""
+
+    def start(self) -> None:
+        """Begins to watch."""
+        self._load = OtherLoad()
+        self._graphs = _graphs_compiled()
+
+    def seen(self, case: Case, samples: Samples, rule: Rule, training: Training | None) -> Seen:
+        """What was to be seen since `start`."""
+        throttle_reasons, gpu_others = _gpu_state() if case.device == "cuda" else (0, 0)
+        return Seen(
+            case=case,
+            samples=samples,
+            rule=rule,
+            training=training,
+            others_cores=self._load.cores(),
+            graphs_compiled=_graphs_compiled() - self._graphs,
+            clock_resolution_seconds=clock_resolution_seconds(),
+            throttle_reasons=throttle_reasons,
+            gpu_others=gpu_others,
+        )
+
+
+def _graphs_compiled() -> int:
+    from torch._dynamo.utils import counters
+
+    return int(counters["stats"]["unique_graphs"])
+
+
+def _gpu_state() -> tuple[int, int]:
+    """NVML's throttle reasons and the number of other processes on the first GPU; zeros where NVML cannot tell."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        reasons = int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        return reasons, sum(process.pid != os.getpid() for process in processes)
+    except (ImportError, AttributeError, pynvml.NVMLError):
+        return 0, 0
