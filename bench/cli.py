@@ -67,15 +67,15 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from bench.report.verbs import report
+    from bench.report.verbs import write_pages
 
-    return report(options.records, options.output)
+    return write_pages(options.records, options.output)
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from bench.report.verbs import compare
+    from bench.report.verbs import show_comparison
 
-    return compare(options.a, options.b)
+    return show_comparison(options.a, options.b)
 
 
 def _env(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from bench.analyse.statistics import Z, Summary
+from bench.analyse.statistics import Summary, Z
 
 DRAWS = 2000
 

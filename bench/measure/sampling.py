@@ -22,7 +22,7 @@ from bench.record.model import Flag
 FIRST_LOOK = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """When a block is long enough, when the warm-up ends, when there are samples enough.
 
@@ -74,7 +74,7 @@ class Samples:
 def measure(
     repeat: Callable[[], object],
     clock: Clock = Clock(),  # noqa: B008 - frozen
-    rule: Rule = Rule(),  # noqa: B008
+    rule: Rule = Rule(),
     when_warm: Callable[[], object] = lambda: None,
 ) -> Samples:
     """Times `repeat` by the timing rules.

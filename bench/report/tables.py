@@ -11,8 +11,9 @@ import pandas as pd
 from bench.analyse.cells import PARTS as PART_NAMES
 from bench.analyse.cells import Cell, cells
 from bench.record.model import Record
-from bench.report import columns, units
-from bench.report.columns import COLUMNS, Column
+from bench.report import column, units
+from bench.report.column import Column
+from bench.report.columns import COLUMNS
 from bench.report.units import MISSING
 
 # Not said in a caption: what nobody would expect to be otherwise.
@@ -43,19 +44,19 @@ def _setting(cell: Cell) -> tuple[object, ...]:
 
 
 VIEWS = (
-    View(columns.STEP, "Training step", "one step: move a batch, forward, backward, update",
+    View(column.STEP, "Training step", "one step: move a batch, forward, backward, update",
          lambda cell, _: cell.case.workload == "step"),
-    View(columns.PARTS, "Parts of the step", "forward (with loss), forward and backward, the update alone, and all",
+    View(column.PARTS, "Parts of the step", "forward (with loss), forward and backward, the update alone, and all",
          _is_part),
-    View(columns.COMPILE, "torch.compile", "compiled cases: what they gain a repetition, and what compiling costs once",
+    View(column.COMPILE, "torch.compile", "compiled cases: what they gain a repetition, and what compiling costs once",
          lambda cell, _: cell.case.compiler != "off"),
-    View(columns.EPOCH, "Epoch by data feed", "every training image once, data feed included",
+    View(column.EPOCH, "Epoch by data feed", "every training image once, data feed included",
          lambda cell, _: cell.case.workload == "epoch"),
-    View(columns.ACCURACY, "Accuracy", "trainings from several seeds; times are of one training, evaluation excluded",
+    View(column.ACCURACY, "Accuracy", "trainings from several seeds; times are of one training, evaluation excluded",
          lambda cell, _: cell.case.workload == "accuracy"),
-    View(columns.SAMPLES, "Every number and its command", "statistics of the raw samples; seconds a repetition",
+    View(column.SAMPLES, "Every number and its command", "statistics of the raw samples; seconds a repetition",
          lambda cell, _: cell.measurement is not None),
-    View(columns.GAPS, "Not measured", "planned cases without a number, and why",
+    View(column.GAPS, "Not measured", "planned cases without a number, and why",
          lambda cell, _: cell.unmeasured is not None),
 )  # fmt: skip
 
@@ -84,30 +85,30 @@ def table(record: Record, view: View) -> Table | None:
     found = _rows(record, view)
     if not found:
         return None
-    shown = [column for column in COLUMNS if view.name in column.views and column.show]
+    shown = [c for c in COLUMNS if view.name in c.views and c.show]
     agreed = [c for c in shown if c.axis and c.name not in _ALWAYS_SHOWN and len(_texts(c, found)) == 1]
     shown = [c for c in shown if c not in agreed and (c.axis or c.name in ("id", "note") or _says_anything(c, found))]
     shown = [c for c in shown if c.name != "note" or _texts(c, found) != [""]]
-    rows = _grouped(found) if view.name in columns.TIMED else [[cell] for cell in found]
-    body = [[_text(column, row) for column in shown] for row in rows]
+    rows = _grouped(found) if view.name in column.TIMED else [[cell] for cell in found]
+    body = [[_text(c, row) for c in shown] for row in rows]
     facts = [(c, _texts(c, found)[0]) for c in agreed]
     said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
     return Table(view, record, pd.DataFrame(body, columns=[c.heading for c in shown]), shown, rows, ", ".join(said))
 
 
-def _texts(column: Column, found: Sequence[Cell]) -> list[str]:
-    return list(dict.fromkeys(column.show(cell) for cell in found)) if column.show else []
+def _texts(of: Column, found: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(of.show(cell) for cell in found)) if of.show else []
 
 
-def _says_anything(column: Column, found: Sequence[Cell]) -> bool:
+def _says_anything(of: Column, found: Sequence[Cell]) -> bool:
     """Whether any row has a value: a column of nothing but `-` is left out, unless it is what the table is about."""
-    return column.name in ("median_seconds", "speedup") or _texts(column, found) not in ([MISSING], [""])
+    return of.name in ("median_seconds", "speedup") or _texts(of, found) not in ([MISSING], [""])
 
 
 def _rows(record: Record, view: View) -> list[Cell]:
     everything = cells(record)
     found = [cell for cell in everything if view.belongs(cell, everything)]
-    return found if view.name in (columns.SAMPLES, columns.GAPS) else sorted(found, key=_order(everything))
+    return found if view.name in (column.SAMPLES, column.GAPS) else sorted(found, key=_order(everything))
 
 
 def _order(everything: Sequence[Cell]) -> Callable[[Cell], tuple[int, ...]]:
@@ -130,18 +131,18 @@ def _grouped(found: Sequence[Cell]) -> list[list[Cell]]:
     return [[cell for _, cell in group] for _, group in itertools.groupby(enumerate(found), key)]
 
 
-def _text(column: Column, row: list[Cell]) -> str:
-    texts = _texts(column, row)
-    if len(row) > 1 and column.name == "note":
+def _text(of: Column, row: list[Cell]) -> str:
+    texts = _texts(of, row)
+    if len(row) > 1 and of.name == "note":
         return f"{len(row)} cases {texts[0]}"
     if len(texts) == 1:
         return texts[0]
-    return f"{texts[0]} … {texts[-1]}" if column.name == "batch_size" else "several"
+    return f"{texts[0]} … {texts[-1]}" if of.name == "batch_size" else "several"
 
 
 def raw_frame(records: Sequence[Record], view: View) -> pd.DataFrame:
     """The view of all records with raw SI values, a row a case, for a CSV file; missing values are empty."""
-    chosen = [column for column in COLUMNS if view.name in column.views and column.raw and column.name != "id"]
+    chosen = [c for c in COLUMNS if view.name in c.views and c.raw and c.name != "id"]
     rows = []
     for index, record in enumerate(records):
         facts = {
@@ -151,10 +152,10 @@ def raw_frame(records: Sequence[Record], view: View) -> pd.DataFrame:
             "dataset": record.dataset.label,
         }
         for cell in _rows(record, view):
-            values = {column.name: column.raw(cell) for column in chosen if column.raw}
+            values = {c.name: c.raw(cell) for c in chosen if c.raw}
             rows.append({**facts, "id": cell.id, **values})
     # Objects: a column of whole numbers with a gap must not turn into fractions.
-    heads = ["machine", "measured", "created_utc", "dataset", "id", *(column.name for column in chosen)]
+    heads = ["machine", "measured", "created_utc", "dataset", "id", *(c.name for c in chosen)]
     return pd.DataFrame(rows, columns=heads, dtype=object)
 
 

@@ -25,6 +25,14 @@ def duration(seconds: float) -> str:
     return f"{value:,.{decimals(value)}f} {unit}"
 
 
+def round_duration(seconds: float) -> str:
+    """A round time on a plot's axis, without trailing zeros: `10 µs`, `2.5 ms`."""
+    if seconds <= 0:
+        return "0"
+    scale, unit = _scale(seconds * (1 + 1e-9))  # 1e-3 computed as 0.000999... is 1 ms, not 1,000 µs
+    return f"{seconds / scale:.4g} {unit}"
+
+
 def _scale(seconds: float) -> tuple[float, str]:
     return next((row for row in _SCALES if seconds >= row[0]), _SCALES[-1])
 
@@ -35,39 +43,44 @@ def decimals(value: float, low: float | None = None, high: float | None = None) 
     wanted = 2 - magnitude
     if low is not None and high is not None:
         half = (high - low) / 2
-        wanted = -math.floor(math.log10(half)) if half > 0 else 3 - magnitude
+        # 0.1 computed as 0.0999... has its leading digit in the first place all the same.
+        wanted = -math.floor(math.log10(half * (1 + 1e-9))) if half > 0 else 3 - magnitude
     return max(0, min(max(wanted, 1 - magnitude), 3 - magnitude))
-
-
-def _scaled(summary: Summary) -> tuple[float, str, int]:
-    scale, unit = _scale(summary.median)
-    low, high = (None if bound is None else bound / scale for bound in (summary.low, summary.high))
-    return scale, unit, decimals(summary.median / scale, low, high)
 
 
 def median(summary: Summary) -> str:
     """The median with its unit, such as `485.3 µs`."""
-    scale, unit, digits = _scaled(summary)
-    return f"{summary.median / scale:,.{digits}f} {unit}"
+    return _median_and_bounds(summary.median, summary.low, summary.high)[0]
 
 
 def interval(summary: Summary) -> str:
     """The 95% interval in the median's unit and digits, such as `484.9 to 485.8`; `-` if there is none."""
-    if summary.low is None or summary.high is None:
-        return MISSING
-    scale, _, digits = _scaled(summary)
-    return f"{summary.low / scale:,.{digits}f} to {summary.high / scale:,.{digits}f}"
+    return _median_and_bounds(summary.median, summary.low, summary.high)[1]
+
+
+def seconds(value: float, low: float | None, high: float | None) -> str:
+    """A time with its interval, such as `485.3 µs (484.9 to 485.8)`."""
+    shown, bounds = _median_and_bounds(value, low, high)
+    return shown if bounds == MISSING else f"{shown} ({bounds})"
 
 
 def measured(summary: Summary) -> str:
-    """Median and interval for a sentence: `485.3 µs (484.9 to 485.8)`."""
-    shown = interval(summary)
-    return median(summary) + (f" ({shown})" if shown != MISSING else " (too few samples for an interval)")
+    """Median and interval for a sentence; says so where there is no interval."""
+    shown = seconds(summary.median, summary.low, summary.high)
+    return shown if shown.endswith(")") else f"{shown} (too few samples for an interval)"
+
+
+def _median_and_bounds(value: float, low: float | None, high: float | None) -> tuple[str, str]:
+    scale, unit = _scale(value)
+    if low is None or high is None:
+        return f"{value / scale:,.{decimals(value / scale)}f} {unit}", MISSING
+    digits = decimals(value / scale, low / scale, high / scale)
+    return f"{value / scale:,.{digits}f} {unit}", f"{low / scale:,.{digits}f} to {high / scale:,.{digits}f}"
 
 
 def ratio(value: Ratio) -> str:
-    """A ratio with its interval, of 3 significant digits at most: `1.80 (1.72 to 1.89)`."""
-    digits = min(decimals(value.value, value.low, value.high), decimals(value.value))
+    """A ratio with its interval: `1.80 (1.72 to 1.89)`."""
+    digits = decimals(value.value, value.low, value.high)
     if value.low is None or value.high is None:
         return f"{value.value:,.{digits}f} (no interval)"
     if value.low == value.high:

@@ -147,7 +147,7 @@ class Session:
         settings.apply(case)
         rule = Rule(budget_seconds=self.effort.step_seconds)
         if case.workload == "epoch":
-            rule = Rule(WORKLOADS["epoch"].default_budget_seconds, minimum_samples=self.effort.epochs)
+            rule = Rule(budget_seconds=WORKLOADS["epoch"].default_budget_seconds, minimum_samples=self.effort.epochs)
         steps = math.ceil(len(self.images.train) / case.batch_size)
         whole = WORKLOADS[case.workload].repetition != "step"
         with cold_compiler(case), compiled_graphs() as graphs:

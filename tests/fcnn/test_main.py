@@ -1,3 +1,4 @@
+import builtins
 import os
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def test_a_users_error_is_one_line_and_exit_code_2(mnist_root, words, message, c
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [["--epochs", "0"], ["--batch-size", "x"], ["--unknown"]])
+@pytest.mark.parametrize(
+    "words", [["--epochs", "0"], ["--batch-size", "x"], ["--seed", str(2**63)], ["--seed", "-1"], ["--unknown"]]
+)
 def test_a_misspelt_option_is_exit_code_2(words):
     with pytest.raises(SystemExit) as exit:
         main(words)
@@ -52,6 +55,33 @@ def test_an_interrupt_is_one_line_and_exit_code_3(mnist_root, monkeypatch, capsy
     monkeypatch.setattr("fcnn.train.train_epoch", interrupted)
     assert main(["--data", str(mnist_root), "--device", "cpu"]) == 3
     assert capsys.readouterr().err == "fcnn: interrupted\n"
+
+
+def test_an_interrupt_while_torch_is_imported_is_one_line_too(monkeypatch, capsys):
+    original = builtins.__import__
+
+    def interrupted(name, *args, **kwargs):
+        if name == "fcnn.checkpoint":
+            raise KeyboardInterrupt
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    assert main([]) == 3
+    assert capsys.readouterr().err == "fcnn: interrupted\n"
+
+
+def test_a_checkpoint_that_has_no_folder_is_said_before_the_training(mnist_root, tmp_path, capsys):
+    path = tmp_path / "nowhere/c.pt"
+    assert main(["--data", str(mnist_root), "--device", "cpu", "--save", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"fcnn: checkpoint {path} cannot be written: there is no folder {path.parent}\n"
+
+
+def test_training_needs_no_torchvision():
+    code = "import sys, fcnn.train, fcnn.checkpoint; assert 'torchvision' not in sys.modules"
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
 
 
 def test_help_needs_no_torch():

@@ -53,6 +53,26 @@ def test_flat_and_square_images_are_the_same_to_it():
     assert torch.equal(*losses)
 
 
+@pytest.mark.parametrize(("kind", "unblocked"), [("cuda", True), ("cpu", False), ("mps", False)])
+def test_only_copies_towards_cuda_run_on_without_being_waited_for(kind, unblocked):
+    """A copy to the CPU that is not waited for can be read before it has arrived."""
+
+    class Batch:
+        def to(self, device, non_blocking):
+            return device.type, non_blocking
+
+    training = make_training(CPU)
+    training.device = torch.device(kind)
+    assert train.to_device(training, Batch(), Batch()) == ((kind, unblocked),) * 2
+
+
+def test_a_batch_that_is_there_already_is_not_copied():
+    images, labels = batch()
+    there = train.to_device(make_training(CPU), images, labels)
+    assert there[0] is images
+    assert there[1] is labels
+
+
 def test_the_same_seed_gives_the_same_training_to_the_bit():
     def weights(seed: int) -> list[torch.Tensor]:
         training = make_training(CPU, seed)

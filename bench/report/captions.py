@@ -1,0 +1,66 @@
+"""The words around tables and plots, the same on the page, in Markdown and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analyse.cells import cells
+from bench.record.model import Record
+from bench.report.tables import Table
+from bench.report.words import FLAGS, machine_and_day
+
+TITLE = "How fast does this small network train?"
+NETWORK = "A fully connected network (784-50-10, ReLU) that learns to read handwritten digits in one epoch."
+PLOTS = {
+    "steps": "Both axes are logarithmic. Whiskers: 95% interval of the median, often smaller than the mark. "
+    "Hollow marks are flagged.",
+    "parts": "Median with its 95% interval. Each part is timed alone, so the parts need not add up to the step. "
+    "Outlined bars are flagged.",
+    "epochs": "Median with its 95% interval. Outlined bars are flagged.",
+    "accuracy": "A dot a seed; below, the mean with its 95% interval.",
+}
+HOW_TO_READ = (
+    ("Median", "the middle of the samples. Half of them were faster, half slower."),
+    ("95% interval", "a range that holds the true median in 95 of 100 such runs on this machine. Two times are "
+     "called different only if the interval of their ratio excludes 1; otherwise there is no clear difference."),
+    ("Sample", "one timed block of as many repetitions as fill 5 ms. All are kept; outliers "
+     "are counted, never dropped."),
+    ("× eager fp32 CPU", "how many times as fast as the same work on the CPU of the same machine, with 32-bit floats, "
+     "without torch.compile, with plain Adam. Above 1 is faster."),
+    ("Flag", "a named reason not to trust a number. It is shown, but takes part in no comparison."),
+    ("-", "there is no number, which is not zero. The row says why."),
+    ("Measure it again", "every number has its command, in the list at the end."),
+)  # fmt: skip
+
+
+def place(records: Sequence[Record], record: Record) -> str:
+    """Whether the record is the run at hand; empty if there is no other."""
+    if len(records) == 1:
+        return ""
+    return "This run" if record is records[0] else "Measured elsewhere"
+
+
+def caption(records: Sequence[Record], table: Table) -> str:
+    """Where, when and on which images the numbers of a table were taken, and what all its rows share."""
+    facts = [place(records, table.record), machine_and_day(table.record), table.record.dataset.label, table.agreed]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def key(records: Sequence[Record]) -> str:
+    """Which machine is `here` and which `elsewhere` in the plots; empty if there is only one."""
+    if len(records) == 1:
+        return ""
+    names = ["here", *(["elsewhere"] if len(records) == 2 else [f"elsewhere {n}" for n in range(1, len(records))])]
+    return "; ".join(f"{name}: {machine_and_day(record)}" for name, record in zip(names, records, strict=True)) + "."
+
+
+def plot_caption(records: Sequence[Record], name: str) -> str:
+    """What a plot shows and on which images."""
+    labels = " / ".join(dict.fromkeys(record.dataset.label for record in records))
+    return " ".join(part for part in (PLOTS[name], f"{labels}.", key(records)) if part)
+
+
+def flags(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """The flags that occur, each with what it means."""
+    found = [flag for record in records for cell in cells(record) for flag in cell.flags]
+    return [(flag.name, FLAGS.get(flag.name, flag.reason)) for flag in {flag.name: flag for flag in found}.values()]

@@ -1,0 +1,119 @@
+"""What a column is, and makers for the kinds of columns: an axis, a statistic, a fact of the measurement, a ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.analyse.cells import Cell, Versus
+from bench.analyse.statistics import Summary
+from bench.record.model import Accuracy, Measurement
+from bench.report import units
+from bench.report.units import MISSING
+
+Raw = str | int | float | bool | None
+STEP, PARTS, COMPILE, EPOCH, ACCURACY, SAMPLES, GAPS = VIEW_NAMES = (
+    "steps",
+    "parts",
+    "compiled",
+    "epochs",
+    "accuracy",
+    "samples",
+    "not_measured",
+)
+TIMED = (STEP, PARTS, COMPILE, EPOCH, ACCURACY)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the tables in `views`.
+
+    Attributes:
+        name: CSV heading, with the unit.
+        heading: Heading in shown tables; empty for columns of the CSV files only.
+        raw: Value for the CSV files, in SI units; None is missing. No `raw`: a column of shown tables only.
+        show: Text for shown tables. No `show`: a column of the CSV files only.
+        axis: An axis of the matrix: left out of a shown table where all rows agree, and said in its caption.
+        words: Text rather than a number, so set flush left.
+    """
+
+    name: str
+    views: tuple[str, ...]
+    heading: str = ""
+    raw: Callable[[Cell], Raw] | None = None
+    show: Callable[[Cell], str] | None = None
+    axis: bool = False
+    words: bool = False
+
+
+def axis(name: str, heading: str, views: tuple[str, ...] = TIMED, *, words: bool = True) -> Column:
+    """An axis of the matrix; `name` is the case's field."""
+
+    def raw(cell: Cell) -> Raw:
+        value: Raw = getattr(cell.case, name)
+        return value
+
+    def show(cell: Cell) -> str:
+        value = raw(cell)
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    return Column(name, views, heading, raw, show, axis=True, words=words)
+
+
+def of_summary(
+    name: str, views: tuple[str, ...], get: Callable[[Summary], Raw], heading: str = "",
+    show: Callable[[Summary], str] | None = None,
+) -> Column:  # fmt: skip
+    """A statistic of the samples; missing for a case without a number."""
+    return Column(
+        name, views, heading,
+        lambda cell: get(cell.summary) if cell.summary else None,
+        (lambda cell: show(cell.summary) if cell.summary else MISSING) if show else None,
+    )  # fmt: skip
+
+
+def of_measurement(
+    name: str, views: tuple[str, ...], get: Callable[[Measurement], Raw], heading: str = "",
+    show: Callable[[Measurement], str] | None = None,
+) -> Column:  # fmt: skip
+    """A fact of the measurement; missing for a case without a number."""
+    return Column(
+        name, views, heading,
+        lambda cell: get(cell.measurement) if cell.measurement else None,
+        (lambda cell: show(cell.measurement) if cell.measurement else MISSING) if show else None,
+    )  # fmt: skip
+
+
+def of_accuracy(
+    name: str, get: Callable[[Accuracy], Raw], heading: str = "", show: Callable[[Accuracy], str] | None = None
+) -> Column:
+    """A fact of the accuracies; missing for a case that trained nothing."""
+
+    def accuracy(cell: Cell) -> Accuracy | None:
+        return cell.measurement.accuracy if cell.measurement else None
+
+    return Column(
+        name, (ACCURACY,), heading,
+        lambda cell: get(found) if (found := accuracy(cell)) else None,
+        (lambda cell: show(found) if (found := accuracy(cell)) else MISSING) if show else None,
+    )  # fmt: skip
+
+
+def versus(name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus]) -> list[Column]:
+    """A ratio: shown with its interval in one column, in three columns of the CSV file."""
+
+    def bound(which: str) -> Callable[[Cell], Raw]:
+        return lambda cell: getattr(get(cell).ratio, which) if get(cell).ratio else None
+
+    def show(cell: Cell) -> str:
+        found = get(cell).ratio
+        return units.ratio(found) if found else MISSING
+
+    return [
+        Column(name, views, heading, bound("value"), show),
+        Column(f"{name}_low", views, raw=bound("low")),
+        Column(f"{name}_high", views, raw=bound("high")),
+        Column(f"{name}_reason", views, raw=lambda cell: get(cell).reason),
+    ]

@@ -1,0 +1,83 @@
+"""The plot of step time against batch size: a line a device and mode, both axes logarithmic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from bench.analyse.cells import Cell
+from bench.report import drawing, units
+from bench.report.drawing import PAPER, SOFT, Placed, colours_of, reach
+
+LEGEND_COLUMNS = 3
+BATCHES = [2**power for power in range(15)]
+MODES = {
+    ("fp32", "off"): ("-", "o"),
+    ("tf32", "off"): ((0, (1, 1)), "D"),
+    ("bf16", "off"): ((0, (5, 2)), "s"),
+    ("fp16", "off"): ((0, (2, 2)), "^"),
+}
+OTHER_MODES = ("P", "X", "*", "v", "<", ">", "p", "h")
+
+
+def steps(found: Sequence[Placed]) -> Figure | None:
+    """Eager and compiled, in every precision, with plain Adam; None without such a step."""
+    chosen = [(p, c) for p, c in found if c.case.workload == "step" and c.case.optimizer == "adam"]
+    if not chosen:
+        return None
+    colours = colours_of(found)
+    lines: dict[tuple[str, str, str, str, int], list[Cell]] = {}
+    for place, cell in chosen:
+        case = cell.case
+        lines.setdefault((place, case.device, case.precision, case.compiler, case.threads), []).append(cell)
+    figure, axes = drawing.figure(4.4 + 0.2 * math.ceil(len(lines) / LEGEND_COLUMNS))
+    several = len({key[4] for key in lines}) > 1
+    others = [mode for mode in dict.fromkeys(key[2:4] for key in lines) if mode not in MODES]
+    styles = MODES | {mode: ("-.", OTHER_MODES[n % len(OTHER_MODES)]) for n, mode in enumerate(others)}
+    for (place, device, precision, compiler, threads), line in lines.items():
+        line.sort(key=lambda cell: cell.case.batch_size)
+        words = [place, device, precision, {"off": "", "default": "compile"}.get(compiler, compiler)]
+        label = " ".join(word for word in (*words, f"{threads} threads" if several else "") if word)
+        _curve(axes, line, label, colours[place, device], styles[precision, compiler])
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlim(BATCHES[0] / 1.25, BATCHES[-1] * 1.25)
+    axes.xaxis.set_major_locator(FixedLocator(BATCHES))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if _every_other(value) else ""))
+    axes.yaxis.set_major_locator(LogLocator(10, (1.0, 3.0) if _decades(axes) < 3 else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.round_duration(value)))
+    for one in (axes.xaxis, axes.yaxis):
+        one.set_minor_locator(NullLocator())
+    axes.grid(True)
+    axes.set_xlabel("batch size")
+    axes.set_title("time of a step", loc="left", fontsize=9.5, color=SOFT)
+    figure.legend(loc="outside lower left", ncols=LEGEND_COLUMNS, columnspacing=1.6, handlelength=2.6)
+    return figure
+
+
+def _every_other(batch: float) -> bool:
+    return round(batch).bit_length() % 2 == 1
+
+
+def _decades(axes: Axes) -> float:
+    low, high = axes.get_ylim()
+    return float(len(str(int(high / low))))
+
+
+def _curve(axes: Axes, line: list[Cell], label: str, colour: str, style: tuple[Any, str]) -> None:
+    x = [cell.case.batch_size for cell in line]
+    y = [cell.summary.median for cell in line if cell.summary]
+    dashes, marker = style
+    axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.6, marker=marker, markersize=5, label=label)
+    reaches = [reach(cell) for cell in line]
+    axes.errorbar(x, y, yerr=list(zip(*reaches, strict=True)), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
+    # A flagged point is hollow.
+    hollow = [(cell.case.batch_size, cell.summary.median) for cell in line if cell.flags and cell.summary]
+    if hollow:
+        axes.plot(*zip(*hollow, strict=True), linestyle="none", marker=marker, markersize=5, markerfacecolor=PAPER,
+                  markeredgecolor=colour)  # fmt: skip

@@ -1,0 +1,67 @@
+"""The report as Markdown: the page's sentences, tables and commands, plots by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.record.model import Record
+from bench.report import captions, column
+from bench.report.plots import Plot
+from bench.report.sentences import findings, warnings
+from bench.report.tables import VIEWS, Table, View, environment_frame, table
+from bench.report.words import machine_and_day, version
+
+
+def markdown(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
+    """The whole report; `records[0]` is the run at hand, `drawn` are the plots that lie in `plots/`."""
+    run = records[0]
+    parts = [f"# {captions.TITLE}", captions.NETWORK]
+    parts += [f"> **Note.** {text}" for text in warnings(run)]
+    parts += ["\n".join(f"- **{f.topic}.** {' '.join(f.sentences)}" for f in findings(records))]
+    parts += [section for view in VIEWS if (section := _section(records, view, drawn))]
+    parts += ["## How to read this", "\n".join(f"- **{term}**: {text}" for term, text in captions.HOW_TO_READ)]
+    if found := captions.flags(records):
+        parts += ["Flags in this report:", "\n".join(f"- **{name}**: {meaning}" for name, meaning in found)]
+    parts.append("## Environment")
+    for record in records:
+        facts = (captions.place(records, record), machine_and_day(record), version(record), f"`{record.command}`")
+        parts += [f"**{' · '.join(fact for fact in facts if fact)}**", _table(environment_frame(record), words=3)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> str:
+    tables = [found for record in records if (found := table(record, view))]
+    if not tables:
+        return ""
+    parts = [f"## {view.title}", f"{view.meaning[0].upper()}{view.meaning[1:]}."]
+    for plot in drawn:
+        if plot.name == view.name:
+            parts += [f"![{plot.label}](plots/{plot.name}.svg)", captions.plot_caption(records, plot.name)]
+    for found in tables:
+        parts += [f"**{captions.caption(records, found)}**", _shown(found)]
+        if view.name == column.SAMPLES:
+            parts.append(_commands(found))
+    return "\n\n".join(parts)
+
+
+def _shown(found: Table) -> str:
+    words = [index for index, shown in enumerate(found.columns) if shown.words]
+    aligned = ["left" if index in words else "right" for index in range(len(found.columns))]
+    return _aligned(found.frame, aligned)
+
+
+def _commands(found: Table) -> str:
+    lines = [f"# {m.id}\n{m.command}" for row in found.cells for cell in row if (m := cell.measurement)]
+    return "```sh\n" + "\n".join(lines) + "\n```"
+
+
+def _table(frame: pd.DataFrame, words: int) -> str:
+    return _aligned(frame, ["left"] * words)
+
+
+def _aligned(frame: pd.DataFrame, aligned: list[str]) -> str:
+    # A bar in a cell would start another cell.
+    escaped = frame.map(lambda text: text.replace("|", "\\|").replace("\n", " "))
+    return escaped.to_markdown(index=False, colalign=aligned, disable_numparse=True)

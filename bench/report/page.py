@@ -1,0 +1,163 @@
+"""The report as one HTML file: style and plots inside, no script, nothing fetched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from bench.analyse.cells import Cell
+from bench.record.model import Measurement, Record
+from bench.report import captions, column, drawing, sentences, tables, units, words
+from bench.report.column import Column
+from bench.report.columns import note
+from bench.report.highlights import highlights
+from bench.report.plots import Plot
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table cell.
+
+    Attributes:
+        aside: Quieter words after the text: an interval, or why there is no number.
+        span: Columns that it covers.
+        anchor: Where the number's command stands, to link to.
+        flag: Names of the flags that the number carries.
+    """
+
+    text: str
+    aside: str = ""
+    kind: str = ""
+    span: int = 1
+    anchor: str = ""
+    flag: str = ""
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table as the template wants it; `measurements` has an entry a row where the table lists commands."""
+
+    caption: str
+    place: str
+    headings: list[Shown]
+    width: int
+    rows: list[list[Shown]]
+    anchors: list[str]
+    measurements: list[Measurement]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A view of all records with its plot."""
+
+    name: str
+    title: str
+    meaning: str
+    plot: Markup | None
+    plot_caption: str
+    tables: list[ShownTable]
+
+
+def page(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
+    """The whole page; `records[0]` is the run at hand."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bench.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    sections = [_section(records, view, drawn) for view in tables.VIEWS]
+    return environment.get_template("page.html.jinja").render(
+        css=Markup(resources.files("bench.report").joinpath("page.css").read_text("utf-8")),
+        captions=captions,
+        words=words,
+        records=records,
+        run=records[0],
+        duration=units.duration(records[0].duration_seconds),
+        warnings=sentences.warnings(records[0]),
+        highlights=highlights(records[0]),
+        findings=sentences.findings(records),
+        sections=[section for section in sections if section.tables],
+        flags=captions.flags(records),
+        environments=[(record, tables.environment_frame(record).values.tolist()) for record in records],
+    )
+
+
+def _section(records: Sequence[Record], view: tables.View, drawn: Sequence[Plot]) -> Section:
+    shown = [
+        _table(records, found, index)
+        for index, record in enumerate(records)
+        if (found := tables.table(record, view)) is not None
+    ]
+    plot = next((Markup(drawing.for_page(p.svg, p.label)) for p in drawn if p.name == view.name), None)
+    caption = captions.plot_caption(records, view.name) if plot else ""
+    return Section(view.name, view.title, words.capitalised(view.meaning), plot, caption, shown)
+
+
+def _table(records: Sequence[Record], found: tables.Table, index: int) -> ShownTable:
+    listing = found.view.name == column.SAMPLES
+    # The page says a note where it belongs: beside the number, or in place of the missing ones.
+    kept = [number for number, c in enumerate(found.columns) if c.name not in ("note", "flag_reasons")]
+    headings = [_heading(found.columns[number]) for number in kept]
+    rows = []
+    for texts, behind in zip(found.frame.values.tolist(), found.cells, strict=True):
+        pairs = [(found.columns[number], texts[number]) for number in kept]
+        if behind[0].unmeasured and found.view.name != column.GAPS:
+            rows.append(_gap_row(pairs, behind, sum(heading.span for heading in headings)))
+        else:
+            rows.append([_shown(c, text, behind[0], "" if listing else _anchor(behind[0], index)) for c, text in pairs])
+    return ShownTable(
+        caption=captions.caption([found.record], found),
+        place=captions.place(records, found.record),
+        headings=headings,
+        width=sum(heading.span for heading in headings),
+        rows=rows,
+        anchors=[_anchor(behind[0], index) if listing else "" for behind in found.cells],
+        measurements=[m for behind in found.cells if (m := behind[0].measurement)] if listing else [],
+    )
+
+
+def _heading(of: Column) -> Shown:
+    # A ratio and its interval are set in two columns, so that the numbers stand under each other.
+    return Shown(of.heading, kind="words" if of.words else "", span=2 if _versus(of) else 1)
+
+
+def _versus(of: Column) -> str | None:
+    """The cell's attribute that a column of ratios shows; None for other columns."""
+    return of.name if of.name in ("speedup", "against_loader", "against_eager", "share_of_step") else None
+
+
+def _gap_row(pairs: list[tuple[Column, str]], behind: list[Cell], width: int) -> list[Shown]:
+    axes = [Shown(text, kind=_kind(of, text)) for of, text in pairs if of.axis]
+    count = f"{len(behind)} cases " if len(behind) > 1 else ""
+    return [*axes, Shown("–", count + note(behind[0]), "gap", width - len(axes))]
+
+
+def _kind(of: Column, text: str) -> str:
+    # What is not the default shall catch the eye.
+    plain = of.axis and text in ("fp32", "off", "adam")
+    missing = text == units.MISSING
+    kinds = {"words": of.words, "plain": plain, "note": of.name == "reason", "missing": missing}
+    return " ".join(kind for kind, applies in kinds.items() if applies)
+
+
+def _anchor(cell: Cell, index: int) -> str:
+    return f"r{index}-{re.sub('[^a-z0-9_]+', '-', cell.id.lower()).strip('-')}"
+
+
+def _shown(of: Column, text: str, cell: Cell, anchor: str) -> Shown:
+    shown = "–" if text == units.MISSING else text
+    if attribute := _versus(of):
+        number, _, bounds = shown.partition(" (")
+        # The flag stands beside the median already.
+        reason = "" if cell.flags else getattr(cell, attribute).reason or ""
+        return Shown(number, bounds.rstrip(")") or reason, _kind(of, text), span=2)
+    if of.name == "median_seconds":
+        return Shown(shown, "", _kind(of, text), anchor=anchor, flag=cell.flag_names if anchor else "")
+    return Shown(shown, kind=_kind(of, text))

@@ -1,0 +1,135 @@
+"""The plots: step time against batch size, the parts of a step, the epoch by feed, accuracy by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from bench.analyse.cells import PARTS, Cell, cells
+from bench.analyse.statistics import mean_interval
+from bench.record.model import Record
+from bench.report import curves, drawing, units
+from bench.report.drawing import INK, PAPER, SOFT, Placed, colours_of, reach
+from bench.report.sentences import REFERENCE_BATCH
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A finished plot: `name` is its file's, `svg` its whole text, `label` says what it shows."""
+
+    name: str
+    label: str
+    svg: str
+
+
+def plots(records: Sequence[Record]) -> list[Plot]:
+    """Every plot that the records have numbers for; `records[0]` is the run at hand."""
+    found = [(record, cell) for record in records for cell in cells(record) if cell.summary]
+    places = {id(record): where(records, record) for record in records}
+    drawn: list[tuple[str, str, Callable[[Sequence[Placed]], Figure | None]]] = [
+        ("steps", "Time of a training step against batch size, both logarithmic", curves.steps),
+        ("parts", "Time of the parts of a training step", _parts),
+        ("epochs", "Time of an epoch by data feed", _epochs),
+        ("accuracy", "Test accuracy of every seed", _accuracy),
+    ]
+    with drawing.rc():
+        made = [(name, label, draw([(places[id(r)], c) for r, c in found])) for name, label, draw in drawn]
+        return [Plot(name, label, drawing.svg(one, name)) for name, label, one in made if one is not None]
+
+
+def where(records: Sequence[Record], record: Record) -> str:
+    """Which record a line is of; empty if there is only one."""
+    if len(records) == 1:
+        return ""
+    index = next(index for index, other in enumerate(records) if other is record)
+    return "here" if index == 0 else "elsewhere" if len(records) == 2 else f"elsewhere {index}"
+
+
+def _parts(found: Sequence[Placed]) -> Figure | None:
+    timed = {_setting(p, c) for p, c in found if c.case.workload in PARTS[:-1] and c.case.batch_size == REFERENCE_BATCH}
+    if not timed:  # another batch size then, if the run has one
+        timed = {_setting(p, c) for p, c in found if c.case.workload in PARTS[:-1]}
+    chosen = [(p, c) for p, c in found if c.case.workload in PARTS and _setting(p, c) in timed]
+    chosen.sort(key=lambda item: PARTS.index(item[1].case.workload))
+    settings = list(dict.fromkeys(_setting(p, c) for p, c in found if _setting(p, c) in timed))
+    ordered = [item for setting in settings for item in chosen if _setting(*item) == setting]
+    return _bars(ordered, found, lambda cell: [cell.case.workload.replace("_", " + "), *_apart(ordered, cell)])
+
+
+def _setting(place: str, cell: Cell) -> tuple[object, ...]:
+    case = cell.case
+    return place, case.device, case.batch_size, case.precision, case.compiler, case.optimizer, case.feed, case.threads
+
+
+def _apart(found: Sequence[Placed], cell: Cell) -> list[str]:
+    """The axes in which the bars differ."""
+    axes = ("batch_size", "precision", "compiler", "optimizer", "num_workers", "pin_memory", "threads")
+    short = {"batch_size": "batch ", "num_workers": "workers ", "threads": "threads "}
+    differing = [axis for axis in axes if len({getattr(other.case, axis) for _, other in found}) > 1]
+    return [f"{short.get(axis, '')}{getattr(cell.case, axis)}" for axis in differing]
+
+
+def _epochs(found: Sequence[Placed]) -> Figure | None:
+    chosen = [(p, c) for p, c in found if c.case.workload == "epoch"]
+    return _bars(chosen, found, lambda cell: [cell.case.feed, *_apart(chosen, cell)])
+
+
+def _bars(chosen: Sequence[Placed], found: Sequence[Placed], words: Callable[[Cell], list[str]]) -> Figure | None:
+    """Horizontal bars of the medians with their intervals and the number at the end; flagged ones are outlined."""
+    if not chosen:
+        return None
+    figure, axes = drawing.figure(0.55 + 0.33 * len(chosen))
+    colours = colours_of(found)
+    longest = max(cell.summary.median for _, cell in chosen if cell.summary)
+    for row, (place, cell) in enumerate(chosen):
+        if cell.summary is None:
+            continue
+        colour, value, (down, up) = colours[place, cell.case.device], cell.summary.median, reach(cell)
+        fill = {"facecolor": PAPER, "edgecolor": colour} if cell.flags else {"color": colour}
+        axes.barh(row, value, height=0.62, linewidth=1.2, **fill)  # type: ignore[arg-type]
+        axes.errorbar(value, row, xerr=[[down], [up]], fmt="none", ecolor=INK, elinewidth=1.4)
+        mark = f"  ({cell.flag_names})" if cell.flags else ""
+        axes.text(value + up + 0.012 * longest, row, units.median(cell.summary) + mark, va="center", color=INK)
+    labels = [" · ".join(word for word in (place, cell.case.device, *words(cell)) if word) for place, cell in chosen]
+    axes.set_yticks(range(len(chosen)), labels)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(chosen) - 0.4, -0.6)
+    axes.set_xlim(0, 1.18 * longest)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.round_duration(value)))
+    axes.grid(True, axis="x")
+    axes.set_axisbelow(True)
+    axes.spines["bottom"].set_visible(False)
+    return figure
+
+
+def _accuracy(found: Sequence[Placed]) -> Figure | None:
+    chosen = [(p, c, c.measurement.accuracy) for p, c in found if c.measurement and c.measurement.accuracy]
+    if not chosen:
+        return None
+    figure, axes = drawing.figure(0.95 + 0.62 * len(chosen))
+    colours = colours_of(found)
+    pairs = [(p, c) for p, c, _ in chosen]
+    for row, (place, cell, accuracy) in enumerate(chosen):
+        values, colour = accuracy.test_accuracy_fraction, colours[place, cell.case.device]
+        # Up and down in turn, so that equal accuracies do not hide each other.
+        spread = [row + 0.09 * (index % 3 - 1) for index in range(len(values))]
+        axes.plot(values, spread, "o", markersize=5.5, color=colour, alpha=0.7, markeredgewidth=0)
+        mean, low, high = mean_interval(values)
+        if low is not None and high is not None:
+            axes.plot([low, high], [row + 0.3] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot([mean], [row + 0.3], "D", color=colour, markersize=5.5)
+    for target in sorted({accuracy.target_fraction for *_, accuracy in chosen}):
+        axes.axvline(target, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+        axes.text(target, -0.58, f" target {units.round_percent(target)}", color=SOFT, va="bottom", fontsize=9)
+    labels = [" · ".join(w for w in (p, c.case.device, *_apart(pairs, c)) if w) for p, c in pairs]
+    axes.set_yticks(range(len(chosen)), labels)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(chosen) - 0.45, -0.6)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.percent(value, 1)))
+    axes.grid(True, axis="x")
+    axes.set_axisbelow(True)
+    axes.spines["bottom"].set_visible(False)
+    return figure

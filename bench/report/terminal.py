@@ -1,0 +1,77 @@
+"""The result on a terminal: the summary, and the tables that fit."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from bench.analyse.cells import Cell
+from bench.record.model import Record
+from bench.report import captions, column, tables
+from bench.report.columns import note
+from bench.report.sentences import findings, warnings
+
+VIEWS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
+# A terminal of 80 columns holds these; the page and the CSV files have the rest.
+COLUMNS = (
+    "workload", "device", "batch_size", "precision", "compiler", "optimizer", "feed", "num_workers", "threads",
+    "median_seconds", "images_per_second", "speedup", "share_of_step", "test_accuracy_mean_fraction", "seeds_at_target",
+)  # fmt: skip
+
+
+def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> None:
+    """Prints the summary and the record's tables; plain text where `console` is not a terminal.
+
+    Args:
+        record: The run at hand.
+        console: Where to print.
+        elsewhere: Records of other machines that the summary may speak of.
+    """
+    for text in warnings(record):
+        console.print(Text(text, style="yellow"), end="\n\n")
+    summary = Grid.grid(padding=(0, 2, 0, 0))
+    for finding in findings([record, *elsewhere]):
+        summary.add_row(Text(finding.topic, style="bold"), Text(" ".join(finding.sentences)))
+    console.print(summary)
+    console.print()
+    for view in tables.VIEWS:
+        if view.name in VIEWS and (found := tables.table(record, view)):
+            console.print(Text(view.title, style="bold"))
+            console.print(Text(captions.caption([record], found), style="dim"))
+            wide = _grid(found, 2)
+            # Measured on a wider terminal: on this one nothing would be wider than it.
+            fits = console.measure(wide, options=console.options.update_width(1000)).maximum <= console.width
+            console.print(wide if fits else _grid(found, 1))
+            for line in _notes(found):
+                console.print(Text(line, style="dim"))
+            console.print()
+
+
+def _grid(found: tables.Table, gap: int) -> Grid:
+    """The rows that have numbers, without the ratios' intervals: the sentences above have said the main ones."""
+    grid = Grid(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
+    kept = [index for index, shown in enumerate(found.columns) if shown.name in COLUMNS]
+    for index in kept:
+        shown = found.columns[index]
+        heading = textwrap.fill(shown.heading, 10, break_long_words=False)
+        grid.add_column(heading, justify="left" if shown.words else "right", no_wrap=True)
+    for texts, behind in zip(found.frame.values.tolist(), found.cells, strict=True):
+        if behind[0].measurement:
+            style = "yellow" if behind[0].flags else ""
+            grid.add_row(*(Text(texts[index].partition(" (")[0]) for index in kept), style=style)
+    return grid
+
+
+def _notes(found: tables.Table) -> list[str]:
+    """A line for every row that is flagged or has no number."""
+    return [f"{_which(behind)} {text}" for behind in found.cells if (text := note(behind[0]))]
+
+
+def _which(behind: list[Cell]) -> str:
+    if len(behind) == 1:
+        return behind[0].id
+    return f"{behind[0].id} and {len(behind) - 1} more on {behind[0].case.device}"

@@ -1,0 +1,77 @@
+"""Phrases: how choices, machines and comparisons are called in a sentence."""
+
+from __future__ import annotations
+
+from bench.analyse.cells import Cell, Versus
+from bench.record.model import Record
+from bench.report import units
+
+# A choice without a row is called by its own name.
+NAMES = {
+    "cpu": "the CPU", "cuda": "the GPU", "mps": "the Apple GPU", "xpu": "the Intel GPU",
+    "default": "torch.compile", "reduce-overhead": "torch.compile (reduce-overhead)",
+    "max-autotune": "torch.compile (max-autotune)", "adam": "plain Adam",
+    "foreach": "foreach Adam", "fused": "fused Adam",
+    "loader": "the tutorial's DataLoader", "resident": "tensors in host memory", "device": "tensors in device memory",
+}  # fmt: skip
+FLAGS = {
+    "wide": "the 95% interval of the median is wider than ±1% of it, or there are too few samples for one",
+    "unsteady": "the samples drifted, in the warm-up or while measuring, so there is no one level to report",
+    "bimodal": "the samples lie on two separate levels, and the median may be of either",
+    "drift": "the machine itself changed by more than 3% between the start and the end of the run",
+    "impossible": "the rate is above the measured peak of the machine, so something is wrong with it",
+}
+
+
+def name(choice: str) -> str:
+    """A choice of an axis as it is called in a sentence."""
+    return NAMES.get(choice, choice)
+
+
+def capitalised(text: str) -> str:
+    """The text with its first letter in upper case, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def plural(count: int, noun: str) -> str:
+    """The noun as it follows the count."""
+    return noun if count == 1 else f"{noun}s"
+
+
+def machine_and_day(record: Record) -> str:
+    """Where and when a record was measured."""
+    return f"{record.machine.label}, {units.day(record.created_utc)}"
+
+
+def version(record: Record) -> str:
+    """The commit that was measured."""
+    if record.commit is None:
+        return "unknown commit"
+    return f"commit {record.commit.id[:8]}{' with uncommitted changes' if record.commit.dirty else ''}"
+
+
+def flag_mark(cell: Cell, word: str = "flagged") -> str:
+    """What follows the number of a flagged cell."""
+    return f" ({word}: {cell.flag_names})" if cell.flags else ""
+
+
+def which_is_faster(versus: Versus, this: str, other: str) -> str:
+    """Which of two steps is the faster, `versus` being how many times as fast `this` is as `other`."""
+    if versus.ratio is None:
+        return f"{this} and {other} are not compared ({versus.reason})"
+    if not versus.ratio.clear:
+        return f"there is no clear difference between {this} and {other}"
+    if versus.ratio.value > 1:
+        return f"{this} is the faster: a step on {other} takes {units.times(versus.ratio)} as long"
+    return f"{other} is the faster: a step on {this} takes {units.times(units.inverse(versus.ratio))} as long"
+
+
+def change(versus: Versus) -> str:
+    """What a variant does, `versus` being how many times as fast it is as the plain case."""
+    if versus.ratio is None:
+        return f"is not compared ({versus.reason})"
+    if not versus.ratio.clear:
+        return "makes no clear difference"
+    if versus.ratio.value > 1:
+        return f"is faster, {units.times(versus.ratio)}"
+    return f"is slower, {units.times(units.inverse(versus.ratio))}"

@@ -1,0 +1,143 @@
+import dataclasses
+
+import pytest
+
+from bench.analyse.cells import cells, measured_devices, plain_step, times_as_fast
+from bench.record.model import Flag
+from tests.data.records import CPU_RECORD, GPU_RECORD, WIDE, case, flagged, gap, measured, only
+
+
+def by_id(record):
+    return {cell.id: cell for cell in cells(record)}
+
+
+def test_every_planned_case_is_a_cell():
+    found = cells(CPU_RECORD)
+    assert [cell.id for cell in found] == [m.id for m in CPU_RECORD.measurements] + [
+        u.id for u in CPU_RECORD.unmeasured
+    ]
+    assert all((cell.summary is None) == (cell.unmeasured is not None) for cell in found)
+
+
+def test_speedup_is_against_eager_fp32_on_the_cpu_of_the_same_batch():
+    found = by_id(GPU_RECORD)
+    large = found["step[cuda-b16384-fp32]"].speedup
+    assert large.ratio.value == pytest.approx(0.8 * 33.1e-3 / 1.52e-3, rel=1e-6)
+    assert large.ratio.low < large.ratio.value < large.ratio.high
+    assert large.baseline_id == "step[cpu-b16384-fp32]"
+    for variant in ("bf16", "fp32-fused", "fp32-reduce-overhead"):
+        assert found[f"step[cuda-b64-{variant}]"].speedup.baseline_id == "step[cpu-b64-fp32]"
+
+
+def test_the_baseline_is_exactly_once_as_fast_as_itself():
+    versus = by_id(CPU_RECORD)["step[cpu-b64-fp32]"].speedup
+    assert (versus.ratio.value, versus.ratio.low, versus.ratio.high) == (1, 1, 1)
+    assert not versus.ratio.clear
+    assert versus.reason == "baseline"
+
+
+def test_an_epoch_is_compared_on_its_own_feed_and_with_the_loader():
+    found = by_id(GPU_RECORD)
+    resident = found["epoch[cuda-b64-fp32]"]
+    assert resident.speedup.baseline_id == "epoch[cpu-b64-fp32]"
+    assert resident.against_loader.baseline_id == "epoch[cuda-b64-fp32-loader]"
+    assert resident.against_loader.ratio.value == pytest.approx(2.31 / 0.446, rel=1e-6)
+    # On the CPU, host memory is the device's memory.
+    assert found["epoch[cuda-b64-fp32-device]"].speedup.baseline_id == "epoch[cpu-b64-fp32]"
+    assert found["step[cuda-b64-fp32]"].against_loader.reason is None
+
+
+def test_a_compiled_case_is_compared_with_itself_uncompiled():
+    found = by_id(GPU_RECORD)
+    compiled = found["step[cuda-b64-fp32-compile]"].against_eager
+    assert compiled.ratio.value == pytest.approx(1 / 0.83, rel=1e-6)
+    assert compiled.baseline_id == "step[cuda-b64-fp32]"
+    assert found["step[cuda-b64-fp32]"].against_eager.ratio is None
+    alone = by_id(only(GPU_RECORD, "step[cuda-b64-fp32-compile]"))
+    assert alone["step[cuda-b64-fp32-compile]"].against_eager.reason == "not run without the compiler"
+
+
+def test_parts_are_shares_of_the_step():
+    found = by_id(CPU_RECORD)
+    assert found["forward[cpu-b64-fp32]"].share_of_step.ratio.value == pytest.approx(0.24, rel=1e-6)
+    assert found["step[cpu-b64-fp32]"].share_of_step.ratio.value == 1
+    assert found["epoch[cpu-b64-fp32]"].share_of_step.ratio is None
+    alone = by_id(only(CPU_RECORD, "forward[cpu-b64-fp32]"))
+    assert alone["forward[cpu-b64-fp32]"].share_of_step.reason == "no whole step in this run"
+
+
+def test_throughput_is_of_what_trains_on_images():
+    found = by_id(CPU_RECORD)
+    assert found["step[cpu-b64-fp32]"].images_per_second == pytest.approx(64 / 391e-6, rel=1e-6)
+    assert found["epoch[cpu-b64-fp32]"].images_per_second == pytest.approx(60_000 / 0.372, rel=1e-6)
+    assert found["optimizer[cpu-b64-fp32]"].images_per_second is None
+
+
+def test_a_flagged_cell_is_compared_with_nothing():
+    cell = by_id(CPU_RECORD)["step[cpu-b64-fp16]"]
+    assert cell.summary.median == pytest.approx(620e-6, rel=1e-6)
+    assert cell.speedup.ratio is None
+    assert cell.speedup.reason == "flagged: wide"
+
+
+def test_nothing_is_compared_with_a_flagged_baseline():
+    found = by_id(flagged(CPU_RECORD, "step[cpu-b64-fp32]"))
+    compared = [cell for cell in found.values() if cell.speedup.baseline_id == "step[cpu-b64-fp32]" and not cell.flags]
+    assert len(compared) >= 4
+    for cell in compared:
+        assert cell.speedup.ratio is None
+        assert cell.speedup.reason in ("its baseline is flagged: wide", "not measured (impossible)",
+                                       "not measured (failed)")  # fmt: skip
+    itself = found["step[cpu-b64-fp32]"]
+    assert (itself.speedup.ratio, itself.speedup.reason) == (None, "flagged: wide")
+    assert itself.share_of_step.ratio is None
+    assert found["forward[cpu-b64-fp32]"].share_of_step.reason == "its baseline is flagged: wide"
+
+
+def test_missing_cells_and_baselines_give_their_reason():
+    assert by_id(CPU_RECORD)["step[cuda-b64-fp32]"].speedup.reason == "not measured (impossible)"
+    assert by_id(GPU_RECORD)["accuracy[cuda-b64-fp32]"].speedup.reason == "no CPU baseline in this run"
+    record = only(GPU_RECORD, "step[cuda-b64-fp32]")
+    assert by_id(record)["step[cuda-b64-fp32]"].speedup.reason == "no CPU baseline in this run"
+    broken = dataclasses.replace(record, unmeasured=[gap(case(), "failed", "RuntimeError")])
+    assert by_id(broken)["step[cuda-b64-fp32]"].speedup.reason == "its baseline is not measured (failed)"
+
+
+def test_another_number_of_threads_is_another_baseline():
+    one, two = case(threads=1), case(threads=2)
+    fused = case(threads=1, optimizer="fused")
+    record = dataclasses.replace(
+        CPU_RECORD,
+        measurements=[
+            dataclasses.replace(measured(one, 4e-4), id="one"),
+            dataclasses.replace(measured(two, 2e-4), id="two"),
+            dataclasses.replace(measured(fused, 2e-4), id="fused"),
+        ],
+        unmeasured=[],
+    )
+    assert by_id(record)["fused"].speedup.baseline_id == "one"
+    assert by_id(record)["two"].speedup.baseline_id == "two"
+
+
+def test_times_as_fast_reads_both_ways():
+    found = by_id(CPU_RECORD)
+    plain, fused = found["step[cpu-b64-fp32]"], found["step[cpu-b64-fp32-fused]"]
+    faster, slower = times_as_fast(fused, plain).ratio, times_as_fast(plain, fused).ratio
+    assert faster.clear
+    assert faster.low > 1 > slower.high
+    assert faster.value == pytest.approx(1 / slower.value)
+
+
+def test_flag_names_are_said_once():
+    twice = measured(case(), 1e-3, flags=[WIDE, Flag("drift", "moved"), WIDE])
+    (cell,) = cells(dataclasses.replace(CPU_RECORD, measurements=[twice], unmeasured=[]))
+    assert cell.flag_names == "wide, drift"
+
+
+def test_looking_up_steps_and_devices():
+    everything = cells(GPU_RECORD)
+    assert measured_devices(everything) == ["cpu", "cuda"]
+    assert measured_devices(cells(CPU_RECORD)) == ["cpu"]
+    assert plain_step(everything, "cuda", 64, optimizer="fused").id == "step[cuda-b64-fp32-fused]"
+    assert plain_step(everything, "cuda", 2) is None
+    assert plain_step(cells(CPU_RECORD), "cuda", 64) is None  # planned, but without a number

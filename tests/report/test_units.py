@@ -1,0 +1,90 @@
+import pytest
+
+from bench.analyse.statistics import Ratio, summarise
+from bench.report import units
+
+
+def summary(median, half):
+    return summarise([median - half] * 3 + [median] + [median + half] * 3)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (3.14e-8, "31.4 ns"),
+        (485e-6, "485 µs"),
+        (2.73e-3, "2.73 ms"),
+        (0.0123, "12.3 ms"),
+        (2.544, "2.54 s"),
+        (51.23, "51.2 s"),
+        (119.6, "120 s"),
+        (200, "3 min 20 s"),
+        (7260, "121 min 0 s"),
+    ],
+)
+def test_duration(seconds, shown):
+    assert units.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "digits"),
+    [
+        (485.0, 482.0, 488.0, 0),
+        (485.0, 484.7, 485.3, 1),
+        (485.0, 484.99, 485.01, 1),  # never more than 4 significant digits
+        (485.0, 300.0, 700.0, 0),
+        (1.8, 1.72, 1.89, 2),
+        (1.8, 1.2, 2.6, 1),
+        (21.8, 21.7, 21.9, 1),
+        (0.61, 0.608, 0.612, 3),
+        (5.0, 5.0, 5.0, 3),
+        (485.0, None, None, 0),
+        (4.85, None, None, 2),
+    ],
+)
+def test_digits_follow_the_interval(value, low, high, digits):
+    assert units.decimals(value, low, high) == digits
+
+
+def test_median_and_interval_share_unit_and_digits():
+    few = summarise([391e-6, 392e-6])
+    assert units.seconds(391.04e-6, 390.5e-6, 391.8e-6) == "391.0 µs (390.5 to 391.8)"
+    assert units.seconds(0.9996e-3, 0.98e-3, 1.02e-3) == "1,000 µs (980 to 1,020)"
+    assert units.median(few) == "392 µs"
+    assert units.interval(few) == "-"
+    assert units.measured(few) == "392 µs (too few samples for an interval)"
+    assert units.measured(summary(2.5, 0.1)) == "2.5 s (2.4 to 2.6)"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "cell", "sentence"),
+    [
+        (Ratio(1.8, 1.72, 1.89), "1.80 (1.72 to 1.89)", "1.80 times (1.72 to 1.89)"),
+        (Ratio(1.8, None, None), "1.80 (no interval)", "1.80 times (no interval)"),
+        (Ratio(1.0, 1.0, 1.0), "1", "1 times"),
+    ],
+)
+def test_ratios(ratio, cell, sentence):
+    assert units.ratio(ratio) == cell
+    assert units.times(ratio) == sentence
+
+
+def test_the_inverse_of_a_ratio():
+    assert units.inverse(Ratio(2.0, 1.0, 4.0)) == Ratio(0.5, 0.25, 1.0)
+    assert units.inverse(Ratio(2.0, None, None)) == Ratio(0.5, None, None)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "shown"), [(0, "0"), (3.14159, "3.14"), (163_682.9, "164,000"), (10_780_000, "10,800,000")]
+)
+def test_rates_have_three_digits(per_second, shown):
+    assert units.rate(per_second) == shown
+
+
+def test_small_change():
+    assert units.percent(0.93068) == "93.07%"
+    assert units.round_percent(0.93) == "93%"
+    assert units.size(24 * 2**30) == "24.0 GiB"
+    assert units.day("2026-01-02T03:04:05Z") == "2026-01-02"
+    assert [units.round_duration(s) for s in (0, 1e-5, 1e-3, 0.00025, 2.5)] == ["0", "10 µs", "1 ms", "250 µs", "2.5 s"]

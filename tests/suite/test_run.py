@@ -1,0 +1,146 @@
+"""The main job end to end on small images: plan, pytest underneath, results folder, exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.record.store import read
+from tests.conftest import write_dataset
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["run", "--device", "cpu", "--batch", "16", "--workload", "step", "--budget", "0.05"]
+# Runs the command line with checksums of the small images in place of MNIST's.
+CHILD = """
+import json, sys
+from torchvision import datasets
+datasets.MNIST.resources = json.loads(sys.argv[1])
+from bench.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    return root, list(write_dataset(root).items())
+
+
+def child(data, *words: object, **options: object) -> subprocess.Popen[str]:
+    root, checksums = data
+    command = [sys.executable, "-c", CHILD, json.dumps(checksums), *map(str, words), "--data", str(root)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "COLUMNS": "120"}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes, **options)  # type: ignore[call-overload]
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_whole_results_folder(data, tmp_path):
+    process = child(data, *SMALL, "--precision", "fp32", "tf32", "--results", tmp_path)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "MNIST: 640 training and 200 test images" in out
+    assert "1 cases, expected time" in out
+    assert "1 more cannot run here, the report says why" in out
+    (folder,) = tmp_path.glob("*/*")
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"record.json", "benchmark.json", "report.md", "report.html", "run.log"} <= names
+    assert any(name.startswith("tables/") for name in names)
+    record = read(folder)
+    (measurement,) = record.measurements
+    assert not record.partial
+    assert measurement.counters.flops > 0
+    assert measurement.phases.host_seconds["backward"] > 0
+    assert {y.name for y in record.yardsticks} >= {"matmul_fp32", "copy", "dispatch"}
+    assert all(y.after_samples_seconds for y in record.yardsticks)
+    (benchmark,) = json.loads((folder / "benchmark.json").read_text())["benchmarks"]
+    assert benchmark["name"] == "bench_step[cpu-b16-fp32]"
+    assert benchmark["stats"]["iterations"] == measurement.block_repetitions
+    assert benchmark["stats"]["data"] == pytest.approx(measurement.samples_seconds)
+    assert benchmark["extra_info"]["id"] == measurement.id
+
+
+@pytest.mark.slow
+def test_an_interrupt_leaves_what_was_measured(data, tmp_path):
+    process = child(data, "run", "--device", "cpu", "--batch", "16", "64", "--budget", "0.05", "--workload", "step",
+                    "accuracy", "--seeds", "2000", "--results", tmp_path)  # fmt: skip
+    # 2,000 seeds take minutes; the steps before them are measured in a second.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=25)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert "interrupted: the report holds what was measured by then" in err
+    (folder,) = tmp_path.glob("*/*")
+    record = read(folder)
+    assert record.partial
+    assert len(record.measurements) >= 2
+    assert {gap.kind for gap in record.unmeasured} == {"interrupted"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run", "--batch", "3"], 2, "fcnn-bench run: argument --batch: 3 is not a power of two"),
+        (["--precision", "fp7"], 2, "fcnn-bench: argument --precision: invalid choice: 'fp7'"),
+        (["nonsense"], 2, "fcnn-bench: argument VERB: invalid choice: 'nonsense'"),
+    ],
+)
+def test_usage_errors_are_one_line_and_exit_code_2(words, code, message, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(words)
+    assert exit.value.code == code
+    err = capsys.readouterr().err
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+def test_a_corrupt_data_root_is_one_line_and_exit_code_2(mnist_root, tmp_path, capsys):
+    path = mnist_root / "MNIST/raw/train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:100])
+    assert main([*SMALL, "--data", str(mnist_root), "--results", str(tmp_path / "r")]) == 2
+    assert "is corrupt" in capsys.readouterr().err
+
+
+def test_an_unwritable_results_folder_is_found_out_before_measuring(mnist_root, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([*SMALL, "--data", str(mnist_root), "--results", str(tmp_path / "file" / "r")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_nothing_to_measure_is_exit_code_3_with_the_reason(mnist_root, tmp_path, capsys):
+    words = ["run", "--device", "cpu", "--precision", "tf32", "--data", str(mnist_root), "--results", str(tmp_path)]
+    assert main(words) == 3
+    assert "nothing to measure: TF32 is a format of NVIDIA's tensor cores" in capsys.readouterr().err
+
+
+def test_help_needs_neither_torch_nor_pandas():
+    code = "import sys, bench.cli\ntry: bench.cli.main(['--help'])\nexcept SystemExit: pass\n"
+    code += "assert not {'torch', 'pandas', 'scipy', 'matplotlib', 'pytest'} & set(sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "CPU-versus-GPU report" in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "summary"), [(["--benchmark-only"], "1 passed"), ([], "1 skipped"),
+                                                (["--benchmark-disable", "-o", "addopts="], "1 passed")])  # fmt: skip
+def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summary):
+    root, checksums = data
+    code = "import json, sys, pytest\nfrom torchvision import datasets\n"
+    code += "datasets.MNIST.resources = json.loads(sys.argv[1])\nsys.exit(pytest.main(sys.argv[2:]))"
+    words = ["bench/suite/bench_step.py", "-k", "bench_step", "-p", "no:cacheprovider", *words]
+    words += ["--fcnn-device", "cpu", "--fcnn-batch", "16", "--fcnn-budget", "0.05", "--fcnn-data", str(root)]
+    words += ["--fcnn-results", str(tmp_path)]
+    run = subprocess.run([sys.executable, "-c", code, json.dumps(checksums), *words],
+                         capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)  # fmt: skip
+    assert summary in run.stdout, run.stdout + run.stderr
+    assert bool(list(tmp_path.glob("*/*/record.json"))) is ("--benchmark-only" in words)
