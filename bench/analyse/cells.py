@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.statistics import Ratio, Summary, ratio, summarise
+from bench.analyse.trust import objections
 from bench.record.model import CaseFields, Flag, Measurement, Record, Unmeasured
 
 PARTS = ("forward", "forward_backward", "optimizer", "step")
@@ -67,7 +68,8 @@ class Cell:
         """Why this cell takes part in no comparison; None if it may."""
         if self.unmeasured:
             return f"not measured ({self.unmeasured.kind})"
-        return f"flagged: {self.flag_names}" if self.flags else None
+        names = objections(self.measurement) if self.measurement else None
+        return f"flagged: {names}" if names else None
 
 
 def cells(record: Record) -> list[Cell]:

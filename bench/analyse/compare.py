@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.analyse.statistics import Ratio, Summary, ratio, summarise
+from bench.analyse.trust import objections
 from bench.record.model import Measurement, Record
 
 # What must be the same for two records to be compared at all. Machines may differ: that is what one compares.
@@ -67,8 +68,8 @@ def _row(id: str, a: Measurement | None, b: Measurement | None) -> Row:
     for name, measurement in (("A", a), ("B", b)):
         if measurement is None:
             reason = reason or f"not in {name}"
-        elif measurement.flags:
-            reason = reason or f"flagged in {name}: {', '.join(flag.name for flag in measurement.flags)}"
+        elif names := objections(measurement):
+            reason = reason or f"flagged in {name}: {names}"
     if a and b and a.case != b.case:
         reason = reason or "the cases differ in their threads"
     left, right = summaries

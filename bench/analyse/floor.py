@@ -37,7 +37,7 @@ class Floor:
         return max(self.compute_seconds, self.memory_seconds)
 
     def times_above(self, seconds: float) -> float:
-        """ "x floor": how many times the floor `seconds` is."""
+        """How many times the floor `seconds` is: "x floor"."""
         return seconds / self.seconds
 
     def share_of_peak(self, seconds: float) -> float:

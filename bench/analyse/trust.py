@@ -9,6 +9,14 @@ from bench.analyse.statistics import ratio, summarise
 from bench.record.model import Flag, Measurement, Record, Yardstick
 
 DRIFT_FRACTION = 0.03
+# A wide interval is no reason to hide a number: every ratio made from it carries the width, and claims nothing that the
+# width does not allow. All other flags say that the median itself, or its interval, may be wrong.
+HARMLESS = ("wide",)
+
+
+def objections(measurement: Measurement) -> str | None:
+    """The names of the flags that bar a measurement from every comparison; None if there are none."""
+    return ", ".join(dict.fromkeys(flag.name for flag in measurement.flags if flag.name not in HARMLESS)) or None
 
 
 def drift(yardstick: Yardstick) -> str | None:

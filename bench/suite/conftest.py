@@ -82,15 +82,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Gives benchmarks our timer and group; drops workloads that the matrix does not hold."""
+    """Gives benchmarks our timer and group and the plan's order; drops workloads that the matrix does not hold."""
     planned = _planned(config)
     benchmarks = [item for item in items if "planned" in getattr(item, "fixturenames", ())]
     unplanned = [item for item in benchmarks if _planned_id(item) not in planned]
     for item in benchmarks:
         item.add_marker(pytest.mark.benchmark(timer=TAPE, group=item.name.partition("[")[0]))
     if unplanned:
-        items[:] = [item for item in items if item not in unplanned]
         config.hook.pytest_deselected(items=unplanned)
+    # An interrupted run has the steps, which are quick and come first in the plan, not the slow trainings.
+    order = {id: number for number, id in enumerate(planned)}
+    kept = sorted((item for item in benchmarks if item not in unplanned), key=lambda item: order[str(_planned_id(item))])
+    items[:] = [item for item in items if item not in benchmarks] + kept
 
 
 def _planned_id(item: pytest.Item) -> str | None:
