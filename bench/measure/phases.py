@@ -35,7 +35,14 @@ class _Marks:
         self.last = now
 
 
-def measure_phases(repeat: Callable[[Mark], object], clock: Clock, *, repetitions: int, rounds: int = 20) -> Phases:
+def measure_phases(
+    repeat: Callable[[Mark], object],
+    clock: Clock,
+    *,
+    repetitions: int,
+    rounds: int = 20,
+    unmarked_seconds: float | None = None,
+) -> Phases:
     """Times the parts of `repeat` in blocks of `repetitions` that alternate with unmarked blocks.
 
     Args:
@@ -43,12 +50,13 @@ def measure_phases(repeat: Callable[[Mark], object], clock: Clock, *, repetition
         clock: The device to wait for and the time source.
         repetitions: Repetitions a block, as in the timed blocks of the case.
         rounds: Pairs of a marked and an unmarked block; medians over them are returned.
+        unmarked_seconds: The unmarked repetition's time if it is known well enough; its blocks are then left out.
 
     Returns:
         Host seconds a repetition for every part that occurs, `rest` last.
     """
     marked: dict[str, list[float]] = {part: [] for part in (*EPOCH_PARTS, "rest")}
-    walls, plain = [], []
+    plain = []
     with garbage_collector_off():
         for _ in range(rounds):
             marks = _Marks(clock.now)
@@ -62,13 +70,13 @@ def measure_phases(repeat: Callable[[Mark], object], clock: Clock, *, repetition
             for part, seconds in marks.seconds.items():
                 marked[part].append(seconds / repetitions)
             marked["rest"].append(wall - sum(marks.seconds.values()) / repetitions)
-            walls.append(wall)
-            plain.append(clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds / repetitions)
+            if unmarked_seconds is None:
+                plain.append(clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds / repetitions)
     found = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}
     return Phases(
         host_seconds=found,
         sum_seconds=sum(found.values()),
-        unmarked_seconds=statistics.median(plain),
+        unmarked_seconds=unmarked_seconds or statistics.median(plain),
         device_busy_seconds=device_busy_seconds(lambda: repeat(unmarked), clock),
     )
 

@@ -18,8 +18,8 @@ from bench.analyse.steadiness import modes, trend
 from bench.measure.clock import Block, Clock, garbage_collector_off
 from bench.record.model import Flag
 
-# The stop rule looks at no fewer samples: autocorrelation shows in 40, and hardly in 20.
-FIRST_LOOK = 40
+# The stop rule looks first here and again at 40: autocorrelation shows in 40 samples, and hardly in 20.
+FIRST_LOOK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,19 +151,22 @@ def _sample(
 ) -> list[Block]:
     """More blocks after `blocks`, until the interval is narrow enough or the budget is spent.
 
-    The interval is looked at after a number of blocks that grows by a quarter, not after each: a rule that peeks at
-    every sample stops at the luckiest moment, and its intervals are too narrow.
+    The samples are looked at after a number of blocks that grows by a quarter, not after each, and must please twice in
+    a row: a rule that peeks at every sample stops at the luckiest moment, and its intervals are too narrow. Samples
+    that trend do not please: a machine that speeds up or slows down for a moment is given the time to settle.
     """
     begin = clock.now()
     next_look = max(rule.minimum_samples, FIRST_LOOK)
+    pleased = False
     while True:
         blocks = [*blocks, clock.time_block(repeat, repetitions)]
         if len(blocks) >= rule.minimum_samples and clock.now() - begin >= rule.budget_seconds:
             return blocks
         if len(blocks) >= next_look:
-            width = summarise([block.host_seconds for block in blocks]).half_width_fraction
-            if width is not None and width <= rule.target_fraction:
+            pleases = not sample_flags([block.host_seconds for block in blocks], rule)
+            if pleases and pleased:
                 return blocks
+            pleased = pleases
             next_look = math.ceil(next_look * 1.25)
 
 

@@ -92,7 +92,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=unplanned)
     # An interrupted run has the steps, which are quick and come first in the plan, not the slow trainings.
     order = {id: number for number, id in enumerate(planned)}
-    kept = sorted((item for item in benchmarks if item not in unplanned), key=lambda item: order[str(_planned_id(item))])
+    kept = sorted(
+        (item for item in benchmarks if item not in unplanned), key=lambda item: order[str(_planned_id(item))]
+    )
     items[:] = [item for item in items if item not in benchmarks] + kept
 
 
@@ -118,7 +120,12 @@ def suite_session(request: pytest.FixtureRequest) -> Session:
         images=found,
         dataset=options["dataset"],
         planned={id: case for id, case in _planned(config).items() if id in chosen},
-        effort=Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"]),
+        effort=Effort(
+            options["budget"] or Effort.step_seconds,
+            options["epochs"],
+            options["seeds"],
+            growth=options["plan"] != "quick",
+        ),
         command=options["command"] or shlex.join(["pytest", *config.invocation_params.args]),
     )
     session.calibrate()
@@ -178,27 +185,37 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     if not interrupted:
         suite.calibrate()
     record = suite.record(interrupted=interrupted)
+    elsewhere = _promoted(options["results"], record)
     try:
-        folder = _write(session.config, record, options)
+        folder = _write(session.config, record, elsewhere, options)
     except RecordError as error:
         # The measurements are worth more than their place.
         print(f"\nfcnn-bench: {error}", file=sys.stderr)
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        folder = _write(session.config, record, {**options, "results": Path(tempfile.mkdtemp(prefix="fcnn-bench-"))})
+        refuge = {**options, "results": Path(tempfile.mkdtemp(prefix="fcnn-bench-"))}
+        folder = _write(session.config, record, elsewhere, refuge)
     print(f"\nfcnn-bench: wrote {folder}")
-    session.config.hook.pytest_fcnn_wrote(record=record, folder=folder)
+    session.config.hook.pytest_fcnn_wrote(record=record, elsewhere=elsewhere, folder=folder)
 
 
-def _write(config: pytest.Config, record: Record, options: dict[str, Any]) -> Path:
+def _promoted(results: Path, record: Record) -> list[Record]:
+    """The records to show beside this one: promoted ones of accelerators, unless this run has one of its own."""
+    from bench.record import store
+
+    try:
+        promoted = store.reference_records(results)
+    except RecordError as error:
+        print(f"\nfcnn-bench: left out of the report: {error}", file=sys.stderr)
+        return []
+    here = {measurement.case.device for measurement in record.measurements}
+    return [other for other in promoted if {m.case.device for m in other.measurements} - here]
+
+
+def _write(config: pytest.Config, record: Record, elsewhere: list[Record], options: dict[str, Any]) -> Path:
     """Writes the run's folder, whole, and returns where."""
     from bench.record import store
     from bench.report.write import write_report
 
-    try:
-        elsewhere = store.reference_records(options["results"])
-    except RecordError as error:
-        print(f"\nfcnn-bench: left out of the report: {error}", file=sys.stderr)
-        elsewhere = []
     target = store.free_name(options["results"] / store.run_folder_name(record))
     with store.atomic_folder(target) as folder:
         store.write(record, folder)

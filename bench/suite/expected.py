@@ -103,7 +103,14 @@ def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates
         # An epoch and, for the seeds that are not yet there, some more; the evaluations are about as long again.
         return compile_seconds + 0.5 + effort.seeds * 1.6 * epoch
     if case.workload == "epoch":
+        # The first call, the samples, and once more with marks.
         budget = WORKLOADS["epoch"].default_budget_seconds
-        return compile_seconds + 0.3 + epoch + max(effort.epochs * epoch, min(budget, 40 * epoch))
-    # The budget is the most; a quiet machine needs half of it.
-    return compile_seconds + 0.3 + 0.8 * effort.step_seconds
+        return compile_seconds + 0.3 + 2 * epoch + max(effort.epochs * epoch, min(budget, 40 * epoch))
+    # Setting up, warming up and counting; a quiet machine needs about half of the budget for its samples.
+    step = fixed + per_image * case.batch_size
+    return compile_seconds + 0.55 + 0.5 * effort.step_seconds + 50 * step
+
+
+def overhead_seconds(devices: int) -> float:
+    """Seconds of a run that belong to no case: the yardsticks before and after, and writing the report."""
+    return 4.5 * devices + 2.0

@@ -22,24 +22,25 @@ from bench.axes import matrix
 from bench.axes.case import Case, case_id, why_impossible
 from bench.record.model import Record
 from bench.report.units import duration
-from bench.suite.expected import Effort, expected_seconds, probe
+from bench.suite.expected import Effort, expected_seconds, overhead_seconds, probe
 from bench.suite.session import images
 from fcnn.data import DataError, Images
 
 DONE, USAGE, BROKEN = 0, 2, 3
-QUICK_SECONDS = 52.0  # leaves room in a minute for the probe before and the report after
+QUICK_SECONDS = 54.0  # of the minute; the probe comes before, and not every machine is quiet
 
 
 class Listener:
     """A pytest plugin that shows progress and receives what the run wrote.
 
     Attributes:
-        record: The run's record, once there is one; `folder` is where it was written.
+        record: The run's record, once there is one, the promoted ones `elsewhere`; `folder` is where it was written.
         failures: A line for each case that raised.
     """
 
     def __init__(self, expected: dict[str, float], progress: Progress) -> None:
         self.record: Record | None = None
+        self.elsewhere: list[Record] = []
         self.folder: Path | None = None
         self.failures: list[str] = []
         self._left = dict(expected)
@@ -62,9 +63,9 @@ class Listener:
             done = self._left.pop(report.location[2].removeprefix("bench_"), 0.0)
             self._progress.advance(self._task, done)
 
-    def pytest_fcnn_wrote(self, record: Record, folder: Path) -> None:
+    def pytest_fcnn_wrote(self, record: Record, elsewhere: list[Record], folder: Path) -> None:
         """Keeps what the suite wrote."""
-        self.record, self.folder = record, folder
+        self.record, self.elsewhere, self.folder = record, elsewhere, folder
 
 
 def run(options: dict[str, Any], plan: str) -> int:
@@ -85,7 +86,8 @@ def run(options: dict[str, Any], plan: str) -> int:
     limit = QUICK_SECONDS if plan == "quick" else float("inf")
     expected, effort = _fit(possible, found, options, limit)
     options |= {"budget": effort.step_seconds, "epochs": effort.epochs, "seeds": effort.seeds}
-    _show_plan(console, planned, possible, sum(expected.values()), found.label)
+    overhead = overhead_seconds(len({case.device for case in possible.values()}))
+    _show_plan(console, planned, possible, sum(expected.values()) + overhead, found.label)
     listener, code = _run_pytest(console, options, plan, expected)
     return _finish(console, listener, code)
 
@@ -94,11 +96,12 @@ def _fit(
     possible: dict[str, Case], found: Images, options: dict[str, Any], limit_seconds: float
 ) -> tuple[dict[str, float], Effort]:
     """The seconds that each case will take, and the largest effort that keeps their sum within the limit."""
+    overhead = overhead_seconds(len({case.device for case in possible.values()}))
     rates = probe(found, {case.device for case in possible.values()})
     wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"])
     for effort in wanted.and_less():
         expected = {id: expected_seconds(case, len(found.train), effort, rates) for id, case in possible.items()}
-        if sum(expected.values()) <= limit_seconds:
+        if sum(expected.values()) + overhead <= limit_seconds:
             break
     return expected, effort
 
@@ -183,7 +186,7 @@ def _finish(console: Console, listener: Listener, code: int) -> int:
 
     if listener.record is None:
         return _fail("nothing was measured", BROKEN)
-    show(listener.record, console)
+    show(listener.record, console, listener.elsewhere)
     folder = listener.folder
     console.print(f"took {duration(listener.record.duration_seconds)}; report: {folder}/report.html", soft_wrap=True)
     for failure in listener.failures:

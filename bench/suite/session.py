@@ -186,9 +186,14 @@ class Session:
         seen = watch.seen(case, samples, rule, prepared.training)
         phases = None
         if prepared.marked:
-            long = samples.summary.median > rule.block_seconds * 10
+            # An epoch is long enough to be timed once, and has been timed unmarked often enough.
+            long = samples.summary.median > 10 * rule.block_seconds
             phases = measure_phases(
-                prepared.marked, clock, repetitions=samples.block_repetitions, rounds=1 if long else 10
+                prepared.marked,
+                clock,
+                repetitions=samples.block_repetitions,
+                rounds=1 if long else 10,
+                unmarked_seconds=samples.summary.median if long else None,
             )
         counters = count(prepared.counted, prepared.training, growth=self.effort.growth)
         return _Observed(samples, seen, prepared.images_per_repetition, counters, phases)
