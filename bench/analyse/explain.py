@@ -51,7 +51,7 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
     if bounds is None or counters is None:
         return None
     median = summarise(measurement.samples_seconds).median
-    calls = sum(counters.aten_calls.values())
+    calls = sum(counters.aten_calls.values()) * (measurement.steps_per_epoch or 1)
     dispatch = "dispatch" if case.device == "cpu" else "launch"
     price = cost(record.yardsticks, case.device, dispatch)
     if price is None:

@@ -12,6 +12,7 @@ from bench.analyse.statistics import summarise
 from bench.record.model import Measurement, Record, Yardstick
 
 PIXELS, FLOAT_BYTES, LABEL_BYTES = 784, 4, 8
+UPDATING = ("optimizer", "step", "epoch", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,23 @@ class Floor:
 
     Attributes:
         compute_seconds: FLOPs over the matrix-product peak of the case's precision.
-        memory_seconds: The batch's bytes over the copy bandwidth, plus the bytes of parameters, gradients and
-            optimizer state that the update reads and writes over the bandwidth inside the cache.
+        images_seconds: The images' and labels' bytes over the copy bandwidth.
+        update_seconds: The bytes of parameters, gradients and optimizer state that the update reads and writes, over
+            the bandwidth inside the cache.
         flops: Floating-point operations of a repetition.
         peak_flops_per_second: The measured peak that `compute_seconds` used.
     """
 
     compute_seconds: float
-    memory_seconds: float
+    images_seconds: float
+    update_seconds: float
     flops: int
     peak_flops_per_second: float
+
+    @property
+    def memory_seconds(self) -> float:
+        """The bytes that must move, at the measured bandwidths."""
+        return self.images_seconds + self.update_seconds
 
     @property
     def seconds(self) -> float:
@@ -71,16 +79,18 @@ def floor(measurement: Measurement, record: Record) -> Floor | None:
     if counters is None or peak is None or copy is None or cached is None:
         return None
     images = measurement.images_per_repetition or 0
-    state = 0
-    if case.workload in ("optimizer", "step", "epoch"):
+    # The counters of an epoch or a training are those of one step; the last one's smaller batch computes less.
+    steps = measurement.steps_per_epoch or 1
+    flops = counters.flops if steps == 1 else round(counters.flops * images / case.batch_size)
+    updated = 0
+    if case.workload in UPDATING:
         # Adam reads parameters, gradients and both moments and writes all but the gradients.
-        once = 2 * counters.parameter_bytes + counters.gradient_bytes + 2 * counters.optimizer_state_bytes
-        state = once * (measurement.steps_per_epoch or 1)
+        updated = 2 * counters.parameter_bytes + counters.gradient_bytes + 2 * counters.optimizer_state_bytes
     # The copy yardstick counts a byte read and a byte written; reading alone is half of a copy.
-    batch = images * (PIXELS * FLOAT_BYTES + LABEL_BYTES)
     return Floor(
-        compute_seconds=counters.flops / peak,
-        memory_seconds=batch / copy + state / cached,
-        flops=counters.flops,
+        compute_seconds=flops / peak,
+        images_seconds=images * (PIXELS * FLOAT_BYTES + LABEL_BYTES) / copy,
+        update_seconds=steps * updated / cached,
+        flops=flops,
         peak_flops_per_second=peak,
     )

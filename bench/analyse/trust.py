@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.analyse.floor import floor
+from bench.analyse.floor import Floor, floor
 from bench.analyse.statistics import ratio, summarise
 from bench.record.model import Flag, Measurement, Record, Yardstick
 
 DRIFT_FRACTION = 0.03
+# A yardstick concerns the cases of which it could account for so much. Memory bandwidth wanders on shared machines all
+# the time, and a step whose bytes stay in the cache does not notice.
+CONCERNED_SHARE = 0.1
 # A wide interval is no reason to hide a number: every ratio made from it carries the width, and claims nothing that the
 # width does not allow. All other flags say that the median itself, or its interval, may be wrong.
 HARMLESS = ("wide",)
@@ -47,9 +50,33 @@ def judged(record: Record) -> Record:
 
 
 def _judged(measurement: Measurement, record: Record) -> Measurement:
-    # The CPU drives every device, so its yardsticks concern all cases.
-    concerned = [y for y in record.yardsticks if y.device in ("cpu", measurement.case.device)]
-    found = [Flag("drift", reason) for y in concerned if (reason := drift(y))][:1]
+    found = [Flag("drift", reason) for y in concerning(measurement, record) if (reason := drift(y))][:1]
     if reason := impossible(measurement, record):
         found.append(Flag("impossible", reason))
     return dataclasses.replace(measurement, flags=[*measurement.flags, *found]) if found else measurement
+
+
+def concerning(measurement: Measurement, record: Record) -> list[Yardstick]:
+    """The yardsticks whose movement would move this case.
+
+    What an operator's call costs concerns every case: on the CPU, which drives every device, and on the case's own
+    device. A rate does if at least a tenth of the case's time could be its doing.
+    """
+    bounds, device = floor(measurement, record), measurement.case.device
+    shares = _shares(bounds, measurement) if bounds else {}
+    return [
+        y
+        for y in record.yardsticks
+        if (y.unit == "call" and y.device in ("cpu", device))
+        or (y.device == device and (bounds is None or shares.get(y.name, 0.0) >= CONCERNED_SHARE))
+    ]
+
+
+def _shares(bounds: Floor, measurement: Measurement) -> dict[str, float]:
+    """By yardstick, the share of the case's time that its floor lays to it."""
+    seconds = summarise(measurement.samples_seconds).median
+    return {
+        f"matmul_{measurement.case.precision}": bounds.compute_seconds / seconds,
+        "copy": bounds.images_seconds / seconds,
+        "copy_cached": bounds.update_seconds / seconds,
+    }

@@ -15,11 +15,24 @@ NAMES = {
     "loader": "the tutorial's DataLoader", "resident": "tensors in host memory", "device": "tensors in device memory",
 }  # fmt: skip
 FLAGS = {
-    "wide": "the 95% interval of the median is wider than ±1% of it, or there are too few samples for one",
+    "wide": "the 95% interval of the median is wider than ±1% of it; comparisons are made all the same, and carry it",
     "unsteady": "the samples drifted, in the warm-up or while measuring, so there is no one level to report",
     "bimodal": "the samples lie on two separate levels, and the median may be of either",
     "drift": "the machine itself changed by more than 3% between the start and the end of the run",
     "impossible": "the rate is above the measured peak of the machine, so something is wrong with it",
+    "unsynchronised": "the clock was read while the device was still working, so part of the work was not timed",
+    "cold": "there was no warm-up, so first calls are among the samples",
+    "recompiled": "torch.compile made new graphs while samples were taken, so compiling is among them",
+    "not-as-claimed": "the model or its inputs are not those that the case's name says",
+    "oversubscribed": "there are more threads than cores to run them, so they wait for each other",
+    "contended": "other processes kept the processor busy meanwhile",
+    "gpu-shared": "other processes use the GPU, too",
+    "throttled": "the device had lowered its clocks, to cool down or to save power",
+    "launch-blocking": "CUDA_LAUNCH_BLOCKING was set, which makes every kernel wait for the one before",
+    "anomaly-mode": "autograd's anomaly mode was on, which checks every operator",
+    "profiled": "a profiler, debugger or coverage tool was recording, which slows every call",
+    "debug-build": "torch was built for debugging",
+    "coarse-clock": "the clock's steps are too large for blocks this short",
 }
 
 

@@ -205,8 +205,10 @@ class Session:
         seconds, accuracy = train_seeds(case, self.images, clock, self.effort.seeds)
         warmup = max(0.0, clock.now() - begin - sum(seconds))
         samples = Samples(seconds, None, 1, seconds[0], warmup, 0, sample_flags(seconds, rule))
-        seen = watch.seen(case, samples, rule, None)
-        return _Observed(samples, seen, len(self.images.train), None, None, accuracy)
+        prepared = workloads.step(case, self.images)
+        seen = watch.seen(case, samples, rule, prepared.training)
+        counters = count(prepared.counted, prepared.training, growth=False)
+        return _Observed(samples, seen, len(self.images.train), counters, None, accuracy)
 
 
 @dataclass(frozen=True)

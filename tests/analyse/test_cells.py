@@ -4,7 +4,7 @@ import pytest
 
 from bench.analyse.cells import cells, measured_devices, plain_step, times_as_fast
 from bench.record.model import Flag
-from tests.data.records import CPU_RECORD, GPU_RECORD, WIDE, case, flagged, gap, measured, only
+from tests.data.records import COLD, CPU_RECORD, GPU_RECORD, case, flagged, gap, measured, only
 
 
 def by_id(record):
@@ -77,7 +77,7 @@ def test_a_flagged_cell_is_compared_with_nothing():
     cell = by_id(CPU_RECORD)["step[cpu-b64-fp16]"]
     assert cell.summary.median == pytest.approx(620e-6, rel=1e-6)
     assert cell.speedup.ratio is None
-    assert cell.speedup.reason == "flagged: wide"
+    assert cell.speedup.reason == "flagged: cold"
 
 
 def test_nothing_is_compared_with_a_flagged_baseline():
@@ -86,12 +86,12 @@ def test_nothing_is_compared_with_a_flagged_baseline():
     assert len(compared) >= 4
     for cell in compared:
         assert cell.speedup.ratio is None
-        assert cell.speedup.reason in ("its baseline is flagged: wide", "not measured (impossible)",
+        assert cell.speedup.reason in ("its baseline is flagged: cold", "not measured (impossible)",
                                        "not measured (failed)")  # fmt: skip
     itself = found["step[cpu-b64-fp32]"]
-    assert (itself.speedup.ratio, itself.speedup.reason) == (None, "flagged: wide")
+    assert (itself.speedup.ratio, itself.speedup.reason) == (None, "flagged: cold")
     assert itself.share_of_step.ratio is None
-    assert found["forward[cpu-b64-fp32]"].share_of_step.reason == "its baseline is flagged: wide"
+    assert found["forward[cpu-b64-fp32]"].share_of_step.reason == "its baseline is flagged: cold"
 
 
 def test_missing_cells_and_baselines_give_their_reason():
@@ -129,9 +129,9 @@ def test_times_as_fast_reads_both_ways():
 
 
 def test_flag_names_are_said_once():
-    twice = measured(case(), 1e-3, flags=[WIDE, Flag("drift", "moved"), WIDE])
+    twice = measured(case(), 1e-3, flags=[COLD, Flag("drift", "moved"), COLD])
     (cell,) = cells(dataclasses.replace(CPU_RECORD, measurements=[twice], unmeasured=[]))
-    assert cell.flag_names == "wide, drift"
+    assert cell.flag_names == "cold, drift"
 
 
 def test_looking_up_steps_and_devices():

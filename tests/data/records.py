@@ -31,7 +31,7 @@ FALLBACK = Dataset(
     fallback_reason="no MNIST under /data and no network within 5 s",
 )
 NO_GPU = "no CUDA GPU here (torch.cuda.is_available() is False)"
-WIDE = Flag("wide", "the 95% interval is +-3.1%, the rule asks for +-1%")
+COLD = Flag("cold", "no warm-up: by far the first sample is the slowest")
 SHORT = {"off": "", "default": "compile"}
 
 
@@ -130,7 +130,7 @@ CPU_RECORD = Record(
     dataset=MNIST,
     measurements=[
         *_matrix("cpu", CPU_STEPS, {"bf16": 1.31, "foreach": 1.0, "fused": 0.703, "compile": 0.96}),
-        measured(case("step", batch=64, precision="fp16"), 620e-6, flags=[WIDE]),
+        measured(case("step", batch=64, precision="fp16"), 620e-6, flags=[COLD]),
         measured(case("epoch", feed="loader"), 2.55, n=6),
         measured(case("epoch", feed="resident"), 0.372, n=12),
         measured(case("accuracy"), 0.381, n=5, accuracy=ACCURACY),
@@ -160,7 +160,7 @@ GPU_RECORD = dataclasses.replace(
         *_matrix("cuda", GPU_STEPS, {"bf16": 1.22, "foreach": 1.0, "fused": 0.71, "compile": 0.83}),
         measured(case("step", "cuda", 64, precision="tf32"), 404e-6),
         measured(case("step", "cuda", compiler="reduce-overhead"), 128e-6),
-        measured(case("step", "cuda", precision="bf16", compiler="default"), 391e-6, flags=[WIDE]),
+        measured(case("step", "cuda", precision="bf16", compiler="default"), 391e-6, flags=[COLD]),
         measured(case("epoch", feed="loader"), 2.02, n=6),
         measured(case("epoch", feed="resident"), 0.302, n=12),
         measured(case("epoch", "cuda", feed="loader"), 2.31, n=6),
@@ -179,7 +179,7 @@ def only(record: Record, *ids: str, **changes: Any) -> Record:
     return dataclasses.replace(record, measurements=kept, unmeasured=gaps, **changes)
 
 
-def flagged(record: Record, id: str, flag: Flag = WIDE) -> Record:
+def flagged(record: Record, id: str, flag: Flag = COLD) -> Record:
     """The record with one measurement flagged."""
     found = [dataclasses.replace(m, flags=[flag]) if m.id == id else m for m in record.measurements]
     return dataclasses.replace(record, measurements=found)

@@ -30,7 +30,7 @@ def test_the_summary_of_a_machine_without_a_gpu():
         "CPU or GPU": "No GPU was measured in this run: no CUDA GPU here (torch.cuda.is_available() is False). No GPU "
         "record from another machine stands beside it, so no GPU figures are shown.",
         "Variants": "Against eager fp32 with plain Adam on the CPU, at batch 64: bf16 is slower, 1.310 times (1.307 to "
-        "1.313); fp16 is not compared (flagged: wide); torch.compile is faster, 1.042 times (1.038 to 1.044); foreach "
+        "1.313); fp16 is not compared (flagged: cold); torch.compile is faster, 1.042 times (1.038 to 1.044); foreach "
         "Adam makes no clear difference; fused Adam is faster, 1.422 times (1.418 to 1.426).",
         "Data feed": "On the CPU, an epoch with the tutorial's DataLoader takes 6.85 times (6.81 to 6.88) as long as "
         "one from tensors in host memory: 2.550 s against 372 ms.",
@@ -69,12 +69,12 @@ def test_other_timing_rules_are_never_compared():
 
 def test_a_flagged_step_is_told_and_not_judged():
     sentences = said(flagged(GPU_RECORD, "step[cuda-b64-fp32]"))
-    assert sentences["Training step"].endswith("images a second (flagged: wide).")
-    assert "At batch 64 the GPU and the CPU are not compared (flagged: wide)." in sentences["CPU or GPU"]
+    assert sentences["Training step"].endswith("images a second (flagged: cold).")
+    assert "At batch 64 the GPU and the CPU are not compared (flagged: cold)." in sentences["CPU or GPU"]
     assert "faster" not in sentences["CPU or GPU"].partition("At batch 16,384")[0]
     assert sentences["Variants"] == (
         "Against eager fp32 with plain Adam on the GPU, at batch 64: nothing is compared, since that step is flagged: "
-        "wide."
+        "cold."
     )
 
 
@@ -104,7 +104,7 @@ def test_a_loader_that_is_not_slower(loader, text):
 def test_a_flagged_epoch_is_not_judged():
     assert said(flagged(CPU_RECORD, "epoch[cpu-b64-fp32-loader]"))["Data feed"] == (
         "On the CPU, an epoch with the tutorial's DataLoader and one from tensors in host memory take 2.550 s against "
-        "372 ms; not compared (its baseline is flagged: wide)."
+        "372 ms; not compared (its baseline is flagged: cold)."
     )
 
 
@@ -121,7 +121,7 @@ def test_a_target_that_no_seed_reaches():
 def test_flagged_training_times_do_not_touch_the_accuracy():
     text = said(flagged(CPU_RECORD, "accuracy[cpu-b64-fp32]"))["Accuracy"]
     assert "a mean test accuracy of 93.07% (92.86 to 93.28%). 4 of 5 reached" in text
-    assert text.endswith("366 ms of training (times flagged: wide).")
+    assert text.endswith("366 ms of training (times flagged: cold).")
 
 
 def test_feeds_are_told_of_batch_64_and_otherwise_of_what_there_is():

@@ -40,7 +40,7 @@ def test_steps():
         "cpu     1       fp32       off           adam       255.0 µs  254.6 to 255.2  3,920     1",
         "cpu     64      fp32       off           adam       391.0 µs  390.5 to 391.8  164,000   1",
         "cpu     64      fp16       off           adam       620 µs    616 to 629      103,000   -"
-        "                       flagged: wide",
+        "                       flagged: cold",
         "cpu     64      fp32       off           fused      274.9 µs  274.4 to 275.6  233,000   1.422 (1.418 to 1.426)",
         "cpu     64      fp32       max-autotune  adam       -         -               -         -"
         "                       failed: RuntimeError: out of patience",
@@ -67,7 +67,7 @@ def test_compiled_cases_show_what_compiling_costs():
         "cuda    64     fp32       default          336.2 µs  335.5 to 336.6  0.931 (0.929 to 0.933)"
         "  1.205 (1.202 to 1.208)  8.41 s        8.41 s",
         "cuda    64     bf16       default          391 µs    386 to 392      -"
-        "                       -                       8.41 s        8.41 s      flagged: wide",
+        "                       -                       8.41 s        8.41 s      flagged: cold",
         "cuda    64     fp32       reduce-overhead  128.0 µs  127.9 to 128.2  2.444 (2.438 to 2.449)"
         "  3.164 (3.157 to 3.169)  8.40 s        8.40 s",
     ]
@@ -102,7 +102,7 @@ def test_every_number_shows_its_samples_and_flags():
         "  Flags",
         "step[cpu-b64-fp32]  391.0 µs  390.5 to 391.8  387 µs   393 µs     40  0         15          7.82 ms     120 ms",
         "step[cpu-b64-fp16]  620 µs    616 to 629      604 µs   644 µs     40  0         10          12.4 ms     120 ms"
-        "   wide: the 95% interval is +-3.1%, the rule asks for +-1%",
+        "   cold: no warm-up: by far the first sample is the slowest",
     ]
 
 
@@ -145,7 +145,7 @@ def test_csv_has_raw_si_values_a_row_a_case_and_empty_for_missing():
     assert rows.loc["step[cuda-b64-fp32]"].isna()["median_seconds"]
     assert rows.loc["step[cuda-b64-fp32]", "note"].startswith("impossible: no CUDA GPU")
     assert rows.loc["step[cpu-b64-fp16]"].isna()["speedup"]
-    assert rows.loc["step[cpu-b64-fp16]", "speedup_reason"] == "flagged: wide"
+    assert rows.loc["step[cpu-b64-fp16]", "speedup_reason"] == "flagged: cold"
     assert rows.loc["step[cpu-b64-fp32]", "command"].startswith("fcnn-bench run --workload step --device cpu")
     assert set(frame[frame.measured == "elsewhere"].machine) == {GPU_RECORD.machine.label}
     # Whole numbers stay whole beside a gap.
@@ -162,7 +162,7 @@ def test_no_view_without_a_view_of_it():
 def test_a_flagged_baseline_is_said_in_the_note():
     frame = table(flagged(SMALL, "step[cpu-b64-fp32]"), BY_NAME["steps"]).frame
     assert list(frame["× eager fp32 CPU"]) == ["1", "-", "-", "-", "-", "-"]
-    assert frame["Note"][3] == "its baseline is flagged: wide"
+    assert frame["Note"][3] == "its baseline is flagged: cold"
 
 
 def test_environment():

@@ -42,7 +42,7 @@ CPU or GPU     No GPU was measured in this run: no CUDA GPU here
                (torch.cuda.is_available() is False). No GPU record from another
                machine stands beside it, so no GPU figures are shown.
 Variants       Against eager fp32 with plain Adam on the CPU, at batch 64: fp16
-               is not compared (flagged: wide); fused Adam is faster, 1.422
+               is not compared (flagged: cold); fused Adam is faster, 1.422
                times (1.418 to 1.426).
 
 Training step
@@ -53,7 +53,7 @@ Device  Batch  Precision  Optimizer    Median  Images/s  fp32 CPU
 cpu        64  fp32       adam       391.0 µs   164,000         1
 cpu        64  fp16       adam         620 µs   103,000         -
 cpu        64  fp32       fused      274.9 µs   233,000     1.422
-step[cpu-b64-fp16] flagged: wide
+step[cpu-b64-fp16] flagged: cold
 step[cuda-b64-fp32] impossible: no CUDA GPU here (torch.cuda.is_available() is
 False)
 

@@ -44,13 +44,13 @@ def child(data, *words: object, **options: object) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_a_run_leaves_a_whole_results_folder(data, tmp_path):
-    process = child(data, *SMALL, "--precision", "fp32", "tf32", "--results", tmp_path)
+    process = child(data, *SMALL, "--precision", "fp32", "tf32", "--results", tmp_path / "results")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "MNIST: 640 training and 200 test images" in out
     assert "1 cases, expected time" in out
     assert "1 more cannot run here, the report says why" in out
-    (folder,) = tmp_path.glob("*/*")
+    (folder,) = (tmp_path / "results").glob("*/*")
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"record.json", "benchmark.json", "report.md", "report.html", "run.log"} <= names
     assert any(name.startswith("tables/") for name in names)
@@ -71,7 +71,7 @@ def test_a_run_leaves_a_whole_results_folder(data, tmp_path):
 @pytest.mark.slow
 def test_an_interrupt_leaves_what_was_measured(data, tmp_path):
     process = child(data, "run", "--device", "cpu", "--batch", "16", "64", "--budget", "0.05", "--workload", "step",
-                    "accuracy", "--seeds", "2000", "--results", tmp_path)  # fmt: skip
+                    "accuracy", "--seeds", "2000", "--results", tmp_path / "results")  # fmt: skip
     # 2,000 seeds take minutes; the steps before them are measured in a second.
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.communicate(timeout=25)
@@ -79,7 +79,7 @@ def test_an_interrupt_leaves_what_was_measured(data, tmp_path):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 3
     assert "interrupted: the report holds what was measured by then" in err
-    (folder,) = tmp_path.glob("*/*")
+    (folder,) = (tmp_path / "results").glob("*/*")
     record = read(folder)
     assert record.partial
     assert len(record.measurements) >= 2
@@ -117,7 +117,17 @@ def test_an_unwritable_results_folder_is_found_out_before_measuring(mnist_root, 
 
 
 def test_nothing_to_measure_is_exit_code_3_with_the_reason(mnist_root, tmp_path, capsys):
-    words = ["run", "--device", "cpu", "--precision", "tf32", "--data", str(mnist_root), "--results", str(tmp_path)]
+    words = [
+        "run",
+        "--device",
+        "cpu",
+        "--precision",
+        "tf32",
+        "--data",
+        str(mnist_root),
+        "--results",
+        str(tmp_path / "results"),
+    ]
     assert main(words) == 3
     assert "nothing to measure: TF32 is a format of NVIDIA's tensor cores" in capsys.readouterr().err
 
@@ -139,8 +149,8 @@ def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summ
     code += "datasets.MNIST.resources = json.loads(sys.argv[1])\nsys.exit(pytest.main(sys.argv[2:]))"
     words = ["bench/suite/bench_step.py", "-k", "bench_step", "-p", "no:cacheprovider", *words]
     words += ["--fcnn-device", "cpu", "--fcnn-batch", "16", "--fcnn-budget", "0.05", "--fcnn-data", str(root)]
-    words += ["--fcnn-results", str(tmp_path)]
+    words += ["--fcnn-results", str(tmp_path / "results")]
     run = subprocess.run([sys.executable, "-c", code, json.dumps(checksums), *words],
                          capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)  # fmt: skip
     assert summary in run.stdout, run.stdout + run.stderr
-    assert bool(list(tmp_path.glob("*/*/record.json"))) is ("--benchmark-only" in words)
+    assert bool(list((tmp_path / "results").glob("*/*/record.json"))) is ("--benchmark-only" in words)
