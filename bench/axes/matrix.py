@@ -177,7 +177,6 @@ PLANS: dict[str, list[dict[str, Sequence[Any]]]] = {
         {"batch_size": [1, 64, 1024, 16384], "precision": ["tf32", "bf16", "fp16"]},
         {"batch_size": [64, 4096], "optimizer": ["foreach", "fused"]},
         {"compiler": ["default", "reduce-overhead", "max-autotune"]},
-        {"compiler": ["default"], "precision": ["bf16"]},
         {"workload": ["epoch"], "feed": list(FEEDS)},
         {"workload": ["epoch"], "feed": ["resident", "device"], "batch_size": [1024]},
         {"workload": ["accuracy"]},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -91,7 +92,9 @@ def count(repeat: Callable[[], object], training: Training, *, growth: bool = Tr
         repeat()
     with _Watch() as watch:
         repeat()
-    with FlopCounterMode(display=False) as flops:
+    with warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
+        # Its hooks on modules fire twice for a compiled one; only the depth of its table, which is not shown, minds.
+        warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
         repeat()
     parameters = [p for group in training.optimizer.param_groups for p in group["params"]]
     return Counters(

@@ -58,7 +58,7 @@ def warnings(record: Record) -> list[str]:
 
 
 def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
-    count, flagged = len(record.measurements), sum(bool(cell.flags) for cell in everything)
+    count, flagged = len(record.measurements), sum(bool(cell.flags and cell.why_not_judged) for cell in everything)
     missing = len(record.unmeasured)
     found = [
         f"{count} {plural(count, 'case')} in {units.duration(record.duration_seconds)} on "
@@ -136,7 +136,7 @@ def _variants(everything: Sequence[Cell]) -> list[str]:
                 cell = plain_step(everything, device, REFERENCE_BATCH, **{axis: choice})
                 if plain and cell and cell is not plain:
                     texts.append(f"{name(choice)} {change(times_as_fast(cell, plain))}")
-        if plain and plain.flags and texts:  # said once, not of every variant
+        if plain and plain.why_not_judged and texts:  # said once, not of every variant
             texts = [f"nothing is compared, since that step is flagged: {plain.flag_names}"]
         if texts:
             start = f"Against eager fp32 with plain Adam on {name(device)}, at batch {REFERENCE_BATCH}"

@@ -15,13 +15,12 @@ import pytest
 from bench.axes import matrix
 from bench.axes.case import Case, case_id
 from bench.record.model import RecordError
-from bench.suite import hooks
+from bench.suite.plugin import options as _options
 
 if TYPE_CHECKING:
     from bench.record.model import Measurement, Record
     from bench.suite.session import Session
 
-PREFIX = "fcnn-"
 _session = pytest.StashKey["Session"]()
 _machine_info = pytest.StashKey[dict[str, Any]]()
 
@@ -47,25 +46,6 @@ class Tape:
 
 
 TAPE = Tape()
-
-
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declares `pytest_fcnn_wrote`."""
-    pluginmanager.add_hookspecs(hooks)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declares the matrix options with the prefix `fcnn-`."""
-    group = parser.getgroup("fcnn-bench", "fcnn-bench: the cases to measure")
-    matrix.add_options(group.addoption, PREFIX)
-    group.addoption(f"--{PREFIX}plan", choices=tuple(matrix.PLANS), default="suite", help="matrix when none is given")
-    group.addoption(f"--{PREFIX}command", default=None, help="command line to record")
-    group.addoption(f"--{PREFIX}log", type=Path, default=None, help="log to keep as run.log")
-
-
-def _options(config: pytest.Config) -> dict[str, Any]:
-    names = [*matrix.option_names(), "plan", "command", "log"]
-    return {name: config.getoption(f"{PREFIX}{name}".replace("-", "_")) for name in names}
 
 
 def _planned(config: pytest.Config) -> dict[str, Case]:

@@ -52,7 +52,7 @@ def probe(images: Images, devices: set[str]) -> Rates:
             repeat, clock = workloads.step(case, images).repeat, Clock(DEVICES[device])
             for _ in range(3):
                 clock.time_block(repeat, 5)
-            seconds.append(min(clock.time_block(repeat, 10).host_seconds / 10 for _ in range(3)))
+            seconds.append(min(clock.time_block(repeat, 10).host_seconds / 10 for _ in range(8)))
         slope = max(0.0, (seconds[1] - seconds[0]) / (large - small))
         rates[device] = (max(seconds[0] - slope * small, 1e-6), slope)
     batches = iter(loader(images.train, 64, shuffle=True))
@@ -64,9 +64,9 @@ def probe(images: Images, devices: set[str]) -> Rates:
     return Rates(rates, per_image, compile_seconds=COMPILE_STEPS * fixed)
 
 
-# A cold torch.compile of the model takes about as long as this many of the machine's smallest steps: both are
+# A fresh process that compiles the model takes about as long as this many of the machine's smallest steps: both are
 # Python and dispatch, most of all.
-COMPILE_STEPS = 40_000
+COMPILE_STEPS = 36_000
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,12 @@ from bench.axes.case import Case, case_id, why_impossible
 from bench.record.model import Record
 from bench.report.units import duration
 from bench.suite.expected import Effort, expected_seconds, overhead_seconds, probe
+from bench.suite.plugin import PREFIX
 from bench.suite.session import images
 from fcnn.data import DataError, Images
 
 DONE, USAGE, BROKEN = 0, 2, 3
-QUICK_SECONDS = 54.0  # of the minute; the probe comes before, and not every machine is quiet
+QUICK_SECONDS = 50.0  # of the minute: the probe and the images come before, and not every machine is quiet
 
 
 class Listener:
@@ -122,15 +123,15 @@ def _run_pytest(
     console: Console, options: dict[str, Any], plan: str, expected: dict[str, float]
 ) -> tuple[Listener, int]:
     """Runs the suite's modules in this process; pytest's own output goes to the run's log."""
-    prefix = "fcnn-"
     with tempfile.TemporaryDirectory(prefix="fcnn-bench-") as scratch:
         log = Path(scratch) / "run.log"
-        words = [str(Path(__file__).parent), "--benchmark-only", "-s", "-v", "-p", "pytest_benchmark.plugin"]
+        words = [str(Path(__file__).parent), "--benchmark-only", "-s", "-v"]
+        words += ["-p", "pytest_benchmark.plugin", "-p", "bench.suite.plugin"]
         words += ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", scratch, "--import-mode=importlib"]
         words += ["-o", "python_files=bench_*.py", "-o", "python_functions=bench_*"]
-        words += [f"--{prefix}plan", plan, f"--{prefix}log", str(log)]
-        words += [f"--{prefix}command", shlex.join(["fcnn-bench", *sys.argv[1:]])]
-        words += matrix.option_words(options, prefix)
+        words += [f"--{PREFIX}plan", plan, f"--{PREFIX}log", str(log)]
+        words += [f"--{PREFIX}command", shlex.join(["fcnn-bench", *sys.argv[1:]])]
+        words += matrix.option_words(options, PREFIX)
         columns = (TextColumn("{task.description:42}"), BarColumn(), TextColumn("{task.fields[left]}"))
         with (
             Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,

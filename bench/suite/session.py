@@ -6,15 +6,10 @@ import dataclasses
 import datetime
 import functools
 import math
-import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
 
 from bench.analyse import trust
 from bench.axes.case import Case, command, why_impossible
@@ -35,7 +30,7 @@ from bench.record.model import (
     Unmeasured,
     Yardstick,
 )
-from bench.suite import workloads
+from bench.suite import cold, workloads
 from bench.suite.expected import Effort
 from bench.suite.training import train_seeds
 from fcnn.data import Images, load_images
@@ -150,9 +145,16 @@ class Session:
             rule = Rule(budget_seconds=WORKLOADS["epoch"].default_budget_seconds, minimum_samples=self.effort.epochs)
         steps = math.ceil(len(self.images.train) / case.batch_size)
         whole = WORKLOADS[case.workload].repetition != "step"
-        with cold_compiler(case), compiled_graphs() as graphs:
+        last = len(self.images.train) - (steps - 1) * case.batch_size
+        compiled, compile_seconds, graphs = case.compiler != "off", None, {}
+        if compiled:
+            with tempfile.TemporaryDirectory(prefix="fcnn-bench-inductor-", ignore_cleanup_errors=True) as cache:
+                sizes = dict.fromkeys((case.batch_size, last if whole else case.batch_size))
+                compile_seconds = cold.compile_seconds(case, list(sizes), Path(cache))
+                with cold.compiler_cache(Path(cache)), compiled_graphs() as graphs:
+                    observed = self._observe(case, Clock(DEVICES[case.device]), rule)
+        else:
             observed = self._observe(case, Clock(DEVICES[case.device]), rule)
-        compiled = case.compiler != "off"
         samples = observed.samples
         return Measurement(
             id=id,
@@ -163,13 +165,13 @@ class Session:
             block_repetitions=samples.block_repetitions,
             images_per_repetition=observed.images_per_repetition,
             steps_per_epoch=steps if whole else None,
-            last_batch_size=len(self.images.train) - (steps - 1) * case.batch_size if whole else None,
+            last_batch_size=last if whole else None,
             warmup_seconds=samples.warmup_seconds,
             warmup_blocks=samples.warmup_blocks,
             first_call_seconds=samples.first_call_seconds,
-            compile_seconds=max(0.0, samples.first_call_seconds - samples.summary.median) if compiled else None,
-            graphs=graphs["graphs"] if compiled else None,
-            graph_breaks=graphs["graph_breaks"] if compiled else None,
+            compile_seconds=compile_seconds,
+            graphs=graphs.get("graphs"),
+            graph_breaks=graphs.get("graph_breaks"),
             counters=observed.counters,
             phases=observed.phases,
             accuracy=observed.accuracy,
@@ -219,26 +221,3 @@ class _Observed:
     counters: Counters | None
     phases: Phases | None
     accuracy: Accuracy | None = None
-
-
-@contextmanager
-def cold_compiler(case: Case) -> Iterator[None]:
-    """For compiled cases, forgets every compiled graph and points the on-disk caches at an empty folder.
-
-    So that the compile time is that of a first run, whatever ran on this machine before.
-    """
-    if case.compiler == "off":
-        yield
-        return
-    before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    torch._dynamo.reset()
-    with tempfile.TemporaryDirectory(prefix="fcnn-bench-inductor-", ignore_cleanup_errors=True) as folder:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-        try:
-            yield
-        finally:
-            torch._dynamo.reset()
-            if before is None:
-                del os.environ["TORCHINDUCTOR_CACHE_DIR"]
-            else:
-                os.environ["TORCHINDUCTOR_CACHE_DIR"] = before

@@ -1,0 +1,81 @@
+"""What compiling costs a program that has just started: the first steps of a case in a process of their own.
+
+Only the first compilation of a process pays for the compiler's imports and its precompiled headers, so a case that is
+compiled after another in one process seems to compile in a fifth of the time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from bench.axes.case import Case
+from bench.axes.devices import DEVICES
+from bench.measure import settings
+from bench.measure.clock import Clock
+from bench.suite.workloads import make_training
+from fcnn import hyperparameters, train
+
+CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+def compile_seconds(case: Case, batch_sizes: Sequence[int], cache: Path) -> float:
+    """Seconds that compiling adds to the first steps of a fresh process, of each batch size one.
+
+    Args:
+        case: A compiled case, its threads resolved.
+        batch_sizes: The sizes that occur in a repetition; each gets a graph of its own.
+        cache: An empty folder for the compiler's on-disk cache, of use to later processes.
+
+    Raises:
+        RuntimeError: The process failed; the message is the last line that it printed.
+    """
+    words = [sys.executable, "-m", "bench.suite.cold", json.dumps(dataclasses.asdict(case)), *map(str, batch_sizes)]
+    child = subprocess.run(
+        words, env={**os.environ, CACHE_VARIABLE: str(cache)}, capture_output=True, text=True, check=False
+    )
+    if child.returncode != 0:
+        raise RuntimeError(f"compiling failed: {(child.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return float(child.stdout.splitlines()[-1])
+
+
+@contextmanager
+def compiler_cache(cache: Path) -> Iterator[None]:
+    """Forgets every compiled graph of this process before and after, and keeps new ones in `cache`."""
+    before = os.environ.get(CACHE_VARIABLE)
+    torch._dynamo.reset()
+    os.environ[CACHE_VARIABLE] = str(cache)
+    try:
+        yield
+    finally:
+        torch._dynamo.reset()
+        if before is None:
+            del os.environ[CACHE_VARIABLE]
+        else:
+            os.environ[CACHE_VARIABLE] = before
+
+
+def main(words: Sequence[str]) -> None:
+    """Prints the seconds. Words: the case as JSON, then the batch sizes."""
+    case = Case(**json.loads(words[0]))
+    settings.apply(case)
+    training, clock = make_training(case), Clock(DEVICES[case.device])
+    seconds = 0.0
+    for batch_size in map(int, words[1:]):
+        images = torch.rand(batch_size, hyperparameters.REFERENCE.input_size)
+        labels = torch.randint(hyperparameters.REFERENCE.num_classes, (batch_size,))
+        times = [clock.time_block(lambda: train.train_step(training, images, labels), 1).host_seconds for _ in range(5)]  # noqa: B023 - called at once
+        seconds += times[0] - min(times)
+    print(seconds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
