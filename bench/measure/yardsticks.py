@@ -15,6 +15,7 @@ import torch
 
 from bench.axes.devices import DEVICES
 from bench.axes.precisions import PRECISIONS, Precision
+from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.sampling import Rule, measure
 from bench.record.model import Yardstick
@@ -112,7 +113,7 @@ def run(device: str, threads: int, precisions: set[str]) -> list[Yardstick]:
         threads: CPU threads of the matrix product and the copy.
         precisions: Names of the precisions that the run's cases use; other matrix products are not timed.
     """
-    torch.set_num_threads(threads)
+    settings.use_threads(threads)
     clock, name = Clock(DEVICES[device]), DEVICES[device].torch_name
     found = []
     for probe in PROBES:

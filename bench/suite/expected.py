@@ -81,7 +81,7 @@ class Effort:
     """
 
     step_seconds: float = 1.0
-    epochs: int = 6
+    epochs: int = 5
     seeds: int = 5
     growth: bool = True
 

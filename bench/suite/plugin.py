@@ -1,7 +1,8 @@
-"""The pytest plugin that declares the suite's options and hook.
+"""The pytest plugin that declares the suite's options and hook, loaded by `-p`.
 
-A plugin of its own, loaded by `-p`, because options declared in a conftest are unknown while pytest looks for the
-conftests: it would take `--fcnn-results`'s value for a path to collect, and then not find the option.
+A conftest's options are known only where it is collected, these wherever pytest runs in this project. Paths want an
+equals sign, `--fcnn-results=DIR`: pytest looks for its configuration before it knows any plugin's option, and would
+take a DIR that stands alone for a place to look in.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ from fcnn.data import Images, load_images
 
 @functools.cache
 def images(dataset: str, data: Path | None) -> Images:
-    """The verified images, loaded once a process."""
+    """The verified images, loaded once a process; the first work that torch does in a run."""
+    settings.use_threads(settings.default_threads())
     return load_images(dataset, data)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fcnn.data import Images
 
 SEED = 0
-STEP_BATCHES = 512  # different batches a step case cycles through, where the dataset has so many
+STEP_BATCHES = 4096  # different batches a step case cycles through: more than it trains on, where there are so many
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def _resident(images: Images) -> tuple[torch.Tensor, torch.Tensor]:
 def _full_batches(images: Images, case: Case) -> itertools.cycle[tuple[torch.Tensor, torch.Tensor]]:
     """Cycles through different whole batches where the feed keeps them, gathered beforehand.
 
-    Different batches, because a network that sees one batch for thousands of steps learns it by heart: gradients
-    shrink to denormal numbers, which many processors compute with at a fraction of the speed.
+    Different batches, because a network that sees one batch for thousands of steps learns it by heart, and no training
+    has gradients like those.
     """
     pixels, labels = _resident(images)
     count = min(STEP_BATCHES, len(labels) // case.batch_size)

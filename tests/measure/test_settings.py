@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -32,6 +35,19 @@ def test_usable_cores_are_capped_by_the_quota(monkeypatch, quota, cores):
 def test_threads_named_in_the_environment_win(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert settings.default_threads() == 7
+
+
+def test_a_thread_count_that_is_no_number_is_ignored(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    expected = settings.default_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert settings.default_threads() == expected
+
+
+def test_denormals_are_flushed_on_every_thread():
+    # In a process of its own: threads that are there already keep what they have.
+    code = "from bench.measure import settings\nsettings.use_threads(2)\nassert settings.denormals_are_flushed()"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_apply_sets_threads_and_precision():
