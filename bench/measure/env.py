@@ -6,12 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.axes import matrix
-from bench.measure import facts
+from bench.measure import facts, settings
 
 
 def env() -> int:
     """Prints the machine, its hardware, software and settings, and the warnings; the exit code."""
     devices = matrix.devices_here()
+    settings.use_threads(settings.default_threads())
     found = facts.environment(devices)
     console = Console(highlight=False)
     console.print(f"[bold]{facts.machine(devices).label}[/]\n")
@@ -27,15 +28,15 @@ def env() -> int:
 
 def warnings(environment: dict[str, dict[str, object]]) -> list[str]:
     """What in `environment` (as `facts.environment` gives it) would make timings untrustworthy, a sentence each."""
-    hardware, software, settings = (environment[group] for group in ("hardware", "software", "settings"))
+    hardware, software, chosen = (environment[group] for group in ("hardware", "software", "settings"))
     quota = hardware["cpu_quota_cores"]
-    threads = settings["cpu_threads_default"]
+    threads = chosen["cpu_threads_default"]
     found = []
     if isinstance(quota, float) and isinstance(threads, int) and threads > quota:
         found.append(f"{threads} threads share {quota:g} cores (OMP_NUM_THREADS is above the control group's quota)")
-    if settings["cuda_launch_blocking"]:
+    if chosen["cuda_launch_blocking"]:
         found.append("CUDA_LAUNCH_BLOCKING is set: every kernel waits for the one before; unset it")
-    if settings["anomaly_mode"]:
+    if chosen["anomaly_mode"]:
         found.append("autograd's anomaly mode is on: every operator is checked for NaN")
     if software["torch_debug"]:
         found.append("this is a debug build of torch")

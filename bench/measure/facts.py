@@ -74,7 +74,8 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
         reason = DEVICES[name].why_missing()
         hardware[name] = f"none: {reason}" if reason else DEVICES[name].model()
     software: dict[str, Any] = {
-        "system": f"{platform.system()} {platform.release()}",
+        # Without the suffix, which names a build or a provider and not a kind of machine.
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         **{name.replace("-", "_"): _version(name) for name in ("torch", "torchvision", "numpy", "pytest-benchmark")},
         "torch_git": torch.version.git_version,

@@ -29,6 +29,7 @@ def highlights(record: Record) -> list[Highlight]:
         if (cell := plain_step(everything, device, batch))
     ]
     epochs = [cell for cell in everything if cell.case.workload == "epoch" and cell.summary]
+    epochs = [cell for cell in epochs if cell.case.batch_size == batch]
     if epochs:
         quickest = min(epochs, key=lambda cell: cell.summary.median if cell.summary else 0.0)
         what = f"an epoch on {words.name(quickest.case.device)}, {words.name(quickest.case.feed)}"

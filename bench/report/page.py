@@ -156,7 +156,7 @@ def _shown(of: Column, text: str, cell: Cell, anchor: str) -> Shown:
     if attribute := _versus(of):
         number, _, bounds = shown.partition(" (")
         # The flag stands beside the median already.
-        reason = "" if cell.flags else getattr(cell, attribute).reason or ""
+        reason = "" if cell.why_not_judged else getattr(cell, attribute).reason or ""
         return Shown(number, bounds.rstrip(")") or reason, _kind(of, text), span=2)
     if of.name == "median_seconds":
         return Shown(shown, "", _kind(of, text), anchor=anchor, flag=cell.flag_names if anchor else "")
