@@ -29,7 +29,8 @@ class Rule:
     Attributes:
         block_seconds: A block has as many repetitions as take at least this long.
         target_fraction: Stop when the median's 95% interval is within plus or minus this.
-        budget_seconds: Most time to spend on samples; `wide` is flagged if it ends before the target is met.
+        budget_seconds: Most time to spend on samples, twice that on unsteady ones; `wide` is flagged if it ends before
+            the target is met.
         minimum_samples: Taken whatever the budget; 6 is the fewest whose ranks give a 95% interval of the median.
         warmup_seconds: Most time to spend waiting for blocks to stop trending; then flag `unsteady`.
         warmup_window: Blocks in each of the two windows compared to see a trend.
@@ -153,21 +154,30 @@ def _sample(
 
     The samples are looked at after a number of blocks that grows by a quarter, not after each, and must please twice in
     a row: a rule that peeks at every sample stops at the luckiest moment, and its intervals are too narrow. Samples
-    that trend do not please: a machine that speeds up or slows down for a moment is given the time to settle.
+    that trend or lie on two levels do not please; where the budget ends with such, a second one is spent, once, since a
+    shared machine is often back to normal a second later.
     """
-    begin = clock.now()
+    begin, deadline = clock.now(), rule.budget_seconds
     next_look = max(rule.minimum_samples, FIRST_LOOK)
     pleased = False
     while True:
-        blocks = [*blocks, clock.time_block(repeat, repetitions)]
-        if len(blocks) >= rule.minimum_samples and clock.now() - begin >= rule.budget_seconds:
+        blocks.append(clock.time_block(repeat, repetitions))
+        out_of_time = clock.now() - begin >= deadline and len(blocks) >= rule.minimum_samples
+        if len(blocks) < next_look and not out_of_time:
+            continue
+        found = {flag.name for flag in _objections(blocks, rule)}
+        if not found and pleased:
             return blocks
-        if len(blocks) >= next_look:
-            pleases = not sample_flags([block.host_seconds for block in blocks], rule)
-            if pleases and pleased:
-                return blocks
-            pleased = pleases
-            next_look = math.ceil(next_look * 1.25)
+        if out_of_time and (found <= {"wide"} or deadline > rule.budget_seconds):
+            return blocks
+        if out_of_time:
+            deadline = 2 * rule.budget_seconds
+        pleased = not found
+        next_look = math.ceil(len(blocks) * 1.25)
+
+
+def _objections(blocks: list[Block], rule: Rule) -> list[Flag]:
+    return sample_flags([block.host_seconds for block in blocks], rule)
 
 
 def sample_flags(seconds: list[float], rule: Rule) -> list[Flag]:
@@ -178,7 +188,8 @@ def sample_flags(seconds: list[float], rule: Rule) -> list[Flag]:
         flags.append(Flag("wide", f"{len(seconds)} samples are too few or too alike in time for a 95% interval"))
     elif width > rule.target_fraction:
         flags.append(Flag("wide", f"the 95% interval is +-{width:.1%}, the rule asks for +-{rule.target_fraction:.0%}"))
-    if (drift := trend(seconds)) and abs(drift.change_fraction) > rule.target_fraction:
+    # Samples that move by twice the target stay within it around their median.
+    if (drift := trend(seconds)) and abs(drift.change_fraction) > 2 * rule.target_fraction:
         direction = "slower" if drift.change_fraction > 0 else "faster"
         flags.append(Flag("unsteady", f"samples got {abs(drift.change_fraction):.1%} {direction} while measuring"))
     if (levels := modes(seconds)) and levels.distance_fraction > 2 * rule.target_fraction:

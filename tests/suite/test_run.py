@@ -141,8 +141,14 @@ def test_help_needs_neither_torch_nor_pandas():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("words", "summary"), [(["--benchmark-only"], "1 passed"), ([], "1 skipped"),
-                                                (["--benchmark-disable", "-o", "addopts="], "1 passed")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "summary"),
+    [
+        (["--benchmark-only"], "1 passed"),
+        ([], "1 skipped"),
+        (["--benchmark-disable", "-o", "addopts=", "-p", "bench.suite.plugin"], "1 passed"),
+    ],
+)
 def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summary):
     root, checksums = data
     code = "import json, sys, pytest\nfrom torchvision import datasets\n"
