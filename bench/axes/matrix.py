@@ -82,7 +82,13 @@ def add_options(add: Callable[..., Any], prefix: str = "") -> None:
     add(f"--{prefix}pin-memory", action="store_true", help="pinned memory in the loader feed")
     add(f"--{prefix}seeds", type=_whole, default=5, metavar="N", help="seeds of the accuracy workload (5)")
     add(f"--{prefix}epochs", type=_whole, default=5, metavar="N", help="fewest epochs timed an epoch case (5)")
-    add(f"--{prefix}budget", type=_seconds, default=None, metavar="S", help="most seconds of samples a step case (1)")
+    add(
+        f"--{prefix}budget",
+        type=_seconds,
+        default=None,
+        metavar="S",
+        help="most seconds of samples a step case, an epoch case 4 times that (1)",
+    )
     add(f"--{prefix}dataset", choices=DATASETS, default="MNIST", help="which images (MNIST)")
     add(
         f"--{prefix}data",

@@ -12,14 +12,12 @@ class Workload:
     Attributes:
         repetition: What one repetition is, so that a sample's unit is seconds a `repetition`.
         default_feed: Where its images come from unless `--feed` says so.
-        default_budget_seconds: Most time to spend on its samples; `--budget` changes it for steps.
     """
 
     name: str
     meaning: str
     repetition: str
     default_feed: str = "resident"
-    default_budget_seconds: float = 1.0
 
 
 WORKLOADS = {
@@ -29,7 +27,7 @@ WORKLOADS = {
         Workload("forward_backward", "forward, loss and the gradients", "step"),
         Workload("optimizer", "Adam's update alone", "step"),
         Workload("step", "the whole training step, from moving the batch to the update", "step"),
-        Workload("epoch", "every training image once, data feed included", "epoch", default_budget_seconds=4.0),
+        Workload("epoch", "every training image once, data feed included", "epoch"),
         Workload("accuracy", "a training from a seed, evaluation not timed", "training"),
     )
 }

@@ -42,6 +42,7 @@ def measure_phases(
     repetitions: int,
     rounds: int = 20,
     unmarked_seconds: float | None = None,
+    share: float = 1.0,
 ) -> Phases:
     """Times the parts of `repeat` in blocks of `repetitions` that alternate with unmarked blocks.
 
@@ -51,6 +52,8 @@ def measure_phases(
         repetitions: Repetitions a block, as in the timed blocks of the case.
         rounds: Pairs of a marked and an unmarked block; medians over them are returned.
         unmarked_seconds: The unmarked repetition's time if it is known well enough; its blocks are then left out.
+        share: The fraction of a repetition that `repeat` is, if it is only the beginning of a long one; the parts are
+            scaled up by it.
 
     Returns:
         Host seconds a repetition for every part that occurs, `rest` last.
@@ -66,10 +69,10 @@ def measure_phases(
                 marks.last = marks.now()
                 repeat(marks)
 
-            wall = clock.time_block(one, repetitions).host_seconds / repetitions
+            wall = clock.time_block(one, repetitions).host_seconds
             for part, seconds in marks.seconds.items():
-                marked[part].append(seconds / repetitions)
-            marked["rest"].append(wall - sum(marks.seconds.values()) / repetitions)
+                marked[part].append(seconds / repetitions / share)
+            marked["rest"].append((wall - sum(marks.seconds.values())) / repetitions / share)
             if unmarked_seconds is None:
                 plain.append(clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds / repetitions)
     found = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}

@@ -52,7 +52,7 @@ class Samples:
         seconds: Host wall time a repetition, an entry a block, in the order taken. All of them.
         device_seconds: The same blocks by device events; None where the device has none.
         block_repetitions: Repetitions in each block.
-        first_call_seconds: The very first repetition: lazy initialisation, compilation.
+        first_call_seconds: The very first repetition, or the piece that stood in: lazy initialisation, compilation.
         warmup_seconds: From the start to the first sample, the first call included.
         warmup_blocks: Blocks run to see the trend end.
         flags: Reasons not to trust the number: `wide`, `unsteady`, `bimodal`.
@@ -77,6 +77,7 @@ def measure(
     clock: Clock = Clock(),  # noqa: B008 - frozen
     rule: Rule = Rule(),
     when_warm: Callable[[], object] = lambda: None,
+    first: Callable[[], object] | None = None,
 ) -> Samples:
     """Times `repeat` by the timing rules.
 
@@ -85,6 +86,7 @@ def measure(
         clock: The device to wait for and the time source.
         rule: Block length, stop rule and budgets.
         when_warm: Called once, between the warm-up and the first sample.
+        first: Called first in place of `repeat`: a short piece of it, where it takes seconds.
 
     Returns:
         Raw samples in seconds a repetition, with flags naming what stands against trusting them.
@@ -94,7 +96,7 @@ def measure(
     """
     begin = clock.now()
     with garbage_collector_off():
-        first = clock.time_block(repeat, 1).host_seconds
+        first_call = clock.time_block(first or repeat, 1).host_seconds
         repetitions, block = _block_repetitions(repeat, clock, rule)
         if 2 * rule.warmup_window * block.host_seconds <= rule.warmup_seconds:
             kept, (warm, flags) = [], _warm_up(repeat, clock, rule, repetitions)
@@ -110,7 +112,7 @@ def measure(
         seconds=seconds,
         device_seconds=device or None,
         block_repetitions=repetitions,
-        first_call_seconds=first,
+        first_call_seconds=first_call,
         warmup_seconds=warmup_seconds,
         warmup_blocks=warm,
         flags=flags + sample_flags(seconds, rule),

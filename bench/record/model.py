@@ -127,7 +127,8 @@ class Measurement:
         images_per_repetition: Images trained on in one repetition, for throughput; None where it makes no sense.
         steps_per_epoch: Steps in one epoch at this batch size, with `last_batch_size` images in the last of them.
         warmup_seconds: Time spent before the first sample, first calls and compilation included.
-        first_call_seconds: The first repetition, in which lazy initialisation and compilation happen.
+        first_call_seconds: The first repetition, of an epoch its first batches and the last one's size: lazy
+            initialisation and compilation happen here.
         compile_seconds: What compiling adds to the first step in a fresh process without caches, for compiled cases.
         graphs: Graphs that torch.compile made of the case, `graph_breaks` between them; None for eager cases.
         counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.

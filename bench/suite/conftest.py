@@ -104,7 +104,7 @@ def suite_session(request: pytest.FixtureRequest) -> Session:
             options["budget"] or Effort.step_seconds,
             options["epochs"],
             options["seeds"],
-            growth=options["plan"] != "quick",
+            thorough=options["plan"] != "quick",
         ),
         command=options["command"] or shlex.join(["pytest", *config.invocation_params.args]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import time
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES
-from bench.axes.workloads import WORKLOADS
 from bench.measure import settings
 from bench.measure.clock import Clock
 
@@ -68,6 +68,8 @@ def probe(images: Images, devices: set[str]) -> Rates:
 # Python and dispatch, most of all.
 COMPILE_STEPS = 36_000
 
+HURRIED_SECONDS = 2.0  # of an epoch are taken apart in a plan that is not thorough
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -77,19 +79,29 @@ class Effort:
         step_seconds: Most seconds of samples a step case.
         epochs: Fewest epochs timed an epoch case.
         seeds: Seeds an accuracy case.
-        growth: Whether to look for memory that 100 repetitions leave behind.
+        thorough: Whether to look for memory that 100 repetitions leave behind, and to take whole epochs apart.
     """
 
     step_seconds: float = 1.0
     epochs: int = 5
     seeds: int = 5
-    growth: bool = True
+    thorough: bool = True
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Most seconds of samples an epoch case, unless its fewest epochs take longer."""
+        return 4 * self.step_seconds
 
     def and_less(self) -> Iterator[Effort]:
         """This effort and then smaller and smaller ones, for a plan that has a time limit."""
         yield self
         for share, epochs, seeds in ((0.8, 5, 5), (0.7, 4, 5), (0.5, 4, 4), (0.4, 3, 3), (0.25, 3, 3)):
-            yield Effort(self.step_seconds * share, min(epochs, self.epochs), min(seeds, self.seeds))
+            yield dataclasses.replace(
+                self,
+                step_seconds=self.step_seconds * share,
+                epochs=min(epochs, self.epochs),
+                seeds=min(seeds, self.seeds),
+            )
 
 
 def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates) -> float:
@@ -103,12 +115,12 @@ def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates
         # An epoch and, for the seeds that are not yet there, some more; the evaluations are about as long again.
         return compile_seconds + 0.5 + effort.seeds * 1.6 * epoch
     if case.workload == "epoch":
-        # The first call, the samples, and once more with marks.
-        budget = WORKLOADS["epoch"].default_budget_seconds
-        return compile_seconds + 0.3 + 2 * epoch + max(effort.epochs * epoch, min(budget, 40 * epoch))
+        # The samples, and once more with marks.
+        marked = epoch if effort.thorough else min(epoch, HURRIED_SECONDS)
+        return compile_seconds + 0.8 + marked + max(effort.epochs * epoch, min(effort.epoch_seconds, 40 * epoch))
     # Setting up, warming up and counting; a quiet machine needs about half of the budget for its samples.
     step = fixed + per_image * case.batch_size
-    return compile_seconds + 0.55 + 0.5 * effort.step_seconds + 50 * step
+    return compile_seconds + 0.7 + 0.5 * effort.step_seconds + 50 * step
 
 
 def overhead_seconds(devices: int) -> float:

@@ -85,7 +85,8 @@ def run(options: dict[str, Any], plan: str) -> int:
     if not possible:
         return _fail(f"nothing to measure: {next(iter(reasons.values()))}", BROKEN)
     limit = QUICK_SECONDS if plan == "quick" else float("inf")
-    expected, effort = _fit(possible, found, options, limit)
+    wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"], plan != "quick")
+    expected, effort = _fit(possible, found, wanted, limit)
     options |= {"budget": effort.step_seconds, "epochs": effort.epochs, "seeds": effort.seeds}
     overhead = overhead_seconds(len({case.device for case in possible.values()}))
     _show_plan(console, planned, possible, sum(expected.values()) + overhead, found.label)
@@ -94,12 +95,11 @@ def run(options: dict[str, Any], plan: str) -> int:
 
 
 def _fit(
-    possible: dict[str, Case], found: Images, options: dict[str, Any], limit_seconds: float
+    possible: dict[str, Case], found: Images, wanted: Effort, limit_seconds: float
 ) -> tuple[dict[str, float], Effort]:
     """The seconds that each case will take, and the largest effort that keeps their sum within the limit."""
     overhead = overhead_seconds(len({case.device for case in possible.values()}))
     rates = probe(found, {case.device for case in possible.values()})
-    wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"])
     for effort in wanted.and_less():
         expected = {id: expected_seconds(case, len(found.train), effort, rates) for id, case in possible.items()}
         if sum(expected.values()) + overhead <= limit_seconds:

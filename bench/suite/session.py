@@ -8,6 +8,7 @@ import functools
 import math
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from bench.record.model import (
     Yardstick,
 )
 from bench.suite import cold, workloads
-from bench.suite.expected import Effort
+from bench.suite.expected import HURRIED_SECONDS, Effort
 from bench.suite.training import train_seeds
 from fcnn.data import Images, load_images
 
@@ -143,7 +144,7 @@ class Session:
         settings.apply(case)
         rule = Rule(budget_seconds=self.effort.step_seconds)
         if case.workload == "epoch":
-            rule = Rule(budget_seconds=WORKLOADS["epoch"].default_budget_seconds, minimum_samples=self.effort.epochs)
+            rule = Rule(budget_seconds=self.effort.epoch_seconds, minimum_samples=self.effort.epochs)
         steps = math.ceil(len(self.images.train) / case.batch_size)
         whole = WORKLOADS[case.workload].repetition != "step"
         last = len(self.images.train) - (steps - 1) * case.batch_size
@@ -185,21 +186,28 @@ class Session:
             return self._train(case, clock, rule)
         prepared = workloads.BUILDERS[case.workload](case, self.images)
         watch = honesty.Watch()
-        samples = measure(prepared.repeat, clock, rule, when_warm=watch.start)
+        samples = measure(prepared.repeat, clock, rule, when_warm=watch.start, first=prepared.first)
         seen = watch.seen(case, samples, rule, prepared.training)
         phases = None
-        if prepared.marked:
-            # An epoch is long enough to be timed once, and has been timed unmarked often enough.
-            long = samples.summary.median > 10 * rule.block_seconds
-            phases = measure_phases(
-                prepared.marked,
-                clock,
-                repetitions=samples.block_repetitions,
-                rounds=1 if long else 10,
-                unmarked_seconds=samples.summary.median if long else None,
-            )
-        counters = count(prepared.counted, prepared.training, growth=self.effort.growth)
+        if prepared.marked and case.workload == "epoch":
+            phases = self._epoch_phases(case, prepared.marked, clock, samples.summary.median)
+        elif prepared.marked:
+            phases = measure_phases(prepared.marked, clock, repetitions=samples.block_repetitions, rounds=10)
+        counters = count(prepared.counted, prepared.training, growth=self.effort.thorough)
         return _Observed(samples, seen, prepared.images_per_repetition, counters, phases)
+
+    def _epoch_phases(self, case: Case, marked: Callable[..., object], clock: Clock, unmarked_seconds: float) -> Phases:
+        """An epoch is long enough to be marked once, in a hurry its beginning; it has been timed unmarked already."""
+        steps = math.ceil(len(self.images.train) / case.batch_size)
+        first = steps if self.effort.thorough else min(steps, math.ceil(steps * HURRIED_SECONDS / unmarked_seconds))
+        return measure_phases(
+            functools.partial(marked, steps=first),
+            clock,
+            repetitions=1,
+            rounds=1,
+            unmarked_seconds=unmarked_seconds,
+            share=first / steps,
+        )
 
     def _train(self, case: Case, clock: Clock, rule: Rule) -> _Observed:
         watch = honesty.Watch()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fcnn.data import Images
 
 SEED = 0
+FIRST_BATCHES = 50  # to warm an epoch up
 STEP_BATCHES = 4096  # different batches a step case cycles through: more than it trains on, where there are so many
 
 
@@ -35,14 +36,17 @@ class Prepared:
         images_per_repetition: Images it trains on; None where none are.
         training: What it works on.
         counted: The repetition whose calls and bytes are counted: `repeat`, or one step of an epoch.
-        marked: The repetition with a mark after each of its parts; None for a part alone.
+        marked: The repetition with a mark after each of its parts, of an epoch its first `steps` if that is given; None
+            for a part alone.
+        first: A short piece of a long repetition, which meets all that `repeat` must not be the first to meet.
     """
 
     repeat: Callable[[], object]
     images_per_repetition: int | None
     training: train.Training
     counted: Callable[[], object]
-    marked: Callable[[train.Mark], object] | None = None
+    marked: Callable[..., object] | None = None
+    first: Callable[[], object] | None = None
 
 
 def make_training(case: Case, seed: int = SEED) -> train.Training:
@@ -135,11 +139,26 @@ def epoch(case: Case, images: Images) -> Prepared:
     """Every training image once, in a new order each time, from the case's feed; the last batch may be smaller."""
     training, batches = make_training(case), FEEDS[case.feed].batches(images, case, SEED)
 
-    def marked(mark: train.Mark = train.unmarked) -> None:
-        train.train_epoch(training, batches, mark)
+    def marked(mark: train.Mark = train.unmarked, steps: int | None = None) -> None:
+        train.train_epoch(training, itertools.islice(batches, steps), mark)
+
+    def first() -> None:
+        pieces = list(itertools.islice(batches, FIRST_BATCHES))
+        # The last batch's size as well: a compiled step gets a graph of its own for it.
+        last = len(images.train) % case.batch_size
+        pixels, labels = pieces[0]
+        train.train_epoch(training, [*pieces, (pixels[:last], labels[:last])] if last else pieces)
 
     whole = _full_batches(images, case)
-    return Prepared(marked, len(images.train), training, lambda: train.train_step(training, *next(whole)), marked)
+    step = functools.partial(train.train_step, training)
+    return Prepared(
+        lambda: train.train_epoch(training, batches),
+        len(images.train),
+        training,
+        lambda: step(*next(whole)),
+        marked,
+        first,
+    )
 
 
 BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {
