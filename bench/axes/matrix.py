@@ -139,15 +139,24 @@ def cases(options: dict[str, Any], plan: str) -> list[Case]:
         options: Values by option name with underscores (`AXES` and the loader's options); None is not chosen.
         plan: `"quick"` for the report in a minute, `"suite"` for pytest's three minutes.
     """
-    chosen = {axis.field: options[axis.option] for axis in AXES if options[axis.option] is not None}
+    chosen = _chosen(options)
     shared = {"num_workers": options["num_workers"], "pin_memory": options["pin_memory"]}
     everywhere = {"device": chosen.get("device", devices_here()), "threads": chosen.get("threads", [0])}
-    if set(chosen) - set(everywhere):
+    if not is_planned(options):
         blocks: list[dict[str, Sequence[Any]]] = [chosen]
     else:
         blocks = PLANS[plan]
     planned = (case for block in blocks for case in _product({**everywhere, **block}, shared))
     return list(dict.fromkeys(planned))
+
+
+def is_planned(options: dict[str, Any]) -> bool:
+    """Whether `options` leave the matrix to a plan: they choose nothing but devices or threads."""
+    return not set(_chosen(options)) - {"device", "threads"}
+
+
+def _chosen(options: dict[str, Any]) -> dict[str, Sequence[Any]]:
+    return {axis.field: options[axis.option] for axis in AXES if options[axis.option] is not None}
 
 
 def _product(block: dict[str, Sequence[Any]], shared: dict[str, Any]) -> Iterator[Case]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.axes import matrix
-from bench.axes.case import Case, case_id
+from bench.axes.case import Case, case_id, why_impossible
 from bench.record.model import RecordError
 from bench.suite.plugin import options as _options
 
@@ -86,7 +86,7 @@ def _planned_id(item: pytest.Item) -> str | None:
 @pytest.fixture(scope="session")
 def suite_session(request: pytest.FixtureRequest) -> Session:
     """The run's session, with the images loaded."""
-    from bench.suite.expected import Effort
+    from bench.suite.expected import fit, wanted
     from bench.suite.session import Session, images
     from fcnn.data import DataError
 
@@ -96,16 +96,15 @@ def suite_session(request: pytest.FixtureRequest) -> Session:
     except DataError as error:
         pytest.exit(str(error), returncode=2)
     chosen = {_planned_id(item) for item in request.session.items if "planned" in getattr(item, "fixturenames", ())}
+    plan = options["plan"]
+    planned = {id: case for id, case in _planned(config).items() if id in chosen}
+    possible = {id: case for id, case in planned.items() if not why_impossible(case, len(found.train))}
     session = Session(
         images=found,
         dataset=options["dataset"],
-        planned={id: case for id, case in _planned(config).items() if id in chosen},
-        effort=Effort(
-            options["budget"] or Effort.step_seconds,
-            options["epochs"],
-            options["seeds"],
-            thorough=options["plan"] != "quick",
-        ),
+        planned=planned,
+        # `fcnn-bench` has fitted the effort to the plan's time already, and says so by a budget.
+        effort=wanted(options, plan) if options["budget"] else fit(possible, found, options, plan)[0],
         command=options["command"] or shlex.join(["pytest", *config.invocation_params.args]),
     )
     session.calibrate()

@@ -8,12 +8,14 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bench.axes import matrix
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES
 from bench.measure import settings
 from bench.measure.clock import Clock
+from bench.measure.counters import GROWTH_REPETITION_SECONDS, GROWTH_REPETITIONS
 
 if TYPE_CHECKING:
     from fcnn.data import Images
@@ -25,7 +27,6 @@ class Rates:
 
     step_seconds: dict[str, tuple[float, float]]
     loader_seconds_per_image: float
-    compile_seconds: float
 
 
 def probe(images: Images, devices: set[str]) -> Rates:
@@ -60,13 +61,12 @@ def probe(images: Images, devices: set[str]) -> Rates:
     begin = time.perf_counter()
     count = sum(len(labels) for _, labels in itertools.islice(batches, 12))
     per_image = (time.perf_counter() - begin) / max(count, 1)
-    fixed = rates.get("cpu", next(iter(rates.values())))[0]
-    return Rates(rates, per_image, compile_seconds=COMPILE_STEPS * fixed)
+    return Rates(rates, per_image)
 
 
-# A fresh process that compiles the model takes about as long as this many of the machine's smallest steps: both are
-# Python and dispatch, most of all.
-COMPILE_STEPS = 36_000
+COMPILE_SECONDS = 13.0  # of a compiled case, the fresh process included: seen on AVX2 and AVX-512 servers alike
+# Of the minute and of the three minutes: the probe and the images come before, and not every machine is quiet.
+PLAN_SECONDS = {"quick": 50.0, "suite": 150.0}
 
 HURRIED_SECONDS = 2.0  # of an epoch are taken apart in a plan that is not thorough
 
@@ -104,10 +104,34 @@ class Effort:
             )
 
 
+def wanted(options: dict[str, Any], plan: str) -> Effort:
+    """The effort that `options` ask for, as `bench.axes.matrix` names them."""
+    return Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"], plan != "quick")
+
+
+def fit(cases: dict[str, Case], images: Images, options: dict[str, Any], plan: str) -> tuple[Effort, dict[str, float]]:
+    """The largest effort with which `cases` keep to the plan's time, and the seconds that each of them will take.
+
+    Args:
+        cases: The cases that can be measured here, by id.
+        images: The images of the run.
+        options: As `bench.axes.matrix` names them. A matrix or a budget of the user's own has no limit.
+        plan: The plan whose limit it is.
+    """
+    limit = PLAN_SECONDS[plan] if matrix.is_planned(options) and options["budget"] is None else math.inf
+    devices = {case.device for case in cases.values()}
+    rates = probe(images, devices)
+    for effort in wanted(options, plan).and_less():
+        expected = {id: expected_seconds(case, len(images.train), effort, rates) for id, case in cases.items()}
+        if sum(expected.values()) + overhead_seconds(len(devices)) <= limit:
+            break
+    return effort, expected
+
+
 def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates) -> float:
     """Seconds that measuring `case` will take, setting-up and warm-up included."""
     fixed, per_image = rates.step_seconds[case.device]
-    compile_seconds = 0.0 if case.compiler == "off" else rates.compile_seconds
+    compile_seconds = 0.0 if case.compiler == "off" else COMPILE_SECONDS
     epoch = math.ceil(train_images / case.batch_size) * fixed + train_images * per_image
     if case.feed == "loader":
         epoch += train_images * rates.loader_seconds_per_image
@@ -120,7 +144,8 @@ def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates
         return compile_seconds + 0.8 + marked + max(effort.epochs * epoch, min(effort.epoch_seconds, 40 * epoch))
     # Setting up, warming up and counting; a quiet machine needs about half of the budget for its samples.
     step = fixed + per_image * case.batch_size
-    return compile_seconds + 0.7 + 0.5 * effort.step_seconds + 50 * step
+    growth = GROWTH_REPETITIONS * step if effort.thorough and step <= GROWTH_REPETITION_SECONDS else 0.0
+    return compile_seconds + 0.7 + 0.5 * effort.step_seconds + 50 * step + growth
 
 
 def overhead_seconds(devices: int) -> float:

@@ -22,13 +22,12 @@ from bench.axes import matrix
 from bench.axes.case import Case, case_id, why_impossible
 from bench.record.model import Record
 from bench.report.units import duration
-from bench.suite.expected import Effort, expected_seconds, overhead_seconds, probe
+from bench.suite.expected import fit, overhead_seconds
 from bench.suite.plugin import PREFIX
 from bench.suite.session import images
-from fcnn.data import DataError, Images
+from fcnn.data import DataError
 
 DONE, USAGE, BROKEN = 0, 2, 3
-QUICK_SECONDS = 50.0  # of the minute: the probe and the images come before, and not every machine is quiet
 
 
 class Listener:
@@ -84,27 +83,12 @@ def run(options: dict[str, Any], plan: str) -> int:
     possible = {id: case for id, case in planned.items() if not reasons[id]}
     if not possible:
         return _fail(f"nothing to measure: {next(iter(reasons.values()))}", BROKEN)
-    limit = QUICK_SECONDS if plan == "quick" else float("inf")
-    wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"], plan != "quick")
-    expected, effort = _fit(possible, found, wanted, limit)
+    effort, expected = fit(possible, found, options, plan)
     options |= {"budget": effort.step_seconds, "epochs": effort.epochs, "seeds": effort.seeds}
     overhead = overhead_seconds(len({case.device for case in possible.values()}))
     _show_plan(console, planned, possible, sum(expected.values()) + overhead, found.label)
     listener, code = _run_pytest(console, options, plan, expected)
     return _finish(console, listener, code)
-
-
-def _fit(
-    possible: dict[str, Case], found: Images, wanted: Effort, limit_seconds: float
-) -> tuple[dict[str, float], Effort]:
-    """The seconds that each case will take, and the largest effort that keeps their sum within the limit."""
-    overhead = overhead_seconds(len({case.device for case in possible.values()}))
-    rates = probe(found, {case.device for case in possible.values()})
-    for effort in wanted.and_less():
-        expected = {id: expected_seconds(case, len(found.train), effort, rates) for id, case in possible.items()}
-        if sum(expected.values()) + overhead <= limit_seconds:
-            break
-    return expected, effort
 
 
 def _show_plan(

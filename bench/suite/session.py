@@ -18,7 +18,7 @@ from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
 from bench.measure import facts, honesty, settings, yardsticks
 from bench.measure.clock import Clock
-from bench.measure.counters import compiled_graphs, count
+from bench.measure.counters import GROWTH_REPETITION_SECONDS, compiled_graphs, count
 from bench.measure.phases import measure_phases
 from bench.measure.sampling import Rule, Samples, measure, sample_flags
 from bench.record.model import (
@@ -35,6 +35,9 @@ from bench.suite import cold, workloads
 from bench.suite.expected import HURRIED_SECONDS, Effort
 from bench.suite.training import train_seeds
 from fcnn.data import Images, load_images
+
+PHASES_SECONDS = 2.0  # at most about this long is a case taken apart, if that gives it
+FEWEST_ROUNDS = 5
 
 
 @functools.cache
@@ -145,7 +148,7 @@ class Session:
         rule = Rule(budget_seconds=self.effort.step_seconds)
         if case.workload == "epoch":
             rule = Rule(budget_seconds=self.effort.epoch_seconds, minimum_samples=self.effort.epochs)
-        steps = math.ceil(len(self.images.train) / case.batch_size)
+        steps = self._steps(case)
         whole = WORKLOADS[case.workload].repetition != "step"
         last = len(self.images.train) - (steps - 1) * case.batch_size
         compiled, compile_seconds, graphs = case.compiler != "off", None, {}
@@ -188,24 +191,31 @@ class Session:
         watch = honesty.Watch()
         samples = measure(prepared.repeat, clock, rule, when_warm=watch.start, first=prepared.first)
         seen = watch.seen(case, samples, rule, prepared.training)
-        phases = None
-        if prepared.marked and case.workload == "epoch":
-            phases = self._epoch_phases(case, prepared.marked, clock, samples.summary.median)
-        elif prepared.marked:
-            phases = measure_phases(prepared.marked, clock, repetitions=samples.block_repetitions, rounds=10)
-        counters = count(prepared.counted, prepared.training, growth=self.effort.thorough)
+        phases = self._phases(case, prepared.marked, clock, samples) if prepared.marked else None
+        counted_seconds = samples.summary.median / (self._steps(case) if case.workload == "epoch" else 1)
+        growth = self.effort.thorough and counted_seconds <= GROWTH_REPETITION_SECONDS
+        counters = count(prepared.counted, prepared.training, growth=growth)
         return _Observed(samples, seen, prepared.images_per_repetition, counters, phases)
 
-    def _epoch_phases(self, case: Case, marked: Callable[..., object], clock: Clock, unmarked_seconds: float) -> Phases:
-        """An epoch is long enough to be marked once, in a hurry its beginning; it has been timed unmarked already."""
-        steps = math.ceil(len(self.images.train) / case.batch_size)
-        first = steps if self.effort.thorough else min(steps, math.ceil(steps * HURRIED_SECONDS / unmarked_seconds))
+    def _steps(self, case: Case) -> int:
+        """Steps an epoch."""
+        return math.ceil(len(self.images.train) / case.batch_size)
+
+    def _phases(self, case: Case, marked: Callable[..., object], clock: Clock, samples: Samples) -> Phases:
+        """As many rounds as a few seconds hold; of a long epoch one, in a hurry its beginning."""
+        seconds = samples.summary.median * samples.block_repetitions
+        rounds = min(10, round(PHASES_SECONDS / (2 * seconds)))
+        if case.workload != "epoch" or rounds >= FEWEST_ROUNDS:
+            rounds = max(FEWEST_ROUNDS, rounds)
+            return measure_phases(marked, clock, repetitions=samples.block_repetitions, rounds=rounds)
+        steps = self._steps(case)
+        first = steps if self.effort.thorough else min(steps, math.ceil(steps * HURRIED_SECONDS / seconds))
         return measure_phases(
             functools.partial(marked, steps=first),
             clock,
             repetitions=1,
             rounds=1,
-            unmarked_seconds=unmarked_seconds,
+            unmarked_seconds=seconds,
             share=first / steps,
         )
 
