@@ -34,9 +34,10 @@ class Payoff:
 
 def payoff(eager: Measurement, compiled: Measurement) -> Payoff | None:
     """The payoff of a compiled case against its eager one; None if the compile time was not measured."""
-    if compiled.compile_seconds is None:
+    if compiled.compilation is None:
         return None
     slow, fast = summarise(eager.samples_seconds), summarise(compiled.samples_seconds)
     saved = slow.median - fast.median
-    steps = math.ceil(compiled.compile_seconds / saved) if saved > 0 else None
-    return Payoff(compiled.compile_seconds, ratio(slow, fast), steps)
+    cold = compiled.compilation.cold_seconds
+    steps = math.ceil(cold / saved) if saved > 0 else None
+    return Payoff(cold, ratio(slow, fast), steps)

@@ -34,14 +34,24 @@ def _nothing_to_wait_for() -> None:
 
 
 @functools.cache
-def cpu_model() -> str:
-    """The processor's brand, as it reports it. Cached: asking takes a second."""
+def _cpu_info() -> dict[str, Any]:
+    """What the processor reports of itself. Cached: asking takes a second."""
     try:
         import cpuinfo
 
-        return str(cpuinfo.get_cpu_info()["brand_raw"])
-    except (ImportError, KeyError):
-        return platform.processor() or platform.machine()
+        return dict(cpuinfo.get_cpu_info())
+    except ImportError:
+        return {}
+
+
+def cpu_model() -> str:
+    """The processor's brand, as it reports it."""
+    return str(_cpu_info().get("brand_raw") or platform.processor() or platform.machine())
+
+
+def cpu_flags() -> list[str]:
+    """The processor's features, as it reports them; empty if it does not."""
+    return list(_cpu_info().get("flags", []))
 
 
 def _cuda_missing() -> str | None:

@@ -194,6 +194,6 @@ PLANS: dict[str, list[dict[str, Sequence[Any]]]] = {
         {"compiler": ["default", "reduce-overhead", "max-autotune"]},
         {"workload": ["epoch"], "feed": list(FEEDS)},
         {"workload": ["epoch"], "feed": ["resident", "device"], "batch_size": [1024]},
-        {"workload": ["accuracy"]},
+        {"workload": ["accuracy"], "precision": ["fp32", "bf16"]},
     ],
 }

@@ -7,10 +7,9 @@ any noise.
 from __future__ import annotations
 
 import collections
-import contextlib
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.measure.clock import Clock
+from bench.measure.device_work import device_work, quiet_profiler
 from bench.record.model import Counters
 from fcnn.train import Training
 
@@ -81,12 +82,17 @@ def _storage_key(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def count(repeat: Callable[[], object], training: Training, *, growth: bool = True) -> Counters:
+def count(
+    repeat: Callable[[], object], training: Training, clock: Clock, *, compiled: bool = False, growth: bool = True
+) -> Counters:
     """Counts one repetition after a few that are not counted.
 
     Args:
         repeat: The repetition, as it was timed.
         training: The training it works on; its parameters, gradients and optimizer state are measured.
+        clock: The device that it runs on.
+        compiled: Whether the model is compiled. torch runs its Python instead where every call is watched, which is
+            right for FLOPs and bytes; the calls are then read off a profile, without their types.
         growth: Whether to see what 100 repetitions leave behind, too.
     """
     for _ in range(3):
@@ -98,8 +104,9 @@ def count(repeat: Callable[[], object], training: Training, *, growth: bool = Tr
         warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
         repeat()
     parameters = [p for group in training.optimizer.param_groups for p in group["params"]]
+    work = device_work(repeat, clock)
     return Counters(
-        aten_calls=dict(sorted(watch.calls.items())),
+        aten_calls=dict(sorted((profiled_calls(repeat) if compiled else watch.calls).items())),
         flops=flops.get_total_flops(),
         parameter_bytes=_bytes(parameters),
         gradient_bytes=_bytes([p.grad for p in parameters if p.grad is not None]),
@@ -111,7 +118,22 @@ def count(repeat: Callable[[], object], training: Training, *, growth: bool = Tr
         host_device_copies=watch.copies,
         host_device_copied_bytes=watch.copied_bytes,
         growth_bytes=growth_bytes(repeat) if growth else None,
+        kernels_launched=work.kernels_launched if work else None,
+        cuda_graph_launches=work.cuda_graph_launches if work else None,
     )
+
+
+def profiled_calls(repeat: Callable[[], object]) -> collections.Counter[str]:
+    """The outermost ATen calls and compiled regions of a repetition, by name, from a profile."""
+    with quiet_profiler(torch.profiler.ProfilerActivity.CPU) as profile:
+        repeat()
+    return collections.Counter(
+        event.name for event in profile.events() or [] if _is_call(event) and not _is_call(event.cpu_parent)
+    )
+
+
+def _is_call(event: Any) -> bool:
+    return event is not None and event.name.startswith(("aten::", "Torch-Compiled Region"))
 
 
 def _bytes(tensors: list[Tensor]) -> int:
@@ -120,14 +142,17 @@ def _bytes(tensors: list[Tensor]) -> int:
 
 def saved_tensor_bytes(repeat: Callable[[], object], parameters: list[Tensor]) -> int:
     """Bytes that a repetition's forward pass keeps for its backward pass; parameters, which are kept anyway, not."""
-    seen = {_storage_key(p) for p in parameters}
+    kept = {_storage_key(p) for p in parameters}
+    seen = set()
     total = 0
 
     def pack(tensor: Tensor) -> Tensor:
         nonlocal total
-        if _storage_key(tensor) not in seen:
-            seen.add(_storage_key(tensor))
-            total += tensor.untyped_storage().nbytes() if tensor.is_contiguous() else 0
+        # Its own bytes and not its storage's: a batch may be a slice of all images.
+        key = tensor.data_ptr(), tensor.numel()
+        if _storage_key(tensor) not in kept and key not in seen:
+            seen.add(key)
+            total += tensor.numel() * tensor.element_size()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -143,22 +168,3 @@ def growth_bytes(repeat: Callable[[], object], repetitions: int = GROWTH_REPETIT
         for _ in range(repetitions):
             repeat()
         return int(watch.live_bytes - before)
-
-
-@contextlib.contextmanager
-def compiled_graphs() -> Iterator[dict[str, int]]:
-    """Counts what torch.compile does inside the context: `graphs`, `graph_breaks`; filled at the end."""
-    from torch._dynamo.utils import counters
-
-    def now() -> dict[str, int]:
-        return {
-            "graphs": int(counters["stats"]["unique_graphs"]),
-            "graph_breaks": int(sum(counters["graph_break"].values())),
-        }
-
-    before = now()
-    found: dict[str, int] = {}
-    try:
-        yield found
-    finally:
-        found.update({name: value - before[name] for name, value in now().items()})

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from bench.axes.devices import DEVICES, cpu_model
+from bench.axes.devices import DEVICES, cpu_flags, cpu_model
 from bench.measure import settings
 from bench.record.model import Commit, Machine
 
@@ -56,6 +56,16 @@ def commit(folder: Path) -> Commit | None:
         return None
 
 
+# Processor flags that stand for matrix products in a number format, by precision; what lacks them emulates it.
+NUMBER_FORMATS = {"bf16": ("avx512_bf16", "amx_bf16", "bf16"), "fp16": ("avx512_fp16", "amx_fp16", "asimdhp")}
+
+
+def has(precision: str) -> bool | None:
+    """Whether the processor has instructions for a row of `NUMBER_FORMATS`; None if it does not tell."""
+    flags = cpu_flags()
+    return any(flag in flags for flag in NUMBER_FORMATS[precision]) if flags else None
+
+
 def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Groups `hardware`, `software` and `settings` of plain values."""
     import torch
@@ -66,6 +76,7 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
         "cpu_cores_usable": settings.usable_cores(),
         "cpu_quota_cores": settings.cpu_quota_cores(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        **{f"cpu_{name}_instructions": has(name) for name in NUMBER_FORMATS},
         "memory_bytes": psutil.virtual_memory().total,
     }
     for name in devices:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psutil
 import torch
 
 from bench.axes.case import Case
 from bench.measure import settings
+from bench.measure.claims import why_not_as_claimed
 from bench.measure.sampling import Rule, Samples
-from bench.record.model import Flag
+from bench.record.model import Counters, Flag
 from fcnn.train import Training
 
 CONTENDED_CORES = 0.15
@@ -35,6 +34,7 @@ class Seen:
         clock_resolution_seconds: The smallest step of the clock.
         throttle_reasons: NVML's bit mask of why the GPU's clocks are lowered; 0 without a GPU.
         gpu_others: Other processes with work on the GPU.
+        counters: What one repetition, or one step of an epoch, was counted to do.
     """
 
     case: Case
@@ -46,6 +46,7 @@ class Seen:
     clock_resolution_seconds: float = 0.0
     throttle_reasons: int = 0
     gpu_others: int = 0
+    counters: Counters | None = None
 
 
 def _unsynchronised(seen: Seen) -> str | None:
@@ -59,9 +60,10 @@ def _unsynchronised(seen: Seen) -> str | None:
 
 def _cold(seen: Seen) -> str | None:
     first, rest = seen.samples.seconds[0], sorted(seen.samples.seconds[1:])
-    if seen.samples.warmup_blocks or seen.samples.first_call_seconds or len(rest) < 5:
+    # Twice the others' median and above all of them: lazy initialisation, and no blip of a shared machine.
+    if len(rest) < 5 or first <= max(rest[-1], 2 * rest[len(rest) // 2]):
         return None
-    return "no warm-up: the first sample is the slowest" if first > rest[-1] else None
+    return f"no warm-up: the first sample took {first / rest[len(rest) // 2]:.1f} times as long as the others"
 
 
 def _recompiled(seen: Seen) -> str | None:
@@ -70,17 +72,7 @@ def _recompiled(seen: Seen) -> str | None:
 
 
 def _not_as_claimed(seen: Seen) -> str | None:
-    if seen.training is None:
-        return None
-    parameters = list(seen.training.model.parameters())
-    sizes = [tuple(p.shape) for p in parameters]
-    if sizes != [(50, 784), (50,), (10, 50), (10,)]:
-        return f"the model's parameters are {sizes}, not those of the 784-50-10 network"
-    if any(p.dtype != torch.float32 for p in parameters):
-        return f"the parameters are {parameters[0].dtype}, not float32"
-    if not all(bool(p.isfinite().all()) for p in parameters):
-        return "the parameters are not finite: it has not learnt but diverged"
-    return None
+    return None if seen.training is None else why_not_as_claimed(seen.case, seen.training, seen.counters)
 
 
 def _oversubscribed(seen: Seen) -> str | None:
@@ -154,80 +146,3 @@ CHECKS: dict[str, Callable[[Seen], str | None]] = {
 def flags(seen: Seen) -> list[Flag]:
     """Every row's objection to what was seen."""
     return [Flag(name, reason) for name, check in CHECKS.items() if (reason := check(seen))]
-
-
-def clock_resolution_seconds(now: Callable[[], float] = time.perf_counter) -> float:
-    """The smallest step that the clock was seen to make, in seconds."""
-    steps = []
-    for _ in range(50):
-        begin = end = now()
-        while end == begin:
-            end = now()
-        steps.append(end - begin)
-    return min(steps)
-
-
-class OtherLoad:
-    """Cores that other processes keep busy, from construction to `cores`; the hypervisor's steal included."""
-
-    def __init__(self) -> None:
-        self._begin = self._read()
-
-    @staticmethod
-    def _read() -> tuple[float, float, float]:
-        system = psutil.cpu_times()
-        busy = sum(system) - system.idle - getattr(system, "iowait", 0.0)
-        # Linux counts a guest's time in user time as well.
-        busy -= getattr(system, "guest", 0.0) + getattr(system, "guest_nice", 0.0)
-        process = psutil.Process()
-        own = sum(sum(p.cpu_times()[:2]) for p in (process, *process.children(recursive=True)))
-        return time.monotonic(), busy, own
-
-    def cores(self) -> float:
-        """The average since construction. The kernel counts in hundredths of a second: short spans say little."""
-        seconds, busy, own = (now - before for now, before in zip(self._read(), self._begin, strict=True))
-        return max(0.0, (busy - own) / seconds) if seconds > 0.2 else 0.0
-
-
-class Watch:
-    """Keeps an eye on the surroundings while samples are taken: `start` when warm, `seen` at the end."""
-
-    def start(self) -> None:
-        """Begins to watch."""
-        self._load = OtherLoad()
-        self._graphs = _graphs_compiled()
-
-    def seen(self, case: Case, samples: Samples, rule: Rule, training: Training | None) -> Seen:
-        """What was to be seen since `start`."""
-        throttle_reasons, gpu_others = _gpu_state() if case.device == "cuda" else (0, 0)
-        return Seen(
-            case=case,
-            samples=samples,
-            rule=rule,
-            training=training,
-            others_cores=self._load.cores(),
-            graphs_compiled=_graphs_compiled() - self._graphs,
-            clock_resolution_seconds=clock_resolution_seconds(),
-            throttle_reasons=throttle_reasons,
-            gpu_others=gpu_others,
-        )
-
-
-def _graphs_compiled() -> int:
-    from torch._dynamo.utils import counters
-
-    return int(counters["stats"]["unique_graphs"])
-
-
-def _gpu_state() -> tuple[int, int]:
-    """NVML's throttle reasons and the number of other processes on the first GPU; zeros where NVML cannot tell."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        reasons = int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        return reasons, sum(process.pid != os.getpid() for process in processes)
-    except (ImportError, AttributeError, pynvml.NVMLError):
-        return 0, 0

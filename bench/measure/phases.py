@@ -12,9 +12,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-import torch
-
 from bench.measure.clock import Clock, garbage_collector_off
+from bench.measure.device_work import device_work
 from bench.record.model import Phases
 from fcnn.train import PARTS, Mark, unmarked
 
@@ -76,23 +75,10 @@ def measure_phases(
             if unmarked_seconds is None:
                 plain.append(clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds / repetitions)
     found = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}
+    work = device_work(lambda: repeat(unmarked), clock, 1 if rounds == 1 else 20)
     return Phases(
         host_seconds=found,
         sum_seconds=sum(found.values()),
         unmarked_seconds=unmarked_seconds or statistics.median(plain),
-        device_busy_seconds=device_busy_seconds(lambda: repeat(unmarked), clock),
+        device_busy_seconds=work.busy_seconds / share if work else None,
     )
-
-
-def device_busy_seconds(repeat: Callable[[], object], clock: Clock, repetitions: int = 20) -> float | None:
-    """Seconds a repetition in which the CUDA device runs kernels or copies; None on other devices.
-
-    Read off a profile, outside of all timed blocks: what the device does between two events includes its waiting.
-    """
-    if clock.device.torch_name != "cuda":
-        return None
-    activities = [torch.profiler.ProfilerActivity.CUDA]
-    with torch.profiler.profile(activities=activities) as profile:
-        clock.time_block(repeat, repetitions)
-    microseconds = sum(float(event.self_device_time_total) for event in profile.key_averages())
-    return microseconds / 1e6 / repetitions

@@ -78,6 +78,8 @@ class Counters:
         host_synchronisations: Times the host had to wait for a device's result.
         host_device_copies: Copies between host and device, of `host_device_copied_bytes` together.
         growth_bytes: What is alive after 100 more repetitions and was not before; None where that took too long.
+        kernels_launched: Kernels that ran on a CUDA device; None elsewhere. One replayed CUDA graph runs many.
+        cuda_graph_launches: CUDA graphs that were replayed; None elsewhere.
     """
 
     aten_calls: dict[str, int]
@@ -92,6 +94,44 @@ class Counters:
     host_device_copies: int
     host_device_copied_bytes: int
     growth_bytes: int | None
+    kernels_launched: int | None = None
+    cuda_graph_launches: int | None = None
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What torch.compile did to a case.
+
+    Attributes:
+        cold_seconds: What it adds to the first step of a fresh process without caches.
+        graphs: Graphs that it made of the case's model.
+        graph_break_reasons: Why it had to stop a graph and go on in Python, an entry a break.
+        recompile_reasons: Why it compiled a function again, an entry a recompilation; a smaller last batch is one.
+        cuda_graph_skip_reasons: Why it did not capture CUDA graphs, an entry a refusal.
+    """
+
+    cold_seconds: float
+    graphs: int
+    graph_break_reasons: list[str]
+    recompile_reasons: list[str]
+    cuda_graph_skip_reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Energy:
+    """The energy of one repetition, by the hardware's own counter; either `joules` or `reason` is there.
+
+    Attributes:
+        joules: Joules a repetition, mean over the window.
+        window_seconds: How long the counter ran; windows under 2 s are not reported.
+        meter: Which counter.
+        reason: Why there is no number.
+    """
+
+    joules: float | None
+    window_seconds: float | None
+    meter: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -129,10 +169,10 @@ class Measurement:
         warmup_seconds: Time spent before the first sample, first calls and compilation included.
         first_call_seconds: The first repetition, of an epoch its first batches and the last one's size: lazy
             initialisation and compilation happen here.
-        compile_seconds: What compiling adds to the first step in a fresh process without caches, for compiled cases.
-        graphs: Graphs that torch.compile made of the case, `graph_breaks` between them; None for eager cases.
+        compilation: What torch.compile did; None for eager cases.
         counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.
         phases: The repetition's parts; None for a part alone.
+        energy: Joules a repetition, or why they are not known; None where nobody asked.
     """
 
     id: str
@@ -147,11 +187,10 @@ class Measurement:
     warmup_seconds: float
     warmup_blocks: int
     first_call_seconds: float
-    compile_seconds: float | None = None
-    graphs: int | None = None
-    graph_breaks: int | None = None
+    compilation: Compilation | None = None
     counters: Counters | None = None
     phases: Phases | None = None
+    energy: Energy | None = None
     accuracy: Accuracy | None = None
     flags: list[Flag] = field(default_factory=list)
 
@@ -268,7 +307,9 @@ def _measurement(data: dict[str, Any]) -> Measurement:
             **data,
             "case": CaseFields(**data["case"]),
             "counters": data["counters"] and Counters(**data["counters"]),
+            "compilation": data["compilation"] and Compilation(**data["compilation"]),
             "phases": data["phases"] and Phases(**data["phases"]),
+            "energy": data["energy"] and Energy(**data["energy"]),
             "accuracy": data["accuracy"] and Accuracy(**data["accuracy"]),
             "flags": [Flag(**flag) for flag in data["flags"]],
         }

@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import math
-import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,28 +13,14 @@ from bench.analyse import trust
 from bench.axes.case import Case, command, why_impossible
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
-from bench.measure import facts, honesty, settings, yardsticks
+from bench.measure import facts, settings, yardsticks
 from bench.measure.clock import Clock
-from bench.measure.counters import GROWTH_REPETITION_SECONDS, compiled_graphs, count
-from bench.measure.phases import measure_phases
-from bench.measure.sampling import Rule, Samples, measure, sample_flags
-from bench.record.model import (
-    Accuracy,
-    Counters,
-    Dataset,
-    Measurement,
-    Phases,
-    Record,
-    Unmeasured,
-    Yardstick,
-)
-from bench.suite import cold, workloads
-from bench.suite.expected import HURRIED_SECONDS, Effort
+from bench.record.model import Dataset, Measurement, Record, Unmeasured, Yardstick
+from bench.suite import workloads
+from bench.suite.expected import Effort
+from bench.suite.observe import last_batch_size, observe, steps_an_epoch
 from bench.suite.training import train_seeds
 from fcnn.data import Images, load_images
-
-PHASES_SECONDS = 2.0  # at most about this long is a case taken apart, if that gives it
-FEWEST_ROUNDS = 5
 
 
 @functools.cache
@@ -145,22 +128,8 @@ class Session:
 
     def _measure(self, id: str, case: Case) -> Measurement:
         settings.apply(case)
-        rule = Rule(budget_seconds=self.effort.step_seconds)
-        if case.workload == "epoch":
-            rule = Rule(budget_seconds=self.effort.epoch_seconds, minimum_samples=self.effort.epochs)
-        steps = self._steps(case)
-        whole = WORKLOADS[case.workload].repetition != "step"
-        last = len(self.images.train) - (steps - 1) * case.batch_size
-        compiled, compile_seconds, graphs = case.compiler != "off", None, {}
-        if compiled:
-            with tempfile.TemporaryDirectory(prefix="fcnn-bench-inductor-", ignore_cleanup_errors=True) as cache:
-                sizes = dict.fromkeys((case.batch_size, last if whole else case.batch_size))
-                compile_seconds = cold.compile_seconds(case, list(sizes), Path(cache))
-                with cold.compiler_cache(Path(cache)), compiled_graphs() as graphs:
-                    observed = self._observe(case, Clock(DEVICES[case.device]), rule)
-        else:
-            observed = self._observe(case, Clock(DEVICES[case.device]), rule)
-        samples = observed.samples
+        observed = observe(case, self.images, self.effort)
+        samples, whole = observed.samples, WORKLOADS[case.workload].repetition != "step"
         return Measurement(
             id=id,
             case=case,
@@ -169,74 +138,15 @@ class Session:
             device_samples_seconds=samples.device_seconds,
             block_repetitions=samples.block_repetitions,
             images_per_repetition=observed.images_per_repetition,
-            steps_per_epoch=steps if whole else None,
-            last_batch_size=last if whole else None,
+            steps_per_epoch=steps_an_epoch(case, self.images) if whole else None,
+            last_batch_size=last_batch_size(case, self.images) if whole else None,
             warmup_seconds=samples.warmup_seconds,
             warmup_blocks=samples.warmup_blocks,
             first_call_seconds=samples.first_call_seconds,
-            compile_seconds=compile_seconds,
-            graphs=graphs.get("graphs"),
-            graph_breaks=graphs.get("graph_breaks"),
+            compilation=observed.compilation,
             counters=observed.counters,
             phases=observed.phases,
+            energy=observed.energy,
             accuracy=observed.accuracy,
-            flags=samples.flags + honesty.flags(observed.seen),
+            flags=observed.flags,
         )
-
-    def _observe(self, case: Case, clock: Clock, rule: Rule) -> _Observed:
-        """Times the case and then, outside of the timed blocks, counts and takes it apart."""
-        if case.workload == "accuracy":
-            return self._train(case, clock, rule)
-        prepared = workloads.BUILDERS[case.workload](case, self.images)
-        watch = honesty.Watch()
-        samples = measure(prepared.repeat, clock, rule, when_warm=watch.start, first=prepared.first)
-        seen = watch.seen(case, samples, rule, prepared.training)
-        phases = self._phases(case, prepared.marked, clock, samples) if prepared.marked else None
-        counted_seconds = samples.summary.median / (self._steps(case) if case.workload == "epoch" else 1)
-        growth = self.effort.thorough and counted_seconds <= GROWTH_REPETITION_SECONDS
-        counters = count(prepared.counted, prepared.training, growth=growth)
-        return _Observed(samples, seen, prepared.images_per_repetition, counters, phases)
-
-    def _steps(self, case: Case) -> int:
-        """Steps an epoch."""
-        return math.ceil(len(self.images.train) / case.batch_size)
-
-    def _phases(self, case: Case, marked: Callable[..., object], clock: Clock, samples: Samples) -> Phases:
-        """As many rounds as a few seconds hold; of a long epoch one, in a hurry its beginning."""
-        seconds = samples.summary.median * samples.block_repetitions
-        rounds = min(10, round(PHASES_SECONDS / (2 * seconds)))
-        if case.workload != "epoch" or rounds >= FEWEST_ROUNDS:
-            rounds = max(FEWEST_ROUNDS, rounds)
-            return measure_phases(marked, clock, repetitions=samples.block_repetitions, rounds=rounds)
-        steps = self._steps(case)
-        first = steps if self.effort.thorough else min(steps, math.ceil(steps * HURRIED_SECONDS / seconds))
-        return measure_phases(
-            functools.partial(marked, steps=first),
-            clock,
-            repetitions=1,
-            rounds=1,
-            unmarked_seconds=seconds,
-            share=first / steps,
-        )
-
-    def _train(self, case: Case, clock: Clock, rule: Rule) -> _Observed:
-        watch = honesty.Watch()
-        watch.start()
-        begin = clock.now()
-        seconds, accuracy = train_seeds(case, self.images, clock, self.effort.seeds)
-        warmup = max(0.0, clock.now() - begin - sum(seconds))
-        samples = Samples(seconds, None, 1, seconds[0], warmup, 0, sample_flags(seconds, rule))
-        prepared = workloads.step(case, self.images)
-        seen = watch.seen(case, samples, rule, prepared.training)
-        counters = count(prepared.counted, prepared.training, growth=False)
-        return _Observed(samples, seen, len(self.images.train), counters, None, accuracy)
-
-
-@dataclass(frozen=True)
-class _Observed:
-    samples: Samples
-    seen: honesty.Seen
-    images_per_repetition: int | None
-    counters: Counters | None
-    phases: Phases | None
-    accuracy: Accuracy | None = None

@@ -13,6 +13,7 @@ from bench.record.model import (
     Accuracy,
     CaseFields,
     Commit,
+    Compilation,
     Dataset,
     Flag,
     Machine,
@@ -73,7 +74,7 @@ def measured(
         "warmup_seconds": 0.12,
         "warmup_blocks": 16,
         "first_call_seconds": median * 20 + (8.4 if compiled else 0),
-        "compile_seconds": 8.4 + 19 * median if compiled else None,
+        "compilation": Compilation(8.4 + 19 * median, 1, [], [], []) if compiled else None,
         "flags": list(flags),
     }
     words = f"--workload {case.workload} --device {case.device} --batch {case.batch_size} --precision {case.precision}"

@@ -1,0 +1,62 @@
+"""Whether a case does what its name says: the model, where it is, how it is optimized, and the work of a repetition."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.axes.case import Case
+from bench.axes.devices import DEVICES
+from bench.axes.optimizers import OPTIMIZERS
+from bench.axes.precisions import PRECISIONS
+from bench.record.model import Counters
+from fcnn.hyperparameters import REFERENCE
+from fcnn.train import Training
+
+_FORWARD = 2 * (REFERENCE.input_size + REFERENCE.num_classes) * REFERENCE.hidden_size
+# Backward has one product for each of the two weights, and one for the hidden layer's gradient; the images need none.
+_BACKWARD = _FORWARD + 2 * REFERENCE.hidden_size * REFERENCE.num_classes
+FLOPS_PER_IMAGE = {
+    "forward": _FORWARD,
+    "optimizer": 0,
+    **dict.fromkeys(("forward_backward", "step", "epoch", "accuracy"), _FORWARD + _BACKWARD),
+}
+
+
+def why_not_as_claimed(case: Case, training: Training, counters: Counters | None) -> str | None:
+    """The first difference between what `case` claims and what was found; None if there is none.
+
+    Args:
+        case: The claim.
+        training: What was timed.
+        counters: What one repetition, or one step of an epoch, was counted to do; None is not looked at.
+    """
+    return _model_differs(case, training) or (_work_differs(case, counters) if counters else None)
+
+
+def _model_differs(case: Case, training: Training) -> str | None:
+    h, parameters = REFERENCE, list(training.model.parameters())
+    claimed = [(h.hidden_size, h.input_size), (h.hidden_size,), (h.num_classes, h.hidden_size), (h.num_classes,)]
+    sizes = [tuple(p.shape) for p in parameters]
+    if sizes != claimed:
+        return f"the model's parameters are {sizes}, not those of the 784-50-10 network"
+    if any(p.dtype != torch.float32 for p in parameters):
+        return f"the parameters are {parameters[0].dtype}, not float32"
+    if parameters[0].device.type != DEVICES[case.device].torch_name:
+        return f"the model is on {parameters[0].device.type}, not on {case.device}"
+    if not all(bool(p.isfinite().all()) for p in parameters):
+        return "the parameters are not finite: it has not learnt but diverged"
+    if isinstance(training.model, torch._dynamo.OptimizedModule) != (case.compiler != "off"):
+        return f"the model is {'not ' * (case.compiler != 'off')}compiled"
+    chosen = {name: bool(training.optimizer.defaults.get(name)) for name in ("fused", "foreach")}
+    claimed_options = {"fused": False, "foreach": False, **OPTIMIZERS[case.optimizer].options}
+    return None if chosen == claimed_options else f"Adam's implementation is {chosen}, not {case.optimizer}"
+
+
+def _work_differs(case: Case, found: Counters) -> str | None:
+    """The arithmetic of a repetition tells the batch size, and its types tell the precision."""
+    expected = case.batch_size * FLOPS_PER_IMAGE[case.workload]
+    if found.flops != expected:
+        return f"a batch of {case.batch_size} is {expected:,} FLOP, and {found.flops:,} were counted"
+    amp = PRECISIONS[case.precision].amp_dtype or "float32"
+    types = {name.partition(" ")[2] for name in found.aten_calls if name.startswith(("aten::addmm ", "aten::mm "))}
+    return None if types <= {amp} else f"matrix products are in {', '.join(sorted(types))}, not in {amp}"

@@ -1,0 +1,54 @@
+"""What a CUDA device does in one repetition, read off a profile taken outside of all timed blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bench.measure.clock import Clock
+
+ON_DEVICE = "DeviceType.CUDA"
+GRAPH_LAUNCH = "cudaGraphLaunch"
+NOT_KERNELS = ("Memcpy", "Memset")
+
+
+@dataclass(frozen=True)
+class DeviceWork:
+    """Of one repetition: seconds in which the device ran kernels or copies, kernels, replayed CUDA graphs."""
+
+    busy_seconds: float
+    kernels_launched: int
+    cuda_graph_launches: int
+
+
+def device_work(repeat: Callable[[], object], clock: Clock, repetitions: int = 20) -> DeviceWork | None:
+    """What the device does; None on devices other than CUDA.
+
+    Not from events around a block: what passes between two events includes the device's waiting for the host.
+    """
+    if clock.device.torch_name != "cuda":
+        return None
+    with quiet_profiler(torch.profiler.ProfilerActivity.CUDA) as profile:
+        clock.time_block(repeat, repetitions)
+    return work_of(profile.events() or [], repetitions)
+
+
+def quiet_profiler(activity: torch.profiler.ProfilerActivity) -> torch.profiler.profile:
+    """A profiler that writes nothing to the terminal, whatever it finds missing."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # read when the first profile begins
+    return torch.profiler.profile(activities=[activity])
+
+
+def work_of(events: Iterable[Any], repetitions: int) -> DeviceWork:
+    """Sums up the events of a profile; `device_type`, `name` and `self_device_time_total` (in µs) are looked at."""
+    busy, kernels, graphs = 0.0, 0, 0
+    for event in events:
+        if str(event.device_type) == ON_DEVICE:
+            busy += event.self_device_time_total / 1e6
+            kernels += not event.name.startswith(NOT_KERNELS)
+        graphs += event.name == GRAPH_LAUNCH
+    return DeviceWork(busy / repetitions, round(kernels / repetitions), round(graphs / repetitions))
