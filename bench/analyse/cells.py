@@ -7,74 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from bench.analyse.cell import Cell, Versus
+from bench.analyse.compiling import Payoff, payoff
+from bench.analyse.explain import explain
+from bench.analyse.floor import floor
 from bench.analyse.statistics import Ratio, Summary, ratio, summarise
-from bench.analyse.trust import objections
-from bench.record.model import CaseFields, Flag, Measurement, Record, Unmeasured
+from bench.record.model import CaseFields, Measurement, Record
 
 PARTS = ("forward", "forward_backward", "optimizer", "step")
 
 
-@dataclass(frozen=True)
-class Versus:
-    """One cell against another.
-
-    Attributes:
-        ratio: With its interval; which way round is said where it is made. None with the `reason`.
-        baseline_id: The other cell's id; None where there is no such cell.
-    """
-
-    ratio: Ratio | None = None
-    baseline_id: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A planned case and what came of it. Either `measurement` and `summary` are there, or `unmeasured` is.
-
-    Attributes:
-        images_per_second: From the median; None where a repetition does not train on images.
-        speedup: How many times as fast as eager fp32 with plain Adam on this machine's CPU, the rest being the same.
-        against_loader: For epochs, how many times as fast as with the tutorial's DataLoader.
-        against_eager: For compiled cases, how many times as fast as the same case not compiled.
-        share_of_step: For the parts of a step, this part's time over the whole step's.
-    """
-
-    id: str
-    case: CaseFields
-    measurement: Measurement | None
-    unmeasured: Unmeasured | None
-    summary: Summary | None
-    images_per_second: float | None = None
-    speedup: Versus = Versus()
-    against_loader: Versus = Versus()
-    against_eager: Versus = Versus()
-    share_of_step: Versus = Versus()
-
-    @property
-    def flags(self) -> list[Flag]:
-        """Reasons not to trust the number; empty for a good one, and for one that is missing."""
-        return self.measurement.flags if self.measurement else []
-
-    @property
-    def flag_names(self) -> str:
-        """The flags' names, each once, such as `wide, drift`."""
-        return ", ".join(dict.fromkeys(flag.name for flag in self.flags))
-
-    @property
-    def why_not_judged(self) -> str | None:
-        """Why this cell takes part in no comparison; None if it may."""
-        if self.unmeasured:
-            return f"not measured ({self.unmeasured.kind})"
-        names = objections(self.measurement) if self.measurement else None
-        return f"flagged: {names}" if names else None
-
-
 def cells(record: Record) -> list[Cell]:
     """A cell for every planned case of the record: the measured in the record's order, then the unmeasured."""
-    bare = [_measured(m) for m in record.measurements]
+    bare = [_measured(m, record) for m in record.measurements]
     bare += [Cell(u.id, u.case, None, u, None) for u in record.unmeasured]
     by_case = {cell.case: cell for cell in bare}
     return [
@@ -84,16 +30,18 @@ def cells(record: Record) -> list[Cell]:
             against_loader=_against_loader(cell, by_case),
             against_eager=_against_eager(cell, by_case),
             share_of_step=_share_of_step(cell, by_case),
+            payoff=_payoff(cell, by_case),
         )
         for cell in bare
     ]
 
 
-def _measured(m: Measurement) -> Cell:
+def _measured(m: Measurement, record: Record) -> Cell:
     summary = summarise(m.samples_seconds)
     # The optimizer alone updates weights; images a second would be a number without a meaning.
     images = m.images_per_repetition if m.case.workload != "optimizer" else None
-    return Cell(m.id, m.case, m, None, summary, images / summary.median if images else None)
+    rate = images / summary.median if images else None
+    return Cell(m.id, m.case, m, None, summary, rate, floor=floor(m, record), verdict=explain(m, record))
 
 
 def measured_devices(everything: Sequence[Cell]) -> list[str]:
@@ -107,6 +55,13 @@ def plain_step(everything: Sequence[Cell], device: str, batch: int, **axes: str)
     wanted |= {"compiler": "off", "optimizer": "adam", "feed": "resident", **axes}
     found = (cell for cell in everything if cell.measurement)
     return next((c for c in found if all(getattr(c.case, axis) == wanted[axis] for axis in wanted)), None)
+
+
+def curve(everything: Sequence[Cell], device: str, **axes: str) -> dict[int, Summary]:
+    """The time of a step by batch size, as `plain_step` finds it; flagged cells, which are not judged, are left out."""
+    sizes = sorted({cell.case.batch_size for cell in everything})
+    found = [plain_step(everything, device, batch, **axes) for batch in sizes]
+    return {c.case.batch_size: c.summary for c in found if c and c.summary and not c.why_not_judged}
 
 
 def times_as_fast(cell: Cell, other: Cell) -> Versus:
@@ -152,6 +107,13 @@ def _against_eager(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
         return Versus()
     eager = dataclasses.replace(cell.case, compiler="off")
     return _against(cell, by_case, eager, "not run without the compiler")
+
+
+def _payoff(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Payoff | None:
+    if _against_eager(cell, by_case).ratio is None or cell.measurement is None:
+        return None
+    eager = by_case[dataclasses.replace(cell.case, compiler="off")].measurement
+    return payoff(eager, cell.measurement) if eager else None
 
 
 def _share_of_step(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.analyse.cells import Cell, Versus
+from bench.analyse.cell import Cell, Versus
 from bench.analyse.statistics import Summary
 from bench.record.model import Accuracy, Measurement
 from bench.report import units

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 
-from bench.analyse.cells import Cell
+from bench.analyse.cell import Cell
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Accuracy
 from bench.report import units

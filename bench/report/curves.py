@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from bench.analyse.cells import Cell
+from bench.analyse.cell import Cell
 from bench.report import drawing, units
 from bench.report.drawing import PAPER, SOFT, Placed, colours_of, reach
 

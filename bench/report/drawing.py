@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analyse.cells import Cell
+from bench.analyse.cell import Cell
 
 Placed = tuple[str, Cell]  # a cell and where it was measured: `here`, `elsewhere`, or empty for the only place
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.analyse.cells import Cell, cells, measured_devices, plain_step
+from bench.analyse.cell import Cell
+from bench.analyse.cells import cells, measured_devices, plain_step
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Record
 from bench.report import sentences, units, words

@@ -10,7 +10,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from bench.analyse.cells import Cell
+from bench.analyse.cell import Cell
 from bench.record.model import Measurement, Record
 from bench.report import captions, column, drawing, sentences, tables, units, words
 from bench.report.column import Column

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from bench.analyse.cells import PARTS, Cell, cells
+from bench.analyse.cell import Cell
+from bench.analyse.cells import PARTS, cells
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Record
 from bench.report import curves, drawing, units

@@ -9,7 +9,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analyse.cells import Cell, cells, measured_devices, plain_step, times_as_fast
+from bench.analyse.cell import Cell
+from bench.analyse.cells import cells, measured_devices, plain_step, times_as_fast
 from bench.analyse.compare import mismatch
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Record

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.analyse.cells import PARTS as PART_NAMES
-from bench.analyse.cells import Cell, cells
+from bench.analyse.cell import Cell
+from bench.analyse.cells import cells
 from bench.record.model import Record
 from bench.report import column, units
 from bench.report.column import Column

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from bench.analyse.cells import Cell
+from bench.analyse.cell import Cell
 from bench.record.model import Record
 from bench.report import captions, column, tables
 from bench.report.columns import note

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analyse.cells import Cell, Versus
+from bench.analyse.cell import Cell, Versus
 from bench.record.model import Record
 from bench.report import units
 

@@ -1,0 +1,93 @@
+"""A cell: a planned case and everything that is derived of it. `bench.analyse.cells` makes them of a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.analyse.compiling import Payoff
+from bench.analyse.explain import Verdict
+from bench.analyse.floor import Floor
+from bench.analyse.statistics import Ratio, Summary
+from bench.analyse.trust import objections
+from bench.record.model import CaseFields, Flag, Measurement, Unmeasured
+
+
+@dataclass(frozen=True)
+class Versus:
+    """One cell against another.
+
+    Attributes:
+        ratio: With its interval; which way round is said where it is made. None with the `reason`.
+        baseline_id: The other cell's id; None where there is no such cell.
+    """
+
+    ratio: Ratio | None = None
+    baseline_id: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A planned case and what came of it. Either `measurement` and `summary` are there, or `unmeasured` is.
+
+    Attributes:
+        images_per_second: From the median; None where a repetition does not train on images.
+        speedup: How many times as fast as eager fp32 with plain Adam on this machine's CPU, the rest being the same.
+        against_loader: For epochs, how many times as fast as with the tutorial's DataLoader.
+        against_eager: For compiled cases, how many times as fast as the same case not compiled.
+        share_of_step: For the parts of a step, this part's time over the whole step's.
+        floor: The least time that arithmetic and bytes allow here; None without counters or yardsticks.
+        verdict: What takes the most of the time; None without counters or yardsticks.
+        payoff: For compiled cases, when compiling has paid; None with the reason in `why_no_payoff`.
+    """
+
+    id: str
+    case: CaseFields
+    measurement: Measurement | None
+    unmeasured: Unmeasured | None
+    summary: Summary | None
+    images_per_second: float | None = None
+    speedup: Versus = Versus()
+    against_loader: Versus = Versus()
+    against_eager: Versus = Versus()
+    share_of_step: Versus = Versus()
+    floor: Floor | None = None
+    verdict: Verdict | None = None
+    payoff: Payoff | None = None
+
+    @property
+    def flags(self) -> list[Flag]:
+        """Reasons not to trust the number; empty for a good one, and for one that is missing."""
+        return self.measurement.flags if self.measurement else []
+
+    @property
+    def flag_names(self) -> str:
+        """The flags' names, each once, such as `wide, drift`."""
+        return ", ".join(dict.fromkeys(flag.name for flag in self.flags))
+
+    @property
+    def why_not_judged(self) -> str | None:
+        """Why this cell takes part in no comparison; None if it may."""
+        if self.unmeasured:
+            return f"not measured ({self.unmeasured.kind})"
+        names = objections(self.measurement) if self.measurement else None
+        return f"flagged: {names}" if names else None
+
+    @property
+    def times_above_floor(self) -> float | None:
+        """The median over the floor; None without a floor."""
+        if self.floor is None or self.summary is None or self.floor.seconds == 0:
+            return None
+        return self.floor.times_above(self.summary.median)
+
+    @property
+    def share_of_peak(self) -> float | None:
+        """The fraction of the measured peak at which the case computes; None without a floor."""
+        return self.floor.share_of_peak(self.summary.median) if self.floor and self.summary else None
+
+    @property
+    def why_no_payoff(self) -> str | None:
+        """Why a compiled case has no payoff; None if it has one, or nothing was compiled."""
+        if self.payoff or self.case.compiler == "off":
+            return None
+        return self.against_eager.reason or "the compile time was not measured"
