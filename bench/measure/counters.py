@@ -25,16 +25,20 @@ from fcnn.train import Training
 
 GROWTH_REPETITIONS = 100
 GROWTH_REPETITION_SECONDS = 0.03  # of longer ones, 100 would take too long for what they tell
-# Operators whose result the host reads: it waits until the device has caught up.
+# Operators whose result the host reads: it waits until the device that computes has caught up.
 SYNCHRONISING = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "_unique2", "masked_select")
 COPYING = ("_to_copy", "copy_")
 
 
 class _Watch(TorchDispatchMode):
-    """Sees every ATen call below autograd, the backward pass's included."""
+    """Sees every ATen call below autograd, the backward pass's included; `device` is the training's, by torch's name.
 
-    def __init__(self) -> None:
+    Adam keeps its count of steps on the host, also where it trains on a GPU: to read that is to wait for nothing.
+    """
+
+    def __init__(self, device: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.device = device
         self.calls: collections.Counter[str] = collections.Counter()
         self.allocations = self.live_bytes = self.peak_bytes = 0
         self.synchronisations = self.copies = self.copied_bytes = 0
@@ -47,7 +51,7 @@ class _Watch(TorchDispatchMode):
         typed = (outputs or inputs)[:1]
         name = func.overloadpacket.__name__
         self.calls[" ".join([f"aten::{name}", *(str(tensor.dtype).removeprefix("torch.") for tensor in typed)])] += 1
-        self.synchronisations += name in SYNCHRONISING
+        self.synchronisations += name in SYNCHRONISING and any(t.device.type == self.device for t in inputs)
         if name in COPYING and inputs and outputs:
             self._note_copy(source=inputs[-1], target=outputs[0])
         for output in outputs:
@@ -97,7 +101,7 @@ def count(
     """
     for _ in range(3):
         repeat()
-    with _Watch() as watch:
+    with _Watch(training.device.type) as watch:
         repeat()
     with warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
         # Its hooks on modules fire twice for a compiled one; only the depth of its table, which is not shown, minds.
@@ -124,16 +128,22 @@ def count(
 
 
 def profiled_calls(repeat: Callable[[], object]) -> collections.Counter[str]:
-    """The outermost ATen calls and compiled regions of a repetition, by name, from a profile."""
+    """By name, from a profile: the ATen calls that no other ATen call made, and the entries into compiled regions.
+
+    What a compiled region calls by itself, such as the matrix products that it leaves to ATen, counts as well.
+    """
     with quiet_profiler(torch.profiler.ProfilerActivity.CPU) as profile:
         repeat()
     return collections.Counter(
-        event.name for event in profile.events() or [] if _is_call(event) and not _is_call(event.cpu_parent)
+        event.name
+        for event in profile.events() or []
+        if event.name.startswith(("aten::", "Torch-Compiled Region")) and not _within_a_call(event)
     )
 
 
-def _is_call(event: Any) -> bool:
-    return event is not None and event.name.startswith(("aten::", "Torch-Compiled Region"))
+def _within_a_call(event: Any) -> bool:
+    parent = event.cpu_parent
+    return parent is not None and (parent.name.startswith("aten::") or _within_a_call(parent))
 
 
 def _bytes(tensors: list[Tensor]) -> int:
@@ -162,7 +172,7 @@ def saved_tensor_bytes(repeat: Callable[[], object], parameters: list[Tensor]) -
 
 def growth_bytes(repeat: Callable[[], object], repetitions: int = GROWTH_REPETITIONS) -> int:
     """Bytes that stay allocated after so many repetitions: 0 unless something is kept that should not be."""
-    with _Watch() as watch:
+    with _Watch("cpu") as watch:
         repeat()
         before = watch.live_bytes
         for _ in range(repetitions):
