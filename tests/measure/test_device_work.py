@@ -1,0 +1,61 @@
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from bench.measure.clock import Clock
+from bench.measure.device_work import DeviceWork, device_work, quiet_profiler, work_of
+
+
+@dataclass(frozen=True)
+class Event:
+    """As torch's profiler gives it: the type of device prints as `DeviceType.CUDA`, times are in µs."""
+
+    name: str
+    self_device_time_total: float = 0.0
+    device_type: str = "DeviceType.CUDA"
+
+
+HOST = "DeviceType.CPU"
+
+
+def test_kernels_and_busy_time_are_those_of_one_repetition():
+    events = [Event("ampere_sgemm_32x32", 30.0), Event("vectorized_elementwise_kernel", 10.0)] * 20
+    work = work_of(events, repetitions=20)
+    assert work.kernels_launched == 2
+    assert work.busy_seconds == pytest.approx(40e-6)
+    assert work.cuda_graph_launches == 0
+
+
+def test_copies_and_fills_keep_the_device_busy_but_are_no_kernels():
+    events = [Event("Memcpy HtoD (Pinned -> Device)", 7.0), Event("Memset (Device)", 1.0), Event("relu_kernel", 2.0)]
+    work = work_of(events, repetitions=1)
+    assert work.kernels_launched == 1
+    assert work.busy_seconds == pytest.approx(10e-6)
+
+
+def test_what_the_host_does_is_not_the_devices_work():
+    events = [Event("aten::addmm", 30.0, HOST), Event("cudaLaunchKernel", 5.0, HOST), Event("relu_kernel", 2.0)]
+    assert work_of(events, repetitions=1) == DeviceWork(2e-6, 1, 0)
+
+
+def test_replayed_graphs_are_counted_where_the_host_launches_them():
+    events = [Event("cudaGraphLaunch", 0.0, HOST), *[Event("fused_kernel", 3.0)] * 4] * 5
+    assert work_of(events, repetitions=5) == DeviceWork(pytest.approx(12e-6), 4, 1)
+
+
+def test_the_names_of_device_types_are_torchs_own():
+    assert str(torch.autograd.DeviceType.CUDA) == Event("kernel").device_type
+    with quiet_profiler(torch.profiler.ProfilerActivity.CPU) as profile:
+        torch.ones(2) + 1
+    event = next(event for event in profile.events() if event.name == "aten::add")
+    assert str(event.device_type) == HOST
+    assert event.self_device_time_total == 0
+    assert work_of(profile.events(), repetitions=1) == DeviceWork(0.0, 0, 0)
+
+
+def test_a_device_without_such_a_profile_is_not_run():
+    def never():
+        raise AssertionError("it was run")
+
+    assert device_work(never, Clock()) is None
