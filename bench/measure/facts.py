@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from bench.axes.devices import DEVICES, cpu_flags, cpu_model
-from bench.measure import settings
+from bench.measure import nvml, settings
 from bench.record.model import Commit, Machine
 
 
@@ -105,11 +105,8 @@ def _cuda_facts(software: dict[str, Any]) -> dict[str, Any]:
 
     properties = torch.cuda.get_device_properties(0)
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        software["nvidia_driver"] = str(pynvml.nvmlSystemGetDriverVersion())
-    except (ImportError, pynvml.NVMLError) as error:
+        software["nvidia_driver"] = nvml.ask(lambda pynvml, gpu: str(pynvml.nvmlSystemGetDriverVersion()))
+    except nvml.NvmlError as error:
         software["nvidia_driver"] = f"unknown: {error}"
     return {
         "cuda_compute_capability": f"{properties.major}.{properties.minor}",

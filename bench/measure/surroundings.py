@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import time
 from collections.abc import Callable
 
 import psutil
 
 from bench.axes.case import Case
+from bench.measure import nvml
 from bench.measure.compilation import graphs_compiled
 from bench.measure.honesty import Seen
 from bench.measure.sampling import Rule, Samples
@@ -38,8 +39,11 @@ class OtherLoad:
         busy = sum(system) - system.idle - getattr(system, "iowait", 0.0)
         # Linux counts a guest's time in user time as well.
         busy -= getattr(system, "guest", 0.0) + getattr(system, "guest_nice", 0.0)
-        process = psutil.Process()
-        own = sum(sum(p.cpu_times()[:2]) for p in (process, *process.children(recursive=True)))
+        process, own = psutil.Process(), 0.0
+        for p in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+                # Its user and system time, and those of its children that have ended, such as an epoch's workers.
+                own += sum(p.cpu_times()[:4])
         return time.monotonic(), busy, own
 
     def cores(self) -> float:
@@ -73,14 +77,14 @@ class Watch:
 
 
 def _gpu_state() -> tuple[int, int]:
-    """NVML's throttle reasons and the number of other processes on the first GPU; zeros where NVML cannot tell."""
+    """NVML's throttle reasons and the number of other processes on the GPU; zeros where NVML cannot tell."""
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        reasons = int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        return reasons, sum(process.pid != os.getpid() for process in processes)
-    except (ImportError, AttributeError, pynvml.NVMLError):
+        return nvml.ask(
+            lambda pynvml, gpu: (
+                int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(gpu)),
+                # One of them is this process, which a container shows under a number that is not its own.
+                max(0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(gpu)) - 1),
+            )
+        )
+    except nvml.NvmlError:
         return 0, 0
