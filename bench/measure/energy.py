@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.measure import nvml
 from bench.measure.clock import Clock
 from bench.record.model import Energy
 
@@ -26,50 +27,52 @@ class MeterError(Exception):
 
 @dataclass(frozen=True)
 class Meter:
-    """An energy counter of a device (by torch's name).
+    """The energy counters of a device (by torch's name).
 
     Attributes:
-        joules: Joules since some moment in the past; raises MeterError.
-        wraps_at_joules: Where the counter starts anew from 0; infinity if it does not.
+        joules: Joules since some moment in the past, of each counter; raises MeterError.
+        wraps_at_joules: Where each of them starts anew from 0.
     """
 
     name: str
     device: str
-    joules: Callable[[], float]
-    wraps_at_joules: Callable[[], float] = lambda: math.inf
+    joules: Callable[[], list[float]]
+    wraps_at_joules: Callable[[], list[float]]
+
+    def joules_since(self, before: list[float]) -> float:
+        """Joules of all counters since they showed `before`; each may have started anew once."""
+        pairs = zip(self.joules(), before, self.wraps_at_joules(), strict=True)
+        return sum(now - then if now >= then else now - then + wrap for now, then, wrap in pairs)
 
 
-def _nvml_joules() -> float:
+def _nvml_joules() -> list[float]:
     try:
-        import pynvml
-    except ImportError as error:
-        raise MeterError(f"NVML is not installed: {error}") from error
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3  # it counts in millijoules
-    except pynvml.NVMLError as error:
+        # It counts in millijoules.
+        return [nvml.ask(lambda pynvml, gpu: pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1e3]
+    except nvml.NvmlError as error:
         raise MeterError(f"NVML has no energy counter to read: {error}") from error
 
 
-def _package_files(file: str) -> list[Path]:
-    """A file of every processor package; their names are `intel-rapl:0` and so on, on AMD as well."""
-    return sorted(POWERCAP.glob(f"intel-rapl:[0-9]*/{file}"), key=str)
+def _packages(file: str) -> list[float]:
+    """A file of every processor package, in joules.
 
-
-def _packages_sum(file: str) -> float:
-    packages = [path for path in _package_files(file) if path.parent.name.count(":") == 1]
-    if not packages:
-        raise MeterError("this system shows no energy counter of the processor (RAPL), as virtual machines do not")
+    A package's folder is `intel-rapl:0` and so on, on AMD as well. Beside it lie those of its parts, and on laptops
+    that of the whole platform, which counts the package once more; their `name` tells them apart.
+    """
     try:
-        return sum(int(path.read_text()) for path in packages) / 1e6  # they count in microjoules
+        names = sorted(POWERCAP.glob("intel-rapl:*/name"))
+        packages = [path.parent for path in names if path.read_text().startswith("package")]
+        joules = [int((package / file).read_text()) / 1e6 for package in packages]  # they count in microjoules
     except (OSError, ValueError) as error:
         raise MeterError(f"the processor's energy counter cannot be read: {error}") from error
+    if not joules:
+        raise MeterError("this system shows no energy counter of the processor (RAPL), as virtual machines do not")
+    return joules
 
 
 METERS = (
-    Meter(GPU, "cuda", _nvml_joules),
-    Meter(CPU, "cpu", lambda: _packages_sum("energy_uj"), lambda: _packages_sum("max_energy_range_uj")),
+    Meter(GPU, "cuda", _nvml_joules, lambda: [0.0]),  # it never starts anew
+    Meter(CPU, "cpu", lambda: _packages("energy_uj"), lambda: _packages("max_energy_range_uj")),
 )
 
 
@@ -94,9 +97,7 @@ def measure_energy(repeat: Callable[[], object], clock: Clock, seconds: float) -
     repetitions = math.ceil(1.25 * WINDOW_SECONDS / seconds)
     before = meter.joules()
     window = clock.time_block(repeat, repetitions).host_seconds
-    joules = meter.joules() - before
-    if joules < 0:
-        joules += meter.wraps_at_joules()
+    joules = meter.joules_since(before)
     if window < WINDOW_SECONDS:
         return Energy(None, None, None, f"the window of {window:.2f} s is too short for {meter.name}")
     if joules <= 0:
