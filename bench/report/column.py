@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.statistics import Summary
-from bench.record.model import Accuracy, Measurement
+from bench.record.model import Accuracy, Compilation, Counters, Measurement, Phases
 from bench.report import units
 from bench.report.units import MISSING
 
 Raw = str | int | float | bool | None
-STEP, PARTS, COMPILE, EPOCH, ACCURACY, SAMPLES, GAPS = VIEW_NAMES = (
+STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, COUNTS, SAMPLES, GAPS = VIEW_NAMES = (
     "steps",
+    "why",
     "parts",
+    "phases",
     "compiled",
     "epochs",
     "accuracy",
+    "counts",
     "samples",
     "not_measured",
 )
@@ -99,6 +102,61 @@ def of_accuracy(
         lambda cell: get(found) if (found := accuracy(cell)) else None,
         (lambda cell: show(found) if (found := accuracy(cell)) else MISSING) if show else None,
     )  # fmt: skip
+
+
+def of_counters(
+    name: str, heading: str, get: Callable[[Counters], int | None], views: tuple[str, ...] = (COUNTS,)
+) -> Column:
+    """An exact count; missing where it was not counted, which is not 0."""
+
+    def count(cell: Cell) -> int | None:
+        found = cell.measurement.counters if cell.measurement else None
+        return get(found) if found else None
+
+    return Column(name, views, heading, count, lambda cell: units.count(count(cell)))
+
+
+def of_compilation(
+    name: str, heading: str, get: Callable[[Compilation], int], views: tuple[str, ...] = (COMPILE, COUNTS)
+) -> Column:
+    """A count of what torch.compile made; missing for eager cases."""
+
+    def count(cell: Cell) -> int | None:
+        found = cell.measurement.compilation if cell.measurement else None
+        return get(found) if found else None
+
+    return Column(name, views, heading, count, lambda cell: units.count(count(cell)))
+
+
+def reasons(name: str, get: Callable[[Compilation], list[str]]) -> Column:
+    """Why torch.compile did something, for the CSV file: every reason once."""
+
+    def joined(cell: Cell) -> Raw:
+        found = cell.measurement.compilation if cell.measurement else None
+        return "; ".join(dict.fromkeys(get(found))) or None if found else None
+
+    return Column(name, (COMPILE,), raw=joined)
+
+
+def of_phases(
+    name: str, heading: str, get: Callable[[Phases], float | None], show: Callable[[float], str] = units.duration
+) -> Column:
+    """A time of the case taken apart; missing where it was not, or has no such part."""
+
+    def value(cell: Cell) -> float | None:
+        found = cell.measurement.phases if cell.measurement else None
+        return get(found) if found else None
+
+    def shown(cell: Cell) -> str:
+        found = value(cell)
+        return MISSING if found is None else show(found)
+
+    return Column(name, (PHASES,), heading, value, shown if heading else None)
+
+
+def part(name: str, heading: str) -> Column:
+    """The host time of one part of a step or an epoch."""
+    return of_phases(f"{name}_host_seconds", heading, lambda phases: phases.host_seconds.get(name))
 
 
 def versus(name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus]) -> list[Column]:

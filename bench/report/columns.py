@@ -5,63 +5,52 @@ A new column is one more row here. The order is the order in the tables.
 
 from __future__ import annotations
 
-import statistics
-
-from bench.analyse.cell import Cell
 from bench.analyse.statistics import mean_interval
-from bench.record.model import Accuracy
 from bench.report import units
 from bench.report.column import (
     ACCURACY,
     COMPILE,
+    COUNTS,
     EPOCH,
     GAPS,
     PARTS,
+    PHASES,
     SAMPLES,
     STEP,
     TIMED,
+    WHY,
     Column,
     axis,
     of_accuracy,
+    of_compilation,
+    of_counters,
     of_measurement,
+    of_phases,
     of_summary,
+    part,
+    reasons,
     versus,
+)
+from bench.report.details import (
+    accuracy_interval,
+    bound,
+    cuda_graphs,
+    joules,
+    median_to_target,
+    no_joules,
+    note,
+    note_with_speedup,
+    payoff,
+    pays_after,
+    seconds_to_target,
+    shown,
+    why_compiled_so,
+    why_no_payoff,
 )
 from bench.report.units import MISSING
 
-
-def seconds_to_target(accuracy: Accuracy) -> list[float]:
-    """The times of the seeds that reached the target."""
-    return [seconds for seconds in accuracy.seconds_to_target if seconds is not None]
-
-
-def _median_to_target(accuracy: Accuracy) -> float | None:
-    reached = seconds_to_target(accuracy)
-    return statistics.median(reached) if reached else None
-
-
-def _accuracy_interval(accuracy: Accuracy) -> str:
-    _, low, high = mean_interval(accuracy.test_accuracy_fraction)
-    return MISSING if low is None or high is None else f"{100 * low:.2f} to {units.percent(min(high, 1.0))}"
-
-
-def note(cell: Cell) -> str:
-    """What a reader must know about this row: why a number is missing, or not to be trusted."""
-    if cell.unmeasured:
-        return f"{cell.unmeasured.kind}: {cell.unmeasured.reason}"
-    return f"flagged: {cell.flag_names}" if cell.flags else ""
-
-
-def _note_with_speedup(cell: Cell) -> str:
-    return note(cell) or (cell.speedup.reason or "" if cell.speedup.ratio is None else "")
-
-
-def _or_missing(value: float | None) -> str:
-    return MISSING if value is None else units.duration(value)
-
-
 COLUMNS: list[Column] = [
-    Column("id", (SAMPLES, GAPS), "Case", lambda cell: cell.id, lambda cell: cell.id, words=True),
+    Column("id", (WHY, PHASES, COUNTS, SAMPLES, GAPS), "Case", lambda cell: cell.id, lambda cell: cell.id, words=True),
     axis("workload", "Part", (PARTS,)),
     axis("device", "Device"),
     axis("batch_size", "Batch", words=False),
@@ -75,7 +64,7 @@ COLUMNS: list[Column] = [
     of_accuracy("test_accuracy_mean_fraction", lambda a: mean_interval(a.test_accuracy_fraction)[0],
                  "Test accuracy", lambda a: units.percent(mean_interval(a.test_accuracy_fraction)[0])),
     of_accuracy("test_accuracy_low_fraction", lambda a: mean_interval(a.test_accuracy_fraction)[1],
-                 "Mean's 95% interval", _accuracy_interval),
+                 "Mean's 95% interval", accuracy_interval),
     of_accuracy("test_accuracy_high_fraction", lambda a: mean_interval(a.test_accuracy_fraction)[2]),
     of_accuracy("test_accuracy_minimum_fraction", lambda a: min(a.test_accuracy_fraction), "Lowest",
                  lambda a: units.percent(min(a.test_accuracy_fraction))),
@@ -85,19 +74,69 @@ COLUMNS: list[Column] = [
     of_accuracy("target_fraction", lambda a: a.target_fraction),
     of_accuracy("seeds_at_target", lambda a: len(seconds_to_target(a)), "At target",
                  lambda a: f"{len(seconds_to_target(a))} of {len(a.seeds)}"),
-    of_accuracy("median_seconds_to_target", _median_to_target, "Time to target",
-                 lambda a: _or_missing(_median_to_target(a))),
-    of_summary("median_seconds", (*TIMED, SAMPLES), lambda s: s.median, "Median", units.median),
+    of_accuracy("median_seconds_to_target", median_to_target, "Time to target",
+                 lambda a: shown(median_to_target(a))),
+    of_summary("median_seconds", (*TIMED, WHY, SAMPLES), lambda s: s.median, "Median", units.median),
     of_summary("interval_low_seconds", (*TIMED, SAMPLES), lambda s: s.low, "95% interval", units.interval),
     of_summary("interval_high_seconds", (*TIMED, SAMPLES), lambda s: s.high),
     Column("images_per_second", (STEP, EPOCH), "Images/s", lambda cell: cell.images_per_second,
            lambda cell: units.rate(cell.images_per_second) if cell.images_per_second else MISSING),
-    *versus("speedup", (STEP, COMPILE, EPOCH, ACCURACY), "× eager fp32 CPU", lambda cell: cell.speedup),
+    *versus("speedup", (STEP, EPOCH, ACCURACY), "× eager fp32 CPU", lambda cell: cell.speedup),
     *versus("against_loader", (EPOCH,), "× DataLoader", lambda cell: cell.against_loader),
     *versus("against_eager", (COMPILE,), "× not compiled", lambda cell: cell.against_eager),
     *versus("share_of_step", (PARTS,), "÷ whole step", lambda cell: cell.share_of_step),
+    Column("times_above_floor", (STEP, PARTS, EPOCH, WHY), "× floor", lambda cell: cell.times_above_floor,
+           lambda cell: shown(cell.times_above_floor, units.rate)),
+    Column("floor_seconds", (STEP, PARTS, EPOCH, WHY), raw=lambda cell: cell.floor.seconds if cell.floor else None),
+    Column("share_of_peak", (WHY,), "Of peak", lambda cell: cell.share_of_peak,
+           lambda cell: shown(cell.share_of_peak, units.share)),
+    Column("bound", (STEP, PARTS, EPOCH, WHY), "Bound", lambda cell: cell.verdict.bound if cell.verdict else None,
+           bound, words=True),
+    Column("bound_share", (STEP, PARTS, EPOCH, WHY), raw=lambda cell: cell.verdict.share if cell.verdict else None),
+    Column("energy_joules", (STEP, EPOCH), "Energy", joules, lambda cell: shown(joules(cell), units.energy)),
+    Column("energy_reason", (STEP, EPOCH), raw=no_joules),
+    Column("evidence", (WHY,), "Evidence", lambda cell: cell.verdict.evidence if cell.verdict else None,
+           lambda cell: cell.verdict.evidence if cell.verdict else MISSING, words=True),
+    Column("help", (WHY,), "What would help", lambda cell: cell.verdict.help if cell.verdict else None,
+           lambda cell: cell.verdict.help if cell.verdict else MISSING, words=True),
+    part("fetch", "Data fetch"),
+    part("to_device", "To device"),
+    part("flatten", "Flatten"),
+    part("zero_grad", "zero_grad"),
+    part("forward", "Forward"),
+    part("loss", "Loss"),
+    part("backward", "Backward"),
+    part("optimizer", "Optimizer"),
+    part("rest", "Rest"),
+    of_phases("sum_host_seconds", "", lambda phases: phases.sum_seconds),
+    of_phases("unmarked_host_seconds", "", lambda phases: phases.unmarked_seconds),
+    of_phases("sum_over_unmarked", "Sum ÷ unmarked", lambda phases: 1 + phases.closure_fraction, units.share),
+    of_phases("device_busy_seconds", "Device busy", lambda phases: phases.device_busy_seconds),
+    of_counters("aten_calls", "ATen calls", lambda c: sum(c.aten_calls.values())),
+    of_counters("flops", "FLOPs", lambda c: c.flops),
+    of_counters("parameter_bytes", "Parameter bytes", lambda c: c.parameter_bytes),
+    of_counters("gradient_bytes", "Gradient bytes", lambda c: c.gradient_bytes),
+    of_counters("optimizer_state_bytes", "Optimizer bytes", lambda c: c.optimizer_state_bytes),
+    of_counters("saved_tensor_bytes", "Saved for backward", lambda c: c.saved_tensor_bytes),
+    of_counters("peak_allocated_bytes", "Peak bytes", lambda c: c.peak_allocated_bytes),
+    of_counters("allocations", "Allocations", lambda c: c.allocations),
+    of_counters("growth_bytes", "Growth in 100", lambda c: c.growth_bytes),
+    of_counters("host_synchronisations", "Host waits", lambda c: c.host_synchronisations),
+    of_counters("host_device_copies", "Copies", lambda c: c.host_device_copies),
+    of_counters("host_device_copied_bytes", "Copied bytes", lambda c: c.host_device_copied_bytes),
+    of_counters("kernels_launched", "Kernels", lambda c: c.kernels_launched),
+    of_counters("cuda_graph_launches", "CUDA graphs replayed", lambda c: c.cuda_graph_launches),
     of_measurement("compile_seconds", (COMPILE,), lambda m: m.compilation.cold_seconds if m.compilation else None,
-                   "Compile time", lambda m: _or_missing(m.compilation.cold_seconds if m.compilation else None)),
+                   "Compile time", lambda m: shown(m.compilation.cold_seconds if m.compilation else None)),
+    Column("pays_after_repetitions", (COMPILE,), "Pays after", pays_after, payoff),
+    Column("payoff_reason", (COMPILE,), raw=why_no_payoff),
+    of_compilation("graphs", "Graphs", lambda c: c.graphs),
+    of_compilation("graph_breaks", "Breaks", lambda c: len(c.graph_break_reasons)),
+    of_compilation("recompiles", "Recompiles", lambda c: len(c.recompile_reasons)),
+    reasons("graph_break_reasons", lambda c: c.graph_break_reasons),
+    reasons("recompile_reasons", lambda c: c.recompile_reasons),
+    reasons("cuda_graph_skip_reasons", lambda c: c.cuda_graph_skip_reasons),
+    Column("cuda_graphs", (COMPILE,), "CUDA graphs", cuda_graphs, cuda_graphs, words=True),
     of_measurement("steps_per_epoch", (EPOCH,), lambda m: m.steps_per_epoch, "Steps",
                     lambda m: f"{m.steps_per_epoch:,}" if m.steps_per_epoch else MISSING),
     of_measurement("last_batch_size", (EPOCH,), lambda m: m.last_batch_size, "Last batch",
@@ -112,15 +151,17 @@ COLUMNS: list[Column] = [
                     lambda m: units.duration(m.first_call_seconds)),
     of_measurement("warmup_seconds", (SAMPLES,), lambda m: m.warmup_seconds, "Warm-up",
                     lambda m: units.duration(m.warmup_seconds)),
-    Column("flags", (*TIMED, SAMPLES), raw=lambda cell: cell.flag_names or None),
+    Column("flags", (*TIMED, WHY, PHASES, SAMPLES), raw=lambda cell: cell.flag_names or None),
     Column("flag_reasons", (SAMPLES,), "Flags", lambda cell: "; ".join(f"{f.name}: {f.reason}" for f in cell.flags),
            lambda cell: "; ".join(f"{f.name}: {f.reason}" for f in cell.flags), words=True),
-    Column("note", (PARTS,), "Note", lambda cell: note(cell) or None, note, words=True),
-    Column("note", (STEP, COMPILE, EPOCH, ACCURACY), "Note", lambda cell: _note_with_speedup(cell) or None,
-           _note_with_speedup, words=True),
+    Column("compiled_so", (COMPILE,), "Why", show=why_compiled_so, words=True),
+    Column("note", (PARTS, WHY, PHASES), "Note", lambda cell: note(cell) or None, note, words=True),
+    Column("note", (STEP, COMPILE, EPOCH, ACCURACY), "Note", lambda cell: note_with_speedup(cell) or None,
+           note_with_speedup, words=True),
     Column("kind", (GAPS,), "Kind", lambda cell: cell.unmeasured.kind if cell.unmeasured else None,
            lambda cell: cell.unmeasured.kind if cell.unmeasured else MISSING, words=True),
     Column("reason", (GAPS,), "Reason", lambda cell: cell.unmeasured.reason if cell.unmeasured else None,
            lambda cell: cell.unmeasured.reason if cell.unmeasured else MISSING, words=True),
-    Column("command", (*TIMED, SAMPLES), raw=lambda cell: cell.measurement.command if cell.measurement else None),
+    Column("command", (*TIMED, WHY, PHASES, COUNTS, SAMPLES),
+           raw=lambda cell: cell.measurement.command if cell.measurement else None),
 ]  # fmt: skip

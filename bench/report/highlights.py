@@ -8,7 +8,7 @@ from bench.analyse.cell import Cell
 from bench.analyse.cells import cells, measured_devices, plain_step
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Record
-from bench.report import sentences, units, words
+from bench.report import units, words
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Highlight:
 def highlights(record: Record) -> list[Highlight]:
     """The few numbers that a reader takes away: the step on each device, the epochs' extremes, the accuracy."""
     everything = cells(record)
-    batch = sentences.REFERENCE_BATCH
+    batch = words.REFERENCE_BATCH
     found = [
         _highlight(cell, f"a step of {batch} images on {words.name(device)}")
         for device in measured_devices(everything)

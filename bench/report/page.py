@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from importlib import resources
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
 from bench.analyse.cell import Cell
 from bench.record.model import Measurement, Record
 from bench.report import captions, column, drawing, sentences, tables, units, words
 from bench.report.column import Column
-from bench.report.columns import note
+from bench.report.details import note
 from bench.report.highlights import highlights
 from bench.report.plots import Plot
+
+# Columns of running text, which is set small and wraps.
+PROSE = ("reason", "evidence", "help", "cuda_graphs", "compiled_so")
+# Views of many columns, set closer.
+DENSE = (column.PHASES, column.COMPILE, column.COUNTS)
+# Long ones that few come for: they stand folded, the run's own list of commands unfolded.
+FOLDED = (column.COUNTS, column.SAMPLES, column.GAPS)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class ShownTable:
 
 @dataclass(frozen=True)
 class Section:
-    """A view of all records with its plot."""
+    """A view of all records with its plot; `style` and `folded` as in `DENSE` and `FOLDED`."""
 
     name: str
     title: str
@@ -61,6 +69,8 @@ class Section:
     plot: Markup | None
     plot_caption: str
     tables: list[ShownTable]
+    style: str
+    folded: bool
 
 
 def page(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
@@ -97,7 +107,8 @@ def _section(records: Sequence[Record], view: tables.View, drawn: Sequence[Plot]
     ]
     plot = next((Markup(drawing.for_page(p.svg, p.label)) for p in drawn if p.name == view.name), None)
     caption = captions.plot_caption(records, view.name) if plot else ""
-    return Section(view.name, view.title, words.capitalised(view.meaning), plot, caption, shown)
+    style, folded = "dense" if view.name in DENSE else "", view.name in FOLDED
+    return Section(view.name, view.title, words.capitalised(view.meaning), plot, caption, shown, style, folded)
 
 
 def _table(records: Sequence[Record], found: tables.Table, index: int) -> ShownTable:
@@ -106,12 +117,13 @@ def _table(records: Sequence[Record], found: tables.Table, index: int) -> ShownT
     kept = [number for number, c in enumerate(found.columns) if c.name not in ("note", "flag_reasons")]
     headings = [_heading(found.columns[number]) for number in kept]
     rows = []
-    for texts, behind in zip(found.frame.values.tolist(), found.cells, strict=True):
+    for texts, behind in zip(_said_once(found).values.tolist(), found.cells, strict=True):
         pairs = [(found.columns[number], texts[number]) for number in kept]
         if behind[0].unmeasured and found.view.name != column.GAPS:
             rows.append(_gap_row(pairs, behind, sum(heading.span for heading in headings)))
         else:
-            rows.append([_shown(c, text, behind[0], "" if listing else _anchor(behind[0], index)) for c, text in pairs])
+            anchor = "" if listing else _anchor(behind[0], index)
+            rows.append([_shown(c, text, behind[0], anchor, found.view.name in DENSE) for c, text in pairs])
     return ShownTable(
         caption=captions.caption([found.record], found),
         place=captions.place(records, found.record),
@@ -123,9 +135,20 @@ def _table(records: Sequence[Record], found: tables.Table, index: int) -> ShownT
     )
 
 
+def _said_once(found: tables.Table) -> pd.DataFrame:
+    """The table's text, in which rows below each other do not repeat the same advice."""
+    frame = found.frame.copy()
+    for shown in found.columns:
+        if shown.name == "help":
+            advice = frame[shown.heading]
+            frame[shown.heading] = advice.where(advice != advice.shift(), "")
+    return frame
+
+
 def _heading(of: Column) -> Shown:
-    # A ratio and its interval are set in two columns, so that the numbers stand under each other.
-    return Shown(of.heading, kind="words" if of.words else "", span=2 if _versus(of) else 1)
+    # A ratio and its interval are set in two columns, so that the numbers stand under each other. The sign stays with
+    # its word.
+    return Shown(of.heading.replace("× floor", "×\u00a0floor"), kind=_kind(of, ""), span=2 if _versus(of) else 1)
 
 
 def _versus(of: Column) -> str | None:
@@ -143,7 +166,8 @@ def _kind(of: Column, text: str) -> str:
     # What is not the default shall catch the eye.
     plain = of.axis and text in ("fp32", "off", "adam")
     missing = text == units.MISSING
-    kinds = {"words": of.words, "plain": plain, "note": of.name == "reason", "missing": missing}
+    kinds = {"words": of.words, "plain": plain, "note": of.name in PROSE, "missing": missing}
+    kinds["apart"] = of.name == "device_busy_seconds"  # it runs beside the host's times and adds up with none of them
     return " ".join(kind for kind, applies in kinds.items() if applies)
 
 
@@ -151,13 +175,13 @@ def _anchor(cell: Cell, index: int) -> str:
     return f"r{index}-{re.sub('[^a-z0-9_]+', '-', cell.id.lower()).strip('-')}"
 
 
-def _shown(of: Column, text: str, cell: Cell, anchor: str) -> Shown:
+def _shown(of: Column, text: str, cell: Cell, anchor: str, dense: bool) -> Shown:
     shown = "–" if text == units.MISSING else text
     if attribute := _versus(of):
         number, _, bounds = shown.partition(" (")
         # The flag stands beside the median already.
         reason = "" if cell.why_not_judged else getattr(cell, attribute).reason or ""
         return Shown(number, bounds.rstrip(")") or reason, _kind(of, text), span=2)
-    if of.name == "median_seconds":
+    if of.name == "median_seconds" or (of.name == "id" and dense):
         return Shown(shown, "", _kind(of, text), anchor=anchor, flag=cell.flag_names if anchor else "")
     return Shown(shown, kind=_kind(of, text))

@@ -14,7 +14,7 @@ from bench.analyse.statistics import mean_interval
 from bench.record.model import Record
 from bench.report import curves, drawing, units
 from bench.report.drawing import INK, PAPER, SOFT, Placed, colours_of, reach
-from bench.report.sentences import REFERENCE_BATCH
+from bench.report.words import REFERENCE_BATCH
 
 
 @dataclass(frozen=True)

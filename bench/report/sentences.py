@@ -14,11 +14,18 @@ from bench.analyse.cells import cells, measured_devices, plain_step, times_as_fa
 from bench.analyse.compare import mismatch
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Record
-from bench.report import units
-from bench.report.columns import seconds_to_target
-from bench.report.words import capitalised, change, flag_mark, machine_and_day, name, plural, which_is_faster
-
-REFERENCE_BATCH = 64
+from bench.report import formats, reasons, units
+from bench.report.details import seconds_to_target
+from bench.report.words import (
+    REFERENCE_BATCH,
+    capitalised,
+    change,
+    flag_mark,
+    machine_and_day,
+    name,
+    plural,
+    which_is_faster,
+)
 
 
 @dataclass(frozen=True)
@@ -31,14 +38,17 @@ class Finding:
 
 def findings(records: Sequence[Record]) -> list[Finding]:
     """The summary of `records[0]`, the run at hand; the others were measured elsewhere."""
-    everything = cells(records[0])
+    everything, *elsewhere = (cells(record) for record in records)
     found = [
         Finding("Measured", _measured(records[0], everything)),
         Finding("Training step", _reference_steps(everything)),
-        Finding("CPU or GPU", _devices(records, everything)),
-        Finding("Variants", _variants(everything)),
+        Finding("Why", reasons.why(everything)),
+        Finding("CPU or GPU", _devices(records, everything, elsewhere)),
+        Finding("Crossover", reasons.crossovers(records, everything, elsewhere)),
+        Finding("Variants", [*_variants(everything), *formats.instructions(records[0], everything)]),
+        Finding("torch.compile", reasons.compiling(records[0], everything)),
         Finding("Data feed", _feeds(everything)),
-        Finding("Accuracy", _accuracies(everything)),
+        Finding("Accuracy", [*_accuracies(everything), *formats.accuracy_differences(everything)]),
     ]
     return [finding for finding in found if finding.sentences]
 
@@ -84,7 +94,7 @@ def _reference_steps(everything: Sequence[Cell]) -> list[str]:
     return found
 
 
-def _devices(records: Sequence[Record], everything: Sequence[Cell]) -> list[str]:
+def _devices(records: Sequence[Record], everything: Sequence[Cell], elsewhere: Sequence[Sequence[Cell]]) -> list[str]:
     devices = measured_devices(everything)
     accelerators = [device for device in devices if device != "cpu"]
     if accelerators:
@@ -92,8 +102,7 @@ def _devices(records: Sequence[Record], everything: Sequence[Cell]) -> list[str]
         return [f"{capitalised(text)}." for text in verdicts]
     missing = next((gap.reason for gap in records[0].unmeasured if gap.case.device != "cpu"), None)
     found = [f"No GPU was measured in this run{f': {missing}' if missing else ''}."]
-    for other in records[1:]:
-        theirs = cells(other)
+    for other, theirs in zip(records[1:], elsewhere, strict=True):
         for device in measured_devices(theirs):
             if device != "cpu":
                 found += _elsewhere(records[0], other, _at_batches(everything, theirs, device))

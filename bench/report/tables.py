@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analyse.cells import PARTS as PART_NAMES
 from bench.analyse.cell import Cell
+from bench.analyse.cells import PARTS as PART_NAMES
 from bench.analyse.cells import cells
 from bench.record.model import Record
 from bench.report import column, units
@@ -47,14 +47,23 @@ def _setting(cell: Cell) -> tuple[object, ...]:
 VIEWS = (
     View(column.STEP, "Training step", "one step: move a batch, forward, backward, update",
          lambda cell, _: cell.case.workload == "step"),
+    View(column.WHY, "Why it takes that long",
+         "how far each time is above its floor, and what takes the most of it",
+         lambda cell, _: cell.verdict is not None),
     View(column.PARTS, "Parts of the step", "forward (with loss), forward and backward, the update alone, and all",
          _is_part),
+    View(column.PHASES, "Where the time goes",
+         "the host's time by part; the device's busy time, which runs beside it, stands apart",
+         lambda cell, _: cell.measurement is not None and cell.measurement.phases is not None),
     View(column.COMPILE, "torch.compile", "compiled cases: what they gain a repetition, and what compiling costs once",
          lambda cell, _: cell.case.compiler != "off"),
     View(column.EPOCH, "Epoch by data feed", "every training image once, data feed included",
          lambda cell, _: cell.case.workload == "epoch"),
     View(column.ACCURACY, "Accuracy", "trainings from several seeds; times are of one training, evaluation excluded",
          lambda cell, _: cell.case.workload == "accuracy"),
+    View(column.COUNTS, "Exact counts",
+         "what one repetition does; of an epoch or a training, one step. The calls by name: tables/aten_calls.csv",
+         lambda cell, _: cell.measurement is not None and cell.measurement.counters is not None),
     View(column.SAMPLES, "Every number and its command", "statistics of the raw samples; seconds a repetition",
          lambda cell, _: cell.measurement is not None),
     View(column.GAPS, "Not measured", "planned cases without a number, and why",
@@ -160,13 +169,27 @@ def raw_frame(records: Sequence[Record], view: View) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=heads, dtype=object)
 
 
+def aten_calls_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """Every counted operator call by name and result type, a row a case and call, for a CSV file."""
+    rows = [
+        (record.machine.label, "elsewhere" if index else "here", record.created_utc, m.id, call, count)
+        for index, record in enumerate(records)
+        for m in record.measurements
+        if m.counters
+        for call, count in m.counters.aten_calls.items()
+    ]
+    return pd.DataFrame(rows, columns=["machine", "measured", "created_utc", "id", "call", "count"])
+
+
 def environment_frame(record: Record) -> pd.DataFrame:
-    """The record's environment, a fact a row."""
+    """The record's environment, a fact a row; of energy, with what it was measured or why it was not."""
     rows = [
         [group, name.removesuffix("_bytes").replace("_", " "), _plain(name, value)]
         for group, facts in record.environment.items()
         for name, value in facts.items()
     ]
+    meters = [(m.case.device, m.energy.meter or m.energy.reason or "") for m in record.measurements if m.energy]
+    rows += [["energy", device, text] for device, text in dict.fromkeys(meters)]
     return pd.DataFrame(rows, columns=["Group", "Fact", "Value"])
 
 

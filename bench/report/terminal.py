@@ -12,15 +12,22 @@ from rich.text import Text
 from bench.analyse.cell import Cell
 from bench.record.model import Record
 from bench.report import captions, column, tables
-from bench.report.columns import note
+from bench.report.column import Column
+from bench.report.details import note
 from bench.report.sentences import findings, warnings
 
 VIEWS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
-# A terminal of 80 columns holds these; the page and the CSV files have the rest.
+# The page and the CSV files have the rest.
 COLUMNS = (
     "workload", "device", "batch_size", "precision", "compiler", "optimizer", "feed", "num_workers", "threads",
-    "median_seconds", "images_per_second", "speedup", "share_of_step", "test_accuracy_mean_fraction", "seeds_at_target",
+    "median_seconds", "images_per_second", "speedup", "share_of_step", "times_above_floor", "bound",
+    "bound_share",
+    "test_accuracy_mean_fraction", "seeds_at_target",
 )  # fmt: skip
+# Headings that would be wider than what stands below them.
+NARROW = {"precision": "Preci-\nsion", "optimizer": "Opti-\nmizer"}
+# Where a table is wider than the terminal, these go one after the other: the least useful first.
+EXPENDABLE = ("images_per_second", "bound_share", "speedup", "bound", "times_above_floor")
 
 
 def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> None:
@@ -42,28 +49,46 @@ def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> 
         if view.name in VIEWS and (found := tables.table(record, view)):
             console.print(Text(view.title, style="bold"))
             console.print(Text(captions.caption([record], found), style="dim"))
-            wide = _grid(found, 2)
-            # Measured on a wider terminal: on this one nothing would be wider than it.
-            fits = console.measure(wide, options=console.options.update_width(1000)).maximum <= console.width
-            console.print(wide if fits else _grid(found, 1))
+            console.print(_fitting(found, console))
             for line in _notes(found):
                 console.print(Text(line, style="dim"))
             console.print()
 
 
-def _grid(found: tables.Table, gap: int) -> Grid:
+def _fitting(found: tables.Table, console: Console) -> Grid:
+    """The first layout that the terminal holds, from roomy to bare; the barest if none."""
+    layouts: list[tuple[int, tuple[str, ...]]] = [(2, COLUMNS)]
+    layouts += [(1, tuple(c for c in COLUMNS if c not in EXPENDABLE[:gone])) for gone in range(len(EXPENDABLE) + 1)]
+    # Measured on a wider terminal: on this one nothing would be wider than it.
+    options = console.options.update_width(1000)
+    grids = (_grid(found, gap, columns) for gap, columns in layouts)
+    for grid in grids:
+        if console.measure(grid, options=options).maximum <= console.width:
+            break
+    return grid
+
+
+def _grid(found: tables.Table, gap: int, columns: Sequence[str]) -> Grid:
     """The rows that have numbers, without the ratios' intervals: the sentences above have said the main ones."""
     grid = Grid(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
-    kept = [index for index, shown in enumerate(found.columns) if shown.name in COLUMNS]
+    kept = [index for index, shown in enumerate(found.columns) if shown.name in columns]
     for index in kept:
         shown = found.columns[index]
-        heading = textwrap.fill(shown.heading, 10, break_long_words=False)
+        heading = NARROW.get(shown.name) or textwrap.fill(shown.heading, 10, break_long_words=False)
         grid.add_column(heading, justify="left" if shown.words else "right", no_wrap=True)
     for texts, behind in zip(found.frame.values.tolist(), found.cells, strict=True):
         if behind[0].measurement:
             style = "yellow" if behind[0].flags else ""
-            grid.add_row(*(Text(texts[index].partition(" (")[0]) for index in kept), style=style)
+            said = [_short(found.columns[index], texts[index], columns) for index in kept]
+            grid.add_row(*(Text(text) for text in said), style=style)
     return grid
+
+
+def _short(of: Column, text: str, columns: Sequence[str]) -> str:
+    """The text without what stands in brackets, and of a bound its share only where that has room."""
+    if of.name == "bound" and "bound_share" not in columns:
+        return text.partition(" ")[0]
+    return text.partition(" (")[0]
 
 
 def _notes(found: tables.Table) -> list[str]:

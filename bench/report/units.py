@@ -101,7 +101,7 @@ def inverse(value: Ratio) -> Ratio:
 
 
 def rate(per_second: float) -> str:
-    """A rate to three digits with thousands separators, such as `132,000`."""
+    """A rate, or how many times, to three digits with thousands separators, such as `132,000`."""
     if per_second <= 0:
         return "0"
     magnitude = math.floor(math.log10(per_second))
@@ -116,6 +116,24 @@ def percent(fraction: float, digits: int = 2) -> str:
 def round_percent(fraction: float) -> str:
     """A chosen fraction, such as a target of 93%."""
     return f"{100 * fraction:g}%"
+
+
+def share(fraction: float) -> str:
+    """A part of a whole to the digits that matter: `62%`, `3.4%`, `0.050%`, `<0.01%`."""
+    if 0 < fraction < 1e-4:
+        return "<0.01%"
+    return f"{100 * fraction:#.2g}%" if 0 < fraction < 0.0995 else f"{100 * fraction:.0f}%"
+
+
+def count(number: int | None) -> str:
+    """An exact number with thousands separators; `-` if there is none."""
+    return MISSING if number is None else f"{number:,}"
+
+
+def energy(joules: float) -> str:
+    """Joules to three digits, such as `31.2 mJ`."""
+    scale, prefix = next((row for row in ((1.0, ""), (1e-3, "m")) if joules >= row[0]), (1e-6, "µ"))
+    return f"{rate(joules / scale)} {prefix}J"
 
 
 def size(count_bytes: float) -> str:

@@ -6,6 +6,8 @@ from bench.analyse.cell import Cell, Versus
 from bench.record.model import Record
 from bench.report import units
 
+REFERENCE_BATCH = 64
+
 # A choice without a row is called by its own name.
 NAMES = {
     "cpu": "the CPU", "cuda": "the GPU", "mps": "the Apple GPU", "xpu": "the Intel GPU",
@@ -14,6 +16,15 @@ NAMES = {
     "foreach": "foreach Adam", "fused": "fused Adam",
     "loader": "the tutorial's DataLoader", "resident": "tensors in host memory", "device": "tensors in device memory",
 }  # fmt: skip
+BOUNDS = {
+    "data": "waiting for data",
+    "transfer": "the transfer of batches to the device",
+    "dispatch": "dispatch, the calling of operators",
+    "launch": "launches, the starting of kernels",
+    "compute": "arithmetic",
+    "memory": "memory traffic",
+}
+REPETITIONS = {"epoch": "epoch", "accuracy": "training"}  # of all other workloads, a step
 FLAGS = {
     "wide": "the 95% interval of the median is wider than ±1% of it; comparisons are made all the same, and carry it",
     "unsteady": "the samples drifted, in the warm-up or while measuring, so there is no one level to report",

@@ -9,7 +9,7 @@ from bench.record.model import Record
 from bench.report.markdown import markdown
 from bench.report.page import page
 from bench.report.plots import plots
-from bench.report.tables import VIEWS, raw_frame
+from bench.report.tables import VIEWS, aten_calls_frame, raw_frame
 
 
 def write_report(records: Sequence[Record], folder: Path) -> None:
@@ -26,9 +26,9 @@ def write_report(records: Sequence[Record], folder: Path) -> None:
         (folder / name).mkdir(exist_ok=True)
     for plot in drawn:
         (folder / "plots" / f"{plot.name}.svg").write_text(plot.svg, "utf-8")
-    for view in VIEWS:
-        frame = raw_frame(records, view)
+    frames = {view.name: raw_frame(records, view) for view in VIEWS} | {"aten_calls": aten_calls_frame(records)}
+    for name, frame in frames.items():
         if not frame.empty:
-            frame.to_csv(folder / "tables" / f"{view.name}.csv", index=False, lineterminator="\n", encoding="utf-8")
+            frame.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n", encoding="utf-8")
     (folder / "report.md").write_text(markdown(records, drawn), "utf-8")
     (folder / "report.html").write_text(page(records, drawn), "utf-8")

@@ -14,12 +14,16 @@ from bench.record.model import (
     CaseFields,
     Commit,
     Compilation,
+    Counters,
     Dataset,
+    Energy,
     Flag,
     Machine,
     Measurement,
+    Phases,
     Record,
     Unmeasured,
+    Yardstick,
 )
 
 MNIST = Dataset("MNIST", "MNIST (60,000 training and 10,000 test images)", "a" * 64, 60_000, 10_000)
@@ -56,6 +60,68 @@ def samples(name: str, median: float, n: int = 40, spread: float = 0.004) -> lis
     return [round(float(value), 12) for value in median * np.exp(noise - np.median(noise))]
 
 
+# Calls of a part alone, and of a step by how it is optimized or compiled.
+CALLS = {"forward": 12, "forward_backward": 30, "optimizer": 33, "adam": 63, "foreach": 45, "fused": 34, "compiled": 22}
+FLOPS = {"forward": 79_400, "optimizer": 0}  # an image; all else 159,800
+WEIGHT_BYTES = 4 * 39_760
+STEP_SHARES = {"to_device": 0.01, "flatten": 0.008, "zero_grad": 0.02, "forward": 0.17, "loss": 0.07,
+               "backward": 0.34, "optimizer": 0.34, "rest": 0.052}  # fmt: skip
+FETCH_SHARES = {"loader": 0.83, "resident": 0.06, "device": 0.02}
+CPU_METER = "not measurable here: this system shows no energy counter of the processor (RAPL)"
+
+
+def counters(case: CaseFields) -> Counters:
+    """Plausible counts of one repetition, or one step of an epoch."""
+    part = case.workload if case.workload in CALLS else "compiled" if case.compiler != "off" else case.optimizer
+    update, cuda = case.workload in ("optimizer", "step", "epoch", "accuracy"), case.device == "cuda"
+    gradients = case.workload != "forward"
+    image_bytes = case.batch_size * (784 * 4 + 8)
+    copies = 2 if cuda and case.feed != "device" and case.workload != "optimizer" else 0
+    calls = CALLS[part] - 4
+    return Counters(
+        aten_calls={"aten::addmm float32": 2, "aten::t float32": 2, "aten::mul_ float32": calls},
+        flops=FLOPS.get(case.workload, 159_800) * case.batch_size,
+        parameter_bytes=WEIGHT_BYTES,
+        gradient_bytes=WEIGHT_BYTES if gradients else 0,
+        optimizer_state_bytes=2 * WEIGHT_BYTES + 16 if update else 0,
+        saved_tensor_bytes=0 if case.workload == "optimizer" else case.batch_size * 3_376,
+        allocations=CALLS[part] // 3,
+        peak_allocated_bytes=case.batch_size * 3_600 + 2 * WEIGHT_BYTES,
+        host_synchronisations=0,
+        host_device_copies=copies,
+        host_device_copied_bytes=image_bytes if copies else 0,
+        growth_bytes=0 if case.workload == "step" else None,
+        kernels_launched=CALLS[part] - 5 if cuda else None,
+        cuda_graph_launches=(2 if case.compiler == "reduce-overhead" else 0) if cuda else None,
+    )
+
+
+def phases(case: CaseFields, median: float) -> Phases | None:
+    """Plausible parts, 1% above the unmarked time; on the GPU a large batch takes long to copy."""
+    if case.workload not in ("step", "epoch"):
+        return None
+    cuda = case.device == "cuda"
+    alone = {"fetch": FETCH_SHARES[case.feed]} if case.workload == "epoch" else {}
+    if cuda and case.batch_size >= 4096:
+        alone["to_device"] = 0.68
+    left = 1.01 - sum(alone.values())
+    rest = {part: share for part, share in STEP_SHARES.items() if part not in alone}
+    shares = alone | {part: left * share / sum(rest.values()) for part, share in rest.items()}
+    order = ("fetch", *STEP_SHARES)
+    seconds = {part: shares[part] * median for part in order if part in shares}
+    return Phases(seconds, sum(seconds.values()), median, 0.21 * median if cuda else None)
+
+
+def yardsticks(device: str, rates: dict[str, float], call: float) -> list[Yardstick]:
+    """Probes with the given rates in a second, and the seconds of a call."""
+    made = []
+    for name, rate in rates.items():
+        unit, work = ("flop", 2.0 * 1024**3) if name.startswith("matmul") else ("byte", 2.0**27)
+        made.append(Yardstick(name, device, unit, work, *(samples(f"{name} {at}", work / rate, 12) for at in "ab")))
+    name = "dispatch" if device == "cpu" else "launch"
+    return [*made, Yardstick(name, device, "call", 1.0, *(samples(f"{name} {at}", call, 12) for at in "ab"))]
+
+
 def measured(
     case: CaseFields, median: float, *, n: int = 40, flags: Sequence[Flag] = (), **changes: Any
 ) -> Measurement:
@@ -75,6 +141,9 @@ def measured(
         "warmup_blocks": 16,
         "first_call_seconds": median * 20 + (8.4 if compiled else 0),
         "compilation": Compilation(8.4 + 19 * median, 1, [], [], []) if compiled else None,
+        "counters": counters(case),
+        "phases": phases(case, median),
+        "energy": Energy(None, None, None, CPU_METER) if case.device == "cpu" else None,
         "flags": list(flags),
     }
     words = f"--workload {case.workload} --device {case.device} --batch {case.batch_size} --precision {case.precision}"
@@ -96,6 +165,27 @@ ACCURACY = Accuracy(
     max_epochs=3,
     seconds_to_target=[0.362, 0.548, 0.331, 0.371, None],
 )
+AMP_ACCURACY = dataclasses.replace(
+    ACCURACY,
+    test_accuracy_fraction=[0.9309, 0.9290, 0.9327, 0.9311, 0.9290],
+    seconds_to_target=[0.47, 0.71, 0.44, 0.48, None],
+)
+CPU_YARDSTICKS = yardsticks(
+    "cpu", {"matmul_fp32": 120e9, "matmul_bf16": 90e9, "matmul_fp16": 60e9, "copy": 12e9, "copy_cached": 40e9}, 3.85e-6
+)
+GPU_YARDSTICKS = yardsticks(
+    "cuda",
+    {"matmul_fp32": 50e12, "matmul_tf32": 300e12, "matmul_bf16": 600e12, "copy": 2.4e12, "copy_cached": 250e9},
+    3.9e-6,
+)
+OTHER_CPU_YARDSTICKS = yardsticks("cpu", {"matmul_fp32": 150e9, "copy": 16e9, "copy_cached": 50e9}, 3e-6)
+BROKEN = Compilation(
+    9.1,
+    2,
+    ["Data-dependent branching: the value of a tensor decides which way to go"],
+    ["tensor 'x' size mismatch at index 0. expected 64, actual 32"],
+    [],
+)
 CPU_STEPS = {1: 255e-6, 4: 262e-6, 16: 292e-6, 64: 391e-6, 256: 702e-6, 1024: 1.93e-3, 4096: 7.4e-3, 16384: 33.1e-3}
 GPU_STEPS = {1: 402e-6, 4: 401e-6, 16: 404e-6, 64: 405e-6, 256: 407e-6, 1024: 412e-6, 4096: 431e-6, 16384: 1.52e-3}
 PARTS = {"forward": 0.24, "forward_backward": 0.61, "optimizer": 0.33}
@@ -108,7 +198,8 @@ def _matrix(device: str, steps: dict[int, float], speed: dict[str, float]) -> li
     found += [measured(case("step", device, batch), seconds) for batch, seconds in steps.items()]
     found += [measured(case("step", device, b, precision="bf16"), speed["bf16"] * steps[b]) for b in (64, 4096)]
     found += [measured(case("step", device, optimizer=name), speed[name] * b64) for name in ("foreach", "fused")]
-    return [*found, measured(case("step", device, compiler="default"), speed["compile"] * b64)]
+    compilation = {"compilation": BROKEN} if device == "cpu" else {}
+    return [*found, measured(case("step", device, compiler="default"), speed["compile"] * b64, **compilation)]
 
 
 CPU_RECORD = Record(
@@ -124,6 +215,8 @@ CPU_RECORD = Record(
             "cpu_cores_usable": 2,
             "memory_bytes": 25_769_803_776,
             "cuda": f"none: {NO_GPU}",
+            "cpu_bf16_instructions": False,
+            "cpu_fp16_instructions": None,
         },
         "software": {"system": "Linux 6.1", "python": "3.11.2", "torch": "2.15.0", "torch_debug": False},
         "settings": {"cpu_threads_default": 2, "cpu_quota_cores": None},
@@ -135,7 +228,9 @@ CPU_RECORD = Record(
         measured(case("epoch", feed="loader"), 2.55, n=6),
         measured(case("epoch", feed="resident"), 0.372, n=12),
         measured(case("accuracy"), 0.381, n=5, accuracy=ACCURACY),
+        measured(case("accuracy", precision="bf16"), 0.492, n=5, accuracy=AMP_ACCURACY),
     ],
+    yardsticks=CPU_YARDSTICKS,
     unmeasured=[
         *(gap(case(part, "cuda")) for part in PARTS),
         *(gap(case("step", "cuda", batch)) for batch in CPU_STEPS),
@@ -152,7 +247,12 @@ GPU_RECORD = dataclasses.replace(
     commit=Commit("fedcba987654", dirty=True),
     machine=Machine("synthetic-gpu", "Synthetic GPU (test data) with Other CPU, 16 cores"),
     environment={
-        "hardware": {"cpu": "Other CPU", "cuda": "Synthetic GPU (test data)"},
+        "hardware": {
+            "cpu": "Other CPU",
+            "cuda": "Synthetic GPU (test data)",
+            "cpu_bf16_instructions": True,
+            "cpu_fp16_instructions": True,
+        },
         "software": {"torch": "2.15.0", "cuda": "13.0"},
         "settings": {"cpu_threads_default": 2},
     },
@@ -161,6 +261,12 @@ GPU_RECORD = dataclasses.replace(
         *_matrix("cuda", GPU_STEPS, {"bf16": 1.22, "foreach": 1.0, "fused": 0.71, "compile": 0.83}),
         measured(case("step", "cuda", 64, precision="tf32"), 404e-6),
         measured(case("step", "cuda", compiler="reduce-overhead"), 128e-6),
+        measured(
+            case("step", "cuda", compiler="max-autotune"),
+            331e-6,
+            compilation=Compilation(21.7, 1, [], [], ["skipping cudagraphs due to mutated inputs (6 instances)"]),
+            energy=Energy(0.0312, 2.53, "NVML total energy of the GPU", None),
+        ),
         measured(case("step", "cuda", precision="bf16", compiler="default"), 391e-6, flags=[COLD]),
         measured(case("epoch", feed="loader"), 2.02, n=6),
         measured(case("epoch", feed="resident"), 0.302, n=12),
@@ -169,6 +275,7 @@ GPU_RECORD = dataclasses.replace(
         measured(case("epoch", "cuda", feed="device"), 0.402, n=10),
         measured(case("accuracy", "cuda"), 0.41, n=5, accuracy=ACCURACY),
     ],
+    yardsticks=OTHER_CPU_YARDSTICKS + GPU_YARDSTICKS,
     unmeasured=[],
 )
 
@@ -178,6 +285,13 @@ def only(record: Record, *ids: str, **changes: Any) -> Record:
     kept = [m for m in record.measurements if m.id in ids]
     gaps = [u for u in record.unmeasured if u.id in ids]
     return dataclasses.replace(record, measurements=kept, unmeasured=gaps, **changes)
+
+
+def bare(record: Record) -> Record:
+    """The record as one without counts, parts and yardsticks: interrupted early, or of an older version."""
+    nothing = {"counters": None, "phases": None, "energy": None, "compilation": None}
+    kept = [dataclasses.replace(m, **nothing) for m in record.measurements]
+    return dataclasses.replace(record, measurements=kept, yardsticks=[])
 
 
 def flagged(record: Record, id: str, flag: Flag = COLD) -> Record:

@@ -1,0 +1,115 @@
+"""What a table's cells say that is more than a field of the record: notes, bounds, compilations, accuracies."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+from bench.analyse.cell import Cell
+from bench.analyse.statistics import mean_interval
+from bench.record.model import Accuracy
+from bench.report import units
+from bench.report.units import MISSING
+from bench.report.words import REPETITIONS, plural
+
+# Modes of torch.compile that ask for CUDA graphs.
+CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
+
+
+_SKIPPING = "skipping cudagraphs due to "  # so torch begins, and the table has said it already
+
+
+def seconds_to_target(accuracy: Accuracy) -> list[float]:
+    """The times of the seeds that reached the target."""
+    return [seconds for seconds in accuracy.seconds_to_target if seconds is not None]
+
+
+def median_to_target(accuracy: Accuracy) -> float | None:
+    """The median time of the seeds that reached the target; None if none did."""
+    reached = seconds_to_target(accuracy)
+    return statistics.median(reached) if reached else None
+
+
+def accuracy_interval(accuracy: Accuracy) -> str:
+    """The 95% interval of the mean test accuracy."""
+    _, low, high = mean_interval(accuracy.test_accuracy_fraction)
+    return MISSING if low is None or high is None else f"{100 * low:.2f} to {units.percent(min(high, 1.0))}"
+
+
+def note(cell: Cell) -> str:
+    """What a reader must know about this row: why a number is missing, or not to be trusted."""
+    if cell.unmeasured:
+        return f"{cell.unmeasured.kind}: {cell.unmeasured.reason}"
+    return f"flagged: {cell.flag_names}" if cell.flags else ""
+
+
+def note_with_speedup(cell: Cell) -> str:
+    """The note, or why there is no speed-up."""
+    return note(cell) or (cell.speedup.reason or "" if cell.speedup.ratio is None else "")
+
+
+def joules(cell: Cell) -> float | None:
+    """Energy of a repetition."""
+    energy = cell.measurement.energy if cell.measurement else None
+    return energy.joules if energy else None
+
+
+def no_joules(cell: Cell) -> str | None:
+    """Why there is none."""
+    energy = cell.measurement.energy if cell.measurement else None
+    return energy.reason if energy else None
+
+
+def shown(value: float | None, show: Callable[[float], str] = units.duration) -> str:
+    """The value as text; `-` if there is none."""
+    return MISSING if value is None else show(value)
+
+
+def bound(cell: Cell) -> str:
+    """What takes the most of the time, with its share: `dispatch 62%`."""
+    return f"{cell.verdict.bound} {units.share(cell.verdict.share)}" if cell.verdict else MISSING
+
+
+def payoff(cell: Cell) -> str:
+    """After how many repetitions compiling has paid: `121,000 steps`, `never`, or `unclear`."""
+    found = cell.payoff
+    if found is None:
+        return MISSING
+    if found.speedup.value <= 1:
+        return "never"
+    if found.steps is None or not found.speedup.clear:
+        return "unclear"
+    return f"{found.steps:,} {plural(found.steps, REPETITIONS.get(cell.case.workload, 'step'))}"
+
+
+def pays_after(cell: Cell) -> int | None:
+    """The repetitions after which compiling has paid; None if it never does or nobody can tell."""
+    found = cell.payoff
+    return found.steps if found and found.speedup.clear and found.speedup.value > 1 else None
+
+
+def why_no_payoff(cell: Cell) -> str | None:
+    """Why there are no such repetitions, also where compiling never pays."""
+    outcomes = {"never": "never: it is not faster", "unclear": "unclear: it is not clearly faster"}
+    return cell.why_no_payoff or outcomes.get(payoff(cell))
+
+
+def cuda_graphs(cell: Cell) -> str:
+    """Whether a mode that asks for CUDA graphs got them, and why not; `-` for all others."""
+    m = cell.measurement
+    if m is None or cell.case.device != "cuda" or cell.case.compiler not in CUDA_GRAPHS:
+        return MISSING
+    if m.counters and m.counters.cuda_graph_launches:
+        return "captured"
+    if m.compilation and (found := m.compilation.cuda_graph_skip_reasons):
+        return f"skipped: {'; '.join(dict.fromkeys(reason.removeprefix(_SKIPPING) for reason in found))}"
+    return "none, no reason given" if m.counters and m.compilation else MISSING
+
+
+def why_compiled_so(cell: Cell) -> str:
+    """Why there are breaks and recompilations, every reason once; empty where there are none."""
+    found = cell.measurement.compilation if cell.measurement else None
+    if found is None:
+        return ""
+    kinds = (("break", found.graph_break_reasons), ("recompiled", found.recompile_reasons))
+    return "; ".join(f"{kind}: {reason}" for kind, said in kinds for reason in dict.fromkeys(said))

@@ -1,0 +1,143 @@
+"""The sentences that say why: what takes the time, from where on a device or a mode is faster, when compiling pays."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+
+from bench.analyse.cell import Cell
+from bench.analyse.cells import curve, measured_devices, plain_step
+from bench.analyse.compare import mismatch
+from bench.analyse.crossover import Crossover, crossover
+from bench.analyse.explain import Verdict
+from bench.analyse.statistics import Summary
+from bench.record.model import Record
+from bench.report import units
+from bench.report.details import pays_after
+from bench.report.words import BOUNDS, REFERENCE_BATCH, capitalised, flag_mark, name, plural
+
+# Below this share, the largest known cause is called that and no more.
+MAIN_SHARE = 0.5
+
+
+def why(everything: Sequence[Cell]) -> list[str]:
+    """What takes the time of the plain step and of the epochs from host memory, on every device."""
+    found: list[str] = []
+    helped: set[str] = set()  # advice is given once
+    for device in measured_devices(everything):
+        step = plain_step(everything, device, REFERENCE_BATCH)
+        chosen = [(step, f"a step of {REFERENCE_BATCH} images")] if step else []
+        for feed in ("loader", "resident"):
+            epoch = plain_step(everything, device, REFERENCE_BATCH, workload="epoch", feed=feed)
+            chosen += [(epoch, f"an epoch with {name(feed)}")] if epoch else []
+        for cell, what in chosen:
+            if cell.verdict and cell.times_above_floor:
+                meaning = "" if found else ", the least that the arithmetic and the bytes allow here"
+                advice = "" if cell.verdict.help in helped else f" What would help: {cell.verdict.help}."
+                found.append(
+                    _why(
+                        cell.verdict,
+                        cell.times_above_floor,
+                        f"{capitalised(what)} on {name(device)}",
+                        meaning,
+                        flag_mark(cell),
+                    )
+                    + advice
+                )
+                helped.add(cell.verdict.help)
+    return found
+
+
+def _why(verdict: Verdict, times: float, what: str, meaning: str, mark: str) -> str:
+    most = "most of the time goes to" if verdict.share >= MAIN_SHARE else "nothing takes half of the time, the most is"
+    return (
+        f"{what} takes {units.rate(times)} times its floor{meaning}: {most} {BOUNDS[verdict.bound]} "
+        f"({verdict.evidence}){mark}."
+    )
+
+
+def crossovers(records: Sequence[Record], everything: Sequence[Cell], theirs: Sequence[Sequence[Cell]]) -> list[str]:
+    """From which batch size on an accelerator is faster than the CPU, and a mode than eager fp32.
+
+    Args:
+        records: The run at hand, then those measured elsewhere.
+        everything: The cells of the run at hand.
+        theirs: Those of each record measured elsewhere, which are asked for an accelerator if the run has none.
+    """
+    found = [f"{capitalised(text)}." for text in _of_devices(everything, everything)]
+    if not set(measured_devices(everything)) - {"cpu"}:
+        for record, others in zip(records[1:], theirs, strict=True):
+            if mismatch(records[0], record) is None:
+                machines = f"Across two machines ({records[0].machine.label}, and {record.machine.label})"
+                found += [f"{machines}, {text}." for text in _of_devices(everything, others)]
+    return found + _of_modes(everything)
+
+
+def _of_devices(ours: Sequence[Cell], theirs: Sequence[Cell]) -> list[str]:
+    """The CPU of `ours` against every accelerator of `theirs`."""
+    accelerators = [device for device in measured_devices(theirs) if device != "cpu"]
+    curves = [(device, curve(theirs, device)) for device in accelerators]
+    first = curve(ours, "cpu")
+    return [
+        crossing.sentence(name("cpu"), name(device))
+        for device, second in curves
+        if (crossing := _crossover(first, second))
+    ]
+
+
+def _of_modes(everything: Sequence[Cell]) -> list[str]:
+    """Every single change of precision or compiler that has three batch sizes, against eager fp32."""
+    found = []
+    for device in measured_devices(everything):
+        plain = curve(everything, device)
+        for axis in ("precision", "compiler"):
+            for choice in dict.fromkeys(getattr(cell.case, axis) for cell in everything):
+                if choice in ("fp32", "off"):
+                    continue
+                crossing = _crossover(plain, curve(everything, device, **{axis: choice}))
+                if crossing:
+                    sentence = crossing.sentence("eager fp32", name(choice))
+                    found.append(f"On {name(device)}, {sentence}.")
+    return found
+
+
+def _crossover(first: Mapping[int, Summary], second: Mapping[int, Summary]) -> Crossover | None:
+    return _cached_crossover(tuple(first.items()), tuple(second.items()))
+
+
+@functools.lru_cache(maxsize=64)
+def _cached_crossover(
+    first: tuple[tuple[int, Summary], ...], second: tuple[tuple[int, Summary], ...]
+) -> Crossover | None:
+    # Its bootstrap takes half a second, and page, Markdown and terminal all ask for it.
+    return crossover(dict(first), dict(second))
+
+
+def compiling(record: Record, everything: Sequence[Cell]) -> list[str]:
+    """When compiling a step has paid, at batch 64 or else at whatever batch sizes there are."""
+    steps = [cell for cell in everything if cell.case.workload == "step" and cell.case.compiler != "off"]
+    steps = [cell for cell in steps if cell.measurement]
+    return [
+        _compiled(record, cell)
+        for cell in [cell for cell in steps if cell.case.batch_size == REFERENCE_BATCH] or steps
+        if cell.payoff or cell.why_not_judged
+    ]
+
+
+def _compiled(record: Record, cell: Cell) -> str:
+    case = cell.case
+    what = f"On {name(case.device)} at batch {case.batch_size:,}, {name(case.compiler)} in {case.precision}"
+    if cell.payoff is None:
+        return f"{what} is not judged ({cell.why_no_payoff})."
+    epochs = ""
+    if steps := pays_after(cell):
+        count = math.ceil(steps * case.batch_size / record.dataset.train_images)
+        epochs = f", or {count:,} {plural(count, 'epoch')}"
+    compilation = cell.measurement.compilation if cell.measurement else None
+    breaks = ""
+    if compilation and compilation.graph_break_reasons:
+        breaks = (
+            f" The model broke into {compilation.graphs} {plural(compilation.graphs, 'graph')}; the table says why."
+        )
+    return f"{what}: {cell.payoff.sentence()}{epochs}.{breaks}"
