@@ -39,8 +39,8 @@ def _model_differs(case: Case, training: Training) -> str | None:
     sizes = [tuple(p.shape) for p in parameters]
     if sizes != claimed:
         return f"the model's parameters are {sizes}, not those of the 784-50-10 network"
-    if any(p.dtype != torch.float32 for p in parameters):
-        return f"the parameters are {parameters[0].dtype}, not float32"
+    if others := {p.dtype for p in parameters} - {torch.float32}:
+        return f"parameters are {', '.join(sorted(map(str, others)))}, not all float32"
     if parameters[0].device.type != DEVICES[case.device].torch_name:
         return f"the model is on {parameters[0].device.type}, not on {case.device}"
     if not all(bool(p.isfinite().all()) for p in parameters):

@@ -110,9 +110,15 @@ def _anomaly_mode(seen: Seen) -> str | None:
 def _profiled(seen: Seen) -> str | None:
     if torch.autograd.profiler._is_profiler_enabled:
         return "torch's profiler was recording"
-    if sys.gettrace() or sys.getprofile():
+    if sys.gettrace() or sys.getprofile() or _monitors():
         return "a Python tracer or profiler (debugger, coverage) was active"
     return None
+
+
+def _monitors() -> bool:
+    """Whether one of the six tools of `sys.monitoring` is in use: from Python 3.12 on, cProfile is."""
+    monitoring = getattr(sys, "monitoring", None)
+    return monitoring is not None and any(map(monitoring.get_tool, range(6)))
 
 
 def _debug_build(seen: Seen) -> str | None:
