@@ -43,6 +43,11 @@ def note(cell: Cell) -> str:
     return f"flagged: {cell.flag_names}" if cell.flags else ""
 
 
+def note_with_eager(cell: Cell) -> str:
+    """The note, or why a compiled case is not compared with the same case not compiled."""
+    return note(cell) or (cell.against_eager.reason or "" if cell.against_eager.ratio is None else "")
+
+
 def note_with_speedup(cell: Cell) -> str:
     """The note, or why there is no speed-up."""
     return note(cell) or (cell.speedup.reason or "" if cell.speedup.ratio is None else "")

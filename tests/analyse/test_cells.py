@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.cells import cells, measured_devices, plain_step, times_as_fast
+from bench.analyse.cells import cells, curve, measured_devices, plain_step, times_as_fast
 from bench.record.model import Flag
-from tests.data.records import COLD, CPU_RECORD, GPU_RECORD, case, flagged, gap, measured, only
+from tests.data.records import COLD, CPU_RECORD, GPU_RECORD, bare, case, flagged, gap, measured, only
 
 
 def by_id(record):
@@ -141,3 +141,50 @@ def test_looking_up_steps_and_devices():
     assert plain_step(everything, "cuda", 64, optimizer="fused").id == "step[cuda-b64-fp32-fused]"
     assert plain_step(everything, "cuda", 2) is None
     assert plain_step(cells(CPU_RECORD), "cuda", 64) is None  # planned, but without a number
+
+
+def test_a_cell_knows_its_floor_and_what_takes_its_time():
+    cell = by_id(CPU_RECORD)["step[cpu-b64-fp32]"]
+    assert cell.floor.flops == 159_800 * 64
+    assert cell.times_above_floor == pytest.approx(391e-6 / cell.floor.seconds, rel=1e-6)
+    assert cell.share_of_peak == pytest.approx(159_800 * 64 / 391e-6 / cell.floor.peak_flops_per_second, rel=1e-6)
+    assert cell.verdict.bound == "dispatch"
+    missing = by_id(CPU_RECORD)["step[cuda-b64-fp32]"]
+    assert (missing.floor, missing.verdict, missing.times_above_floor, missing.share_of_peak) == (None,) * 4
+
+
+def test_without_counts_or_yardsticks_there_is_no_floor():
+    for cell in by_id(bare(CPU_RECORD)).values():
+        assert (cell.floor, cell.verdict, cell.payoff, cell.times_above_floor, cell.share_of_peak) == (None,) * 5
+
+
+def test_a_flagged_cell_shows_its_floor_and_has_no_payoff():
+    found = by_id(GPU_RECORD)
+    assert found["step[cuda-b64-fp32-compile]"].payoff.steps > 0
+    assert found["step[cuda-b64-fp32-compile]"].why_no_payoff is None
+    flag = found["step[cuda-b64-bf16-compile]"]
+    assert flag.floor is not None
+    assert (flag.payoff, flag.why_no_payoff) == (None, "flagged: cold")
+    other = by_id(flagged(GPU_RECORD, "step[cuda-b64-fp32]"))["step[cuda-b64-fp32-compile]"]
+    assert (other.payoff, other.why_no_payoff) == (None, "its baseline is flagged: cold")
+    alone = by_id(only(GPU_RECORD, "step[cuda-b64-fp32-compile]"))["step[cuda-b64-fp32-compile]"]
+    assert (alone.payoff, alone.why_no_payoff) == (None, "not run without the compiler")
+    unknown = by_id(bare(GPU_RECORD))["step[cuda-b64-fp32-compile]"]
+    assert (unknown.payoff, unknown.why_no_payoff) == (None, "the compile time was not measured")
+    eager = found["step[cuda-b64-fp32]"]
+    assert (eager.payoff, eager.why_no_payoff) == (None, None)
+
+
+def test_a_curve_leaves_out_flagged_steps():
+    sizes = [1, 4, 16, 64, 256, 1024, 4096, 16384]
+    assert list(curve(cells(GPU_RECORD), "cuda")) == sizes
+    assert list(curve(cells(flagged(GPU_RECORD, "step[cuda-b64-fp32]")), "cuda")) == [s for s in sizes if s != 64]
+    assert list(curve(cells(GPU_RECORD), "cuda", precision="bf16")) == [64, 4096]
+    assert curve(cells(GPU_RECORD), "mps") == {}
+
+
+def test_a_record_is_derived_once_and_the_caller_may_change_the_list():
+    first = cells(CPU_RECORD)
+    first.clear()
+    assert [id(cell) for cell in cells(CPU_RECORD)] == [id(cell) for cell in cells(CPU_RECORD)]
+    assert len(cells(CPU_RECORD)) == len(CPU_RECORD.measurements) + len(CPU_RECORD.unmeasured)

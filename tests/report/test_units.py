@@ -88,3 +88,22 @@ def test_small_change():
     assert units.size(24 * 2**30) == "24.0 GiB"
     assert units.day("2026-01-02T03:04:05Z") == "2026-01-02"
     assert [units.round_duration(s) for s in (0, 1e-5, 1e-3, 0.00025, 2.5)] == ["0", "10 µs", "1 ms", "250 µs", "2.5 s"]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "shown"),
+    [(0, "0%"), (5e-5, "<0.01%"), (5e-4, "0.050%"), (0.034, "3.4%"), (0.0999, "10%"), (0.62, "62%"), (1.194, "119%")],
+)
+def test_shares(fraction, shown):
+    assert units.share(fraction) == shown
+
+
+@pytest.mark.parametrize(("joules", "shown"), [(12.34, "12.3 J"), (0.0312, "31.2 mJ"), (4.5e-5, "45.0 µJ")])
+def test_energy(joules, shown):
+    assert units.energy(joules) == shown
+
+
+def test_counts():
+    assert units.count(10_227_200) == "10,227,200"
+    assert units.count(0) == "0"
+    assert units.count(None) == "-"
