@@ -15,13 +15,16 @@ from tests.data.records import (
     FALLBACK_RECORD,
     GPU_RECORD,
     PARTIAL_RECORD,
+    bare,
     case,
     flagged,
     measured,
     only,
 )
 
-TABLES = ["accuracy", "compiled", "epochs", "not_measured", "parts", "samples", "steps"]
+TABLES = [
+    "accuracy", "aten_calls", "compiled", "counts", "epochs", "not_measured", "parts", "phases", "samples", "steps", "why",
+]  # fmt: skip
 SETS = {
     "cpu": [CPU_RECORD],
     "gpu": [GPU_RECORD],
@@ -30,6 +33,7 @@ SETS = {
     "partial": [PARTIAL_RECORD],
     "fallback": [FALLBACK_RECORD, GPU_RECORD],
     "one step": [only(CPU_RECORD, "step[cpu-b64-fp32]")],
+    "bare": [bare(CPU_RECORD), bare(GPU_RECORD)],
     "no number": [dataclasses.replace(CPU_RECORD, measurements=[])],
 }
 
@@ -102,8 +106,8 @@ def test_ids_in_the_page_are_unique_and_links_lead_somewhere(report):
 
 def test_elsewhere_is_marked(report):
     page, text = (report / "report.html").read_text("utf-8"), (report / "report.md").read_text("utf-8")
-    assert page.count('<span class="place away">Measured elsewhere</span>') == 5
-    assert text.count("**Measured elsewhere · Synthetic GPU (test data) with Other CPU, 16 cores, 2025-12-24 · ") == 7
+    assert page.count('<span class="place away">Measured elsewhere</span>') == 7
+    assert text.count("**Measured elsewhere · Synthetic GPU (test data) with Other CPU, 16 cores, 2025-12-24 · ") == 10
     assert "Measured elsewhere" not in _markdown([CPU_RECORD])
 
 
@@ -203,6 +207,7 @@ A fully connected network (784-50-10, ReLU) that learns to read handwritten digi
 
 - **Measured.** 2 cases in 51.2 s on Some CPU, 2 cores, 2026-01-02, with MNIST (60,000 training and 10,000 test images). 1 of them is flagged: shown, but compared with nothing. 1 more planned case could not be measured; the tables say why.
 - **Training step.** A step of 64 images in fp32 takes 391.0 µs (390.5 to 391.8) on the CPU, or 164,000 images a second.
+- **Why.** A step of 64 images on the CPU takes 4.63 times its floor, the least that the arithmetic and the bytes allow here: most of the time goes to dispatch, the calling of operators (63 operator calls at 3.9 µs each: 62% of the time). What would help: a larger batch, a fused optimizer, or a compiled step: fewer and larger operator calls.
 - **CPU or GPU.** No GPU was measured in this run: no CUDA GPU here (torch.cuda.is_available() is False). No GPU record from another machine stands beside it, so no GPU figures are shown.
 - **Variants.** Against eager fp32 with plain Adam on the CPU, at batch 64: fp16 is not compared (flagged: cold).
 
@@ -216,11 +221,44 @@ Both axes are logarithmic. Whiskers: 95% interval of the median, often smaller t
 
 **Some CPU, 2 cores, 2026-01-02 · MNIST (60,000 training and 10,000 test images) · compile off, optimizer adam, feed resident, threads 2**
 
-| Device   |   Batch | Precision   |   Median |   95% interval |   Images/s |   × eager fp32 CPU | Note                                                              |
-|:---------|--------:|:------------|---------:|---------------:|-----------:|-------------------:|:------------------------------------------------------------------|
-| cpu      |      64 | fp32        | 391.0 µs | 390.5 to 391.8 |    164,000 |                  1 |                                                                   |
-| cpu      |      64 | fp16        |   620 µs |     616 to 629 |    103,000 |                  - | flagged: cold                                                     |
-| cuda     |      64 | fp32        |        - |              - |          - |                  - | impossible: no CUDA GPU here (torch.cuda.is_available() is False) |
+| Device   |   Batch | Precision   |   Median |   95% interval |   Images/s |   × eager fp32 CPU |   × floor | Bound        | Note                                                              |
+|:---------|--------:|:------------|---------:|---------------:|-----------:|-------------------:|----------:|:-------------|:------------------------------------------------------------------|
+| cpu      |      64 | fp32        | 391.0 µs | 390.5 to 391.8 |    164,000 |                  1 |      4.63 | dispatch 62% |                                                                   |
+| cpu      |      64 | fp16        |   620 µs |     616 to 629 |    103,000 |                  - |      3.66 | dispatch 39% | flagged: cold                                                     |
+| cuda     |      64 | fp32        |        - |              - |          - |                  - |         - | -            | impossible: no CUDA GPU here (torch.cuda.is_available() is False) |
+
+## Why it takes that long
+
+How far each time is above its floor, and what takes the most of it.
+
+**Some CPU, 2 cores, 2026-01-02 · MNIST (60,000 training and 10,000 test images)**
+
+| Case               |   Median |   × floor |   Of peak | Bound        | Evidence                                          | What would help                                                                        | Note          |
+|:-------------------|---------:|----------:|----------:|:-------------|:--------------------------------------------------|:---------------------------------------------------------------------------------------|:--------------|
+| step[cpu-b64-fp32] | 391.0 µs |      4.63 |       22% | dispatch 62% | 63 operator calls at 3.9 µs each: 62% of the time | a larger batch, a fused optimizer, or a compiled step: fewer and larger operator calls |               |
+| step[cpu-b64-fp16] |   620 µs |      3.66 |       27% | dispatch 39% | 63 operator calls at 3.9 µs each: 39% of the time | a larger batch, a fused optimizer, or a compiled step: fewer and larger operator calls | flagged: cold |
+
+## Where the time goes
+
+The host's time by part; the device's busy time, which runs beside it, stands apart.
+
+**Some CPU, 2 cores, 2026-01-02 · MNIST (60,000 training and 10,000 test images)**
+
+| Case               |   To device |   Flatten |   zero_grad |   Forward |    Loss |   Backward |   Optimizer |    Rest |   Sum ÷ unmarked | Note          |
+|:-------------------|------------:|----------:|------------:|----------:|--------:|-----------:|------------:|--------:|-----------------:|:--------------|
+| step[cpu-b64-fp32] |     3.91 µs |   3.13 µs |     7.82 µs |   66.5 µs | 27.4 µs |     133 µs |      133 µs | 20.3 µs |             101% |               |
+| step[cpu-b64-fp16] |     6.20 µs |   4.96 µs |     12.4 µs |    105 µs | 43.4 µs |     211 µs |      211 µs | 32.2 µs |             101% | flagged: cold |
+
+## Exact counts
+
+What one repetition does; of an epoch or a training, one step. The calls by name: tables/aten_calls.csv.
+
+**Some CPU, 2 cores, 2026-01-02 · MNIST (60,000 training and 10,000 test images)**
+
+| Case               |   ATen calls |      FLOPs |   Parameter bytes |   Gradient bytes |   Optimizer bytes |   Saved for backward |   Peak bytes |   Allocations |   Growth in 100 |   Host waits |   Copies |   Copied bytes |
+|:-------------------|-------------:|-----------:|------------------:|-----------------:|------------------:|---------------------:|-------------:|--------------:|----------------:|-------------:|---------:|---------------:|
+| step[cpu-b64-fp32] |           63 | 10,227,200 |           159,040 |          159,040 |           318,096 |              216,064 |      548,480 |            21 |               0 |            0 |        0 |              0 |
+| step[cpu-b64-fp16] |           63 | 10,227,200 |           159,040 |          159,040 |           318,096 |              216,064 |      548,480 |            21 |               0 |            0 |        0 |              0 |
 
 ## Every number and its command
 
@@ -256,6 +294,10 @@ Planned cases without a number, and why.
 - **95% interval**: a range that holds the true median in 95 of 100 such runs on this machine. Two times are called different only if the interval of their ratio excludes 1; otherwise there is no clear difference.
 - **Sample**: one timed block of as many repetitions as fill 5 ms. All are kept; outliers are counted, never dropped.
 - **× eager fp32 CPU**: how many times as fast as the same work on the CPU of the same machine, with 32-bit floats, without torch.compile, with plain Adam. Above 1 is faster.
+- **× floor**: how many times the least time: that of the arithmetic at the peak rate measured with large matrix products, or of the bytes at the measured bandwidth, whichever is more. 1 is as fast as this machine can be.
+- **Of peak**: the arithmetic's rate as a share of that peak.
+- **Bound**: what takes the most of the time, and its share: waiting for data, transfer to the device, dispatch (calling operators), launch (starting kernels), compute or memory.
+- **Sum ÷ unmarked**: parts are timed in blocks with marks, which alternate with blocks without; 100% means that the marks changed nothing and the parts are the whole.
 - **Flag**: a named reason not to trust a number. It is shown, but takes part in no comparison.
 - **-**: there is no number, which is not zero. The row says why.
 - **Measure it again**: every number has its command, in the list at the end.
@@ -268,7 +310,8 @@ Flags in this report:
 
 **Some CPU, 2 cores, 2026-01-02 · commit 01234567 · `fcnn-bench`**
 
-| Group    | Fact   | Value   |
-|:---------|:-------|:--------|
-| hardware | cpu    | A\|B    |
+| Group    | Fact   | Value                                                                            |
+|:---------|:-------|:---------------------------------------------------------------------------------|
+| hardware | cpu    | A\|B                                                                             |
+| energy   | cpu    | not measurable here: this system shows no energy counter of the processor (RAPL) |
 """
