@@ -11,6 +11,7 @@ import numpy as np
 import scipy.stats
 
 CONFIDENCE = 0.95
+FEWEST_INDEPENDENT = 8  # autocorrelated samples that are worth fewer show too little of how they correlate
 Z = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2))
 Array = np.ndarray[tuple[int], np.dtype[Any]]
 
@@ -86,7 +87,7 @@ def median_interval(samples: Sequence[float]) -> tuple[float | None, float | Non
 
     Returns:
         (low, high) in the samples' unit; (None, None) for 1 or 2 samples, or if 6 or more are so alike in time that
-        they are worth fewer than 6 independent ones.
+        they are worth fewer than `FEWEST_INDEPENDENT` independent ones.
     """
     x = np.asarray(samples, dtype=float)
     n, tau = len(x), correlation_time(x)
@@ -94,9 +95,11 @@ def median_interval(samples: Sequence[float]) -> tuple[float | None, float | Non
         _, low, high = mean_interval(samples)
         median = float(np.median(x))
         return (None, None) if low is None or high is None else (min(low, median), max(high, median))
-    if n / tau < 6:
+    if n / tau < (6 if tau == 1 else FEWEST_INDEPENDENT):
         return None, None
-    reach = Z / 2 * math.sqrt(n * tau)
+    # How many independent ones they are worth is an estimate itself, hence Student's quantile.
+    quantile = Z if tau == 1 else float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, n / tau - 1))
+    reach = quantile / 2 * math.sqrt(n * tau)
     middle = (n - 1) / 2
     low, high = np.interp([middle - reach, middle + reach], np.arange(n), np.sort(x))
     return float(low), float(high)
@@ -120,7 +123,9 @@ def correlation_time(samples: Sequence[float] | Array) -> float:
     rho = float(ranks[1:] @ ranks[:-1]) / power
     if (rho + 1 / n) * math.sqrt(n) < 1.28:
         return 1.0
-    rho = min(rho + (1 + 4 * rho) / n, 0.98)
+    # And half a standard error more: an estimate that is too low does more harm than one that is too high.
+    rho += (1 + 4 * rho) / n + 0.5 * math.sqrt(max(0.0, 1 - rho**2) / n)
+    rho = min(rho, 0.98)
     # The signs of a Gaussian pair with correlation r correlate by 2/pi arcsin r (the orthant formula).
     lags = np.arange(1, math.ceil(10 / (1 - rho)))
     autoregressive = 1 + 2 * float(np.sum(2 / np.pi * np.arcsin(rho**lags)))

@@ -1,0 +1,204 @@
+"""What the measuring itself is worth on this machine: `python -m bench.suite.proof`, about ten minutes.
+
+* bias: the step with a known delay added (0 to 10%) against the plain step, in alternation.
+* overhead: what the harness adds to a repetition.
+* speed: seconds a case, and the interval reached, beside pytest-benchmark's default settings on the same step.
+* payoff: seconds that a fresh process takes for many steps, eager and compiled, against what a record predicts.
+
+Prints a line each and writes every raw value to a JSON file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.analyse.statistics import mean_interval, summarise
+from bench.axes.case import Case
+from bench.axes.devices import DEVICES
+from bench.measure import facts, settings
+from bench.measure.clock import Clock
+from bench.measure.sampling import Rule, measure
+from bench.suite import cold, workloads
+from bench.suite.session import images
+
+DELAYS = (0.0, 0.01, 0.02, 0.05, 0.10)
+QUICK = Rule(budget_seconds=0.25, warmup_seconds=0.1)
+PAYOFF_STEPS = 30_000
+THEIRS = """
+import os, pathlib
+from bench.measure import settings
+from bench.axes.case import Case
+from bench.suite import workloads
+from bench.suite.session import images
+
+def test_step(benchmark):
+    case = Case(**{case!r})
+    settings.apply(case)
+    benchmark(workloads.step(case, images("MNIST", None)).repeat)
+"""
+
+
+def reference_case(**changes: Any) -> Case:
+    """The eager step at batch 64 on the CPU, or what differs from it."""
+    case = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=settings.default_threads())
+    return dataclasses.replace(case, **changes)
+
+
+def delayed(repeat: Callable[[], object], seconds: float) -> Callable[[], None]:
+    """`repeat`, and then busy waiting for so long: a slowdown that is known."""
+    now = time.perf_counter
+
+    def both() -> None:
+        repeat()
+        end = now() + seconds
+        while now() < end:
+            pass
+
+    return both
+
+
+def bias(measurements: int) -> dict[str, Any]:
+    """By delay: the mean of the estimated slowdowns of alternated measurements, less the true one, in points."""
+    case = reference_case()
+    settings.apply(case)
+    repeat = workloads.step(case, images("MNIST", None)).repeat
+    base = measure(repeat).summary.median
+    found = {}
+    for delay in DELAYS:
+        variants = {"plain": repeat, "delayed": delayed(repeat, delay * base)}
+        medians: dict[str, list[float]] = {name: [] for name in variants}
+        for pair in range(measurements // 2):
+            for name in sorted(variants, reverse=bool(pair % 2)):
+                medians[name].append(measure(variants[name], rule=QUICK).summary.median)
+        # The delay is a known time: as a fraction, it is one of the plain step's median.
+        errors = [
+            100 * ((slow - delay * base) / plain - 1)
+            for slow, plain in zip(medians["delayed"], medians["plain"], strict=True)
+        ]
+        mean, low, high = mean_interval(errors)
+        print(f"bias at +{delay:.0%}: {mean:+.2f} points ({low:+.2f} to {high:+.2f}), {measurements} measurements")
+        found[f"{delay:g}"] = {"bias_points": mean, "low": low, "high": high, **medians}
+    return {"base_seconds": base, "delays": found}
+
+
+def overhead() -> dict[str, float]:
+    """Seconds that the harness adds to a repetition in a block of 5 ms, beside the step's."""
+    case = reference_case()
+    settings.apply(case)
+    step = workloads.step(case, images("MNIST", None)).repeat
+    median = measure(step).summary.median
+    clock, repetitions = Clock(), math.ceil(Rule.block_seconds / median)
+    empty = [clock.time_block(_nothing, repetitions).host_seconds / repetitions for _ in range(2000)]
+    added = summarise(empty).median
+    print(f"overhead: {added * 1e9:.0f} ns a repetition of {median * 1e6:.0f} µs, {added / median:.4%}")
+    return {"harness_seconds": added, "step_seconds": median, "fraction": added / median}
+
+
+def _nothing() -> None:
+    """What the harness is timed with."""
+
+
+def speed(rounds: int) -> list[dict[str, float]]:
+    """Ours and theirs in turn: seconds a case and half the 95% interval of the median, both by our statistics."""
+    case = reference_case()
+    settings.apply(case)
+    repeat = workloads.step(case, images("MNIST", None)).repeat
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        test, output = Path(folder) / "test_theirs.py", Path(folder) / "theirs.json"
+        test.write_text(THEIRS.replace("{case!r}", repr(dataclasses.asdict(case))))
+        words = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", str(test)]
+        words += ["--rootdir", folder, f"--benchmark-json={output}", "--benchmark-save-data"]
+        for _ in range(rounds):
+            begin = time.perf_counter()
+            ours = measure(repeat)
+            seconds = time.perf_counter() - begin
+            subprocess.run(words, check=True, capture_output=True)
+            (theirs,) = json.loads(output.read_text())["benchmarks"]
+            found.append(
+                {
+                    "our_seconds": seconds,
+                    "our_half_width_fraction": ours.summary.half_width_fraction or math.inf,
+                    "their_seconds": theirs["stats"]["total"],
+                    "their_half_width_fraction": summarise(theirs["stats"]["data"]).half_width_fraction or math.inf,
+                }
+            )
+    for who in ("our", "their"):
+        took, width = (
+            summarise([one[f"{who}_{what}"] for one in found]).median for what in ("seconds", "half_width_fraction")
+        )
+        print(f"speed: {who} median {took:.2f} s a case, interval ±{width:.2%}")
+    return found
+
+
+def payoff() -> list[dict[str, Any]]:
+    """Seconds for many steps in fresh processes against the prediction: compile time, and steps at the median."""
+    found = []
+    for precision, compiler in itertools.product(("fp32", "bf16"), ("off", "default")):
+        case = reference_case(precision=precision, compiler=compiler)
+        settings.apply(case)
+        with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+            compile_seconds = 0.0
+            if compiler != "off":
+                compile_seconds = cold.compile_seconds(case, [case.batch_size], Path(first))
+            with cold.compiler_cache(Path(first)):
+                step = measure(workloads.step(case, images("MNIST", None)).repeat).summary.median
+            words = [sys.executable, "-m", "bench.suite.proof", "--steps", json.dumps(dataclasses.asdict(case))]
+            environment = {**os.environ, cold.CACHE_VARIABLE: second}
+            child = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        predicted, took = compile_seconds + PAYOFF_STEPS * step, float(child.stdout.splitlines()[-1])
+        what = f"{PAYOFF_STEPS:,} steps {precision} {compiler}"
+        print(f"payoff: {what}: {predicted:.1f} s predicted, {took:.1f} s taken, {predicted / took - 1:+.1%}")
+        found.append({"precision": precision, "compiler": compiler, "compile_seconds": compile_seconds,
+                      "step_seconds": step, "predicted_seconds": predicted, "taken_seconds": took})  # fmt: skip
+    return found
+
+
+def take_steps(case: Case) -> float:
+    """Seconds of `PAYOFF_STEPS` steps in this process, compiling included."""
+    settings.apply(case)
+    return (
+        Clock(DEVICES[case.device])
+        .time_block(workloads.step(case, images("MNIST", None)).repeat, PAYOFF_STEPS)
+        .host_seconds
+    )
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Runs every proof, or those named."""
+    proofs: dict[str, Callable[[], Any]] = {
+        "overhead": overhead,
+        "speed": lambda: speed(10),
+        "payoff": payoff,
+        "bias": lambda: bias(200),
+    }
+    parser = argparse.ArgumentParser(prog="python -m bench.suite.proof", description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("proofs", nargs="*", metavar="PROOF", help=f"which; default: all of {', '.join(proofs)}")
+    parser.add_argument("--output", type=Path, default=Path("proof.json"), metavar="FILE", help="(proof.json)")
+    parser.add_argument("--steps", help=argparse.SUPPRESS)
+    options = parser.parse_args(words)
+    if options.steps:
+        print(take_steps(Case(**json.loads(options.steps))))
+        return
+    if unknown := set(options.proofs) - set(proofs):
+        parser.error(f"there is no proof called {', '.join(sorted(unknown))}")
+    found: dict[str, Any] = {"machine": facts.machine(["cpu"]).label}
+    for name in options.proofs or proofs:
+        found[name] = proofs[name]()
+        options.output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
