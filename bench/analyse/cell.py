@@ -36,8 +36,8 @@ class Cell:
         against_loader: For epochs, how many times as fast as with the tutorial's DataLoader.
         against_eager: For compiled cases, how many times as fast as the same case not compiled.
         share_of_step: For the parts of a step, this part's time over the whole step's.
-        floor: The least time that arithmetic and bytes allow here; None without counters or yardsticks.
-        verdict: What takes the most of the time; None without counters or yardsticks.
+        floor: The least time that arithmetic and bytes allow here; None with the reason in `why_no_floor`.
+        verdict: What takes the most of the time; None where there is no floor or no price of a call.
         payoff: For compiled cases, when compiling has paid; None with the reason in `why_no_payoff`.
     """
 
@@ -52,6 +52,7 @@ class Cell:
     against_eager: Versus = Versus()
     share_of_step: Versus = Versus()
     floor: Floor | None = None
+    why_no_floor: str | None = None
     verdict: Verdict | None = None
     payoff: Payoff | None = None
 

@@ -19,6 +19,8 @@ from bench.record.model import CaseFields, Measurement, Record
 PARTS = ("forward", "forward_backward", "optimizer", "step")
 
 
+DISTURBED = "the floor came out above the time itself, so something disturbed the yardsticks"
+
 # Every table and sentence of a report asks for the same record's cells, which take a tenth of a second to derive.
 _RECENT: deque[tuple[Record, list[Cell]]] = deque(maxlen=4)
 
@@ -55,7 +57,14 @@ def _measured(m: Measurement, record: Record) -> Cell:
     # The optimizer alone updates weights; images a second would be a number without a meaning.
     images = m.images_per_repetition if m.case.workload != "optimizer" else None
     rate = images / summary.median if images else None
-    return Cell(m.id, m.case, m, None, summary, rate, floor=floor(m, record), verdict=explain(m, record))
+    cell = Cell(m.id, m.case, m, None, summary, rate)
+    bounds = floor(m, record)
+    if bounds is None:
+        return dataclasses.replace(cell, why_no_floor="there are no counts or no yardsticks for it")
+    if bounds.seconds > summary.median:
+        # Nothing is faster than its floor: what it was made of is wrong, and so would be every reason drawn from it.
+        return dataclasses.replace(cell, why_no_floor=DISTURBED)
+    return dataclasses.replace(cell, floor=bounds, verdict=explain(m, record))
 
 
 def measured_devices(everything: Sequence[Cell]) -> list[str]:

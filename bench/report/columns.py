@@ -89,6 +89,7 @@ COLUMNS: list[Column] = [
     Column("times_above_floor", (STEP, PARTS, EPOCH, WHY), "× floor", lambda cell: cell.times_above_floor,
            lambda cell: shown(cell.times_above_floor, units.rate)),
     Column("floor_seconds", (STEP, PARTS, EPOCH, WHY), raw=lambda cell: cell.floor.seconds if cell.floor else None),
+    Column("floor_reason", (STEP, PARTS, EPOCH), raw=lambda cell: cell.why_no_floor),
     Column("share_of_peak", (WHY,), "Of peak", lambda cell: cell.share_of_peak,
            lambda cell: shown(cell.share_of_peak, units.share)),
     Column("bound", (STEP, PARTS, EPOCH, WHY), "Bound", lambda cell: cell.verdict.bound if cell.verdict else None,

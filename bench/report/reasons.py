@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bench.analyse.cell import Cell
-from bench.analyse.cells import curve, measured_devices, plain_step
+from bench.analyse.cells import DISTURBED, curve, measured_devices, plain_step
 from bench.analyse.compare import mismatch
 from bench.analyse.crossover import Crossover, crossover
 from bench.analyse.explain import Verdict
@@ -25,6 +25,7 @@ def why(everything: Sequence[Cell]) -> list[str]:
     """What takes the time of the plain step and of the epochs from host memory, on every device."""
     found: list[str] = []
     helped: set[str] = set()  # advice is given once
+    disturbed: list[str] = []
     for device in measured_devices(everything):
         step = plain_step(everything, device, REFERENCE_BATCH)
         chosen = [(step, f"a step of {REFERENCE_BATCH} images")] if step else []
@@ -46,7 +47,9 @@ def why(everything: Sequence[Cell]) -> list[str]:
                     + advice
                 )
                 helped.add(cell.verdict.help)
-    return found
+            elif cell.why_no_floor == DISTURBED and not disturbed:
+                disturbed = [f"{capitalised(what)} on {name(device)} cannot be explained: {DISTURBED}."]
+    return found + disturbed
 
 
 def _why(verdict: Verdict, times: float, what: str, meaning: str, mark: str) -> str:

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.cells import cells, curve, measured_devices, plain_step, times_as_fast
+from bench.analyse.cells import DISTURBED, cells, curve, measured_devices, plain_step, times_as_fast
 from bench.record.model import Flag
 from tests.data.records import COLD, CPU_RECORD, GPU_RECORD, bare, case, flagged, gap, measured, only
 
@@ -156,6 +156,21 @@ def test_a_cell_knows_its_floor_and_what_takes_its_time():
 def test_without_counts_or_yardsticks_there_is_no_floor():
     for cell in by_id(bare(CPU_RECORD)).values():
         assert (cell.floor, cell.verdict, cell.payoff, cell.times_above_floor, cell.share_of_peak) == (None,) * 5
+
+
+def test_a_floor_above_the_time_is_none():
+    """Threads wait for one whose core is taken: a short copy then takes a thousand times as long."""
+    slow = [
+        dataclasses.replace(y, samples_seconds=[8e-3] * 12, after_samples_seconds=[8e-3] * 12)
+        if y.name == "copy_cached"
+        else y
+        for y in CPU_RECORD.yardsticks
+    ]
+    found = by_id(dataclasses.replace(CPU_RECORD, yardsticks=slow))
+    step, forward = found["step[cpu-b64-fp32]"], found["forward[cpu-b64-fp32]"]
+    assert (step.floor, step.verdict, step.why_no_floor) == (None, None, DISTURBED)
+    assert forward.floor is not None  # which updates nothing
+    assert forward.why_no_floor is None
 
 
 def test_a_flagged_cell_shows_its_floor_and_has_no_payoff():

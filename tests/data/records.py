@@ -117,6 +117,7 @@ def yardsticks(device: str, rates: dict[str, float], call: float) -> list[Yardst
     made = []
     for name, rate in rates.items():
         unit, work = ("flop", 2.0 * 1024**3) if name.startswith("matmul") else ("byte", 2.0**27)
+        work = 2.0**20 if name == "copy_cached" else work
         made.append(Yardstick(name, device, unit, work, *(samples(f"{name} {at}", work / rate, 12) for at in "ab")))
     name = "dispatch" if device == "cpu" else "launch"
     return [*made, Yardstick(name, device, "call", 1.0, *(samples(f"{name} {at}", call, 12) for at in "ab"))]

@@ -260,3 +260,13 @@ def test_accuracies_of_other_seeds_are_not_compared():
     both = [measured(case("accuracy"), 0.4, n=5, accuracy=ACCURACY),
             measured(case("accuracy", precision="bf16"), 0.4, n=5, accuracy=other)]  # fmt: skip
     assert "seed by seed" not in said(dataclasses.replace(CPU_RECORD, measurements=both))["Accuracy"]
+
+
+def test_a_floor_above_the_time_explains_nothing():
+    slow = [dataclasses.replace(y, samples_seconds=[8e-3] * 12, after_samples_seconds=None) for y in
+            CPU_RECORD.yardsticks if y.name == "copy_cached"]  # fmt: skip
+    rest = [y for y in CPU_RECORD.yardsticks if y.name != "copy_cached"]
+    assert said(dataclasses.replace(CPU_RECORD, yardsticks=rest + slow))["Why"] == (
+        "A step of 64 images on the CPU cannot be explained: the floor came out above the time itself, so something "
+        "disturbed the yardsticks."
+    )

@@ -182,7 +182,7 @@ def test_csv_has_raw_si_values_a_row_a_case_and_empty_for_missing():
         "machine", "measured", "created_utc", "dataset", "id", "device", "batch_size", "precision", "compiler",
         "optimizer", "feed", "num_workers", "pin_memory", "threads", "median_seconds", "interval_low_seconds",
         "interval_high_seconds", "images_per_second", "speedup", "speedup_low", "speedup_high", "speedup_reason",
-        "times_above_floor", "floor_seconds", "bound", "bound_share", "energy_joules", "energy_reason", "flags", "note",
+        "times_above_floor", "floor_seconds", "floor_reason", "bound", "bound_share", "energy_joules", "energy_reason", "flags", "note",
         "command",
     ]  # fmt: skip
     rows = frame[frame.measured == "here"].set_index("id")
