@@ -187,8 +187,8 @@ def test_from_which_batch_size_on_the_gpu_is_faster():
     about = r"from a batch of about {} \(\d+ to \d+\)\."
     assert re.fullmatch(f"The GPU is faster than the CPU {about.format(132)}", said(GPU_RECORD)["Crossover"])
     assert re.fullmatch(
-        r"Across two machines \(Some CPU, 2 cores, and Synthetic GPU \(test data\) with Other CPU, 16 cores\), the GPU is "
-        f"faster than the CPU {about.format(72)}",
+        r"Across two machines \(Some CPU, 2 cores, and Synthetic GPU \(test data\) with Other CPU, 16 cores\), "
+        f"the GPU is faster than the CPU {about.format(72)}",
         said(CPU_RECORD, GPU_RECORD)["Crossover"],
     )
 
