@@ -58,12 +58,16 @@ class Session:
         return reason
 
     def calibrate(self) -> None:
-        """Times the yardsticks of every device that the plan can use; the second time, for drift."""
+        """Times the yardsticks of every device that the plan can use; the second time, for drift.
+
+        With the threads of the cases; where these differ, with the most of them, so that a peak is one for all.
+        """
+        threads = max(self._resolved(id).threads for id in self.planned)
         found = []
         for device in dict.fromkeys(case.device for case in self.planned.values()):
             if not DEVICES[device].why_missing():
                 precisions = {case.precision for case in self.planned.values() if case.device == device}
-                found += yardsticks.run(device, settings.default_threads(), precisions)
+                found += yardsticks.run(device, threads, precisions)
         self.yardsticks = yardsticks.joined(self.yardsticks, found) if self.yardsticks else found
 
     def run(self, id: str) -> Measurement:
