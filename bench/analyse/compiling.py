@@ -25,8 +25,10 @@ class Payoff:
 
     def sentence(self) -> str:
         """The finding in words."""
-        if not self.speedup.clear or self.steps is None:
-            outcome = "never pays here" if self.speedup.value <= 1 else "is not clearly faster"
+        if not self.speedup.clear:
+            outcome = "is not clearly faster"
+        elif self.steps is None:
+            outcome = "never pays here"
         else:
             outcome = f"has paid after {self.steps:,} steps"
         return f"compiling takes {self.compile_seconds:.1f} s from cold and {outcome}"

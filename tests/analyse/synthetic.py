@@ -1,0 +1,80 @@
+"""Records of round numbers, so that a test can work out by hand what must be derived from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from bench.record.model import Counters, Flag, Measurement, Phases, Record, Yardstick
+from tests.data.records import CPU_RECORD, case, measured
+
+COUNTERS = Counters(
+    aten_calls={"aten::addmm float32": 2, "aten::mm float32": 3, "aten::add_ float32": 95},
+    flops=10_000_000,
+    parameter_bytes=160_000,
+    gradient_bytes=160_000,
+    optimizer_state_bytes=320_000,
+    saved_tensor_bytes=200_000,
+    allocations=20,
+    peak_allocated_bytes=500_000,
+    host_synchronisations=0,
+    host_device_copies=0,
+    host_device_copied_bytes=0,
+    growth_bytes=0,
+)
+# 100 GFLOP/s; 10 GB/s outside of the caches and 40 GB/s inside; 1 µs a call.
+RATES = {"matmul_fp32": ("flop", 1e11), "copy": ("byte", 1e10), "copy_cached": ("byte", 4e10)}
+
+
+def steady(seconds: float, n: int = 40) -> list[float]:
+    """Samples around `seconds`, 0.1% up and down."""
+    return [seconds * factor for factor in (0.999, 1.0, 1.001, 1.0)] * (n // 4)
+
+
+def yardstick(name: str, device: str = "cpu", after: float | None = 1.0, **changes: Any) -> Yardstick:
+    """A yardstick that takes `after` times as long after the run as before; None has no after."""
+    unit, rate = RATES.get(name, ("call", 1e6))
+    work = 1.0 if unit == "call" else rate / 1000
+    before = steady(work / rate)
+    later = None if after is None else [after * seconds for seconds in before]
+    return Yardstick(**{**dataclasses.asdict(Yardstick(name, device, unit, work, before, later)), **changes})
+
+
+def yardsticks(device: str = "cpu", **after: float) -> list[Yardstick]:
+    """All that a device has, with how some of them moved."""
+    call = "dispatch" if device == "cpu" else "launch"
+    return [yardstick(name, device, after.get(name, 1.0)) for name in (*RATES, call)]
+
+
+def step(
+    seconds: float = 1e-3, *, counters: Counters | None = COUNTERS, device: str = "cpu", **changes: Any
+) -> Measurement:
+    """A step of 64 images."""
+    fields = {"counters": counters, "phases": None, "samples_seconds": steady(seconds), "flags": [], **changes}
+    return dataclasses.replace(measured(case("step", device), seconds), **fields)
+
+
+def epoch(
+    seconds: float = 1.0, *, counters: Counters | None = COUNTERS, device: str = "cpu", **changes: Any
+) -> Measurement:
+    """An epoch of 60,000 images in 938 steps."""
+    fields = {"counters": counters, "phases": None, "samples_seconds": steady(seconds, 8), "flags": [], **changes}
+    return dataclasses.replace(measured(case("epoch", device), seconds), **fields)
+
+
+def phases(**host_seconds: float) -> Phases:
+    """Parts that take so long."""
+    total = sum(host_seconds.values())
+    return Phases(dict(host_seconds), total, total, None)
+
+
+def record(*measurements: Measurement, sticks: Sequence[Yardstick] | None = None) -> Record:
+    """A run on one CPU, or on what the yardsticks are of."""
+    sticks = yardsticks() if sticks is None else sticks
+    return dataclasses.replace(CPU_RECORD, measurements=list(measurements), unmeasured=[], yardsticks=list(sticks))
+
+
+def names(flags: Sequence[Flag]) -> list[str]:
+    """Of the flags, in order."""
+    return [flag.name for flag in flags]

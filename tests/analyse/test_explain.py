@@ -1,0 +1,73 @@
+import dataclasses
+
+import pytest
+
+from bench.analyse.explain import HELP, explain
+from tests.analyse.synthetic import COUNTERS, epoch, phases, record, step, yardsticks
+
+
+def with_counters(**changes):
+    return dataclasses.replace(COUNTERS, **changes)
+
+
+def calling(calls: int):
+    return with_counters(aten_calls={"aten::add_ float32": calls})
+
+
+def on_a_gpu(*measurements):
+    return record(*measurements, sticks=[*yardsticks(), *yardsticks("cuda")])
+
+
+def test_many_small_calls_are_bound_by_dispatch():
+    found = explain(step(500e-6, counters=calling(300)), record())
+    assert found.bound == "dispatch"
+    assert found.seconds == pytest.approx(300e-6, rel=2e-3)
+    assert found.share == pytest.approx(0.6, rel=2e-3)
+    assert found.evidence == "300 operator calls at 1.0 µs each: 60% of the time"
+    assert found.help == HELP["dispatch"]
+
+
+def test_much_arithmetic_is_bound_by_compute():
+    found = explain(step(0.03, counters=with_counters(flops=2_000_000_000)), record())
+    assert found.bound == "compute"
+    assert found.seconds == pytest.approx(0.02, rel=2e-3)
+    assert found.evidence == "2,000.0 MFLOP at the measured peak: 67% of the time"
+
+
+def test_many_bytes_are_bound_by_memory():
+    large = step(0.02, counters=calling(10), images_per_repetition=16_384)
+    found = explain(large, record())
+    assert found.bound == "memory"
+    assert found.seconds == pytest.approx(16_384 * 3144 / 1e10 + 1_120_000 / 4e10, rel=2e-3)
+
+
+def test_waiting_for_batches_is_bound_by_data():
+    found = explain(epoch(2.0, phases=phases(fetch=1.4, forward=0.3, optimizer=0.3)), record())
+    assert (found.bound, found.seconds) == ("data", 1.4)
+    assert found.evidence == "fetching batches: 70% of the time"
+
+
+def test_the_calls_of_an_epoch_are_those_of_all_its_steps():
+    found = explain(epoch(0.2, phases=phases(fetch=0.05, forward=0.1)), record())
+    assert found.bound == "dispatch"
+    assert found.seconds == pytest.approx(938 * 100 * 1e-6, rel=2e-3)
+    assert found.evidence.startswith("93,800 operator calls")
+
+
+def test_copies_to_a_gpu_are_a_transfer_and_those_to_the_cpu_are_none():
+    parts = phases(to_device=0.8, forward=0.2)
+    assert explain(epoch(1.0, device="cuda", phases=parts), on_a_gpu()).bound == "transfer"
+    assert explain(epoch(1.0, phases=parts), record()).bound == "dispatch"
+
+
+def test_small_calls_on_a_gpu_are_bound_by_its_launches():
+    found = explain(step(500e-6, device="cuda", counters=calling(300)), on_a_gpu())
+    assert found.bound == "launch"
+    assert "CUDA graphs" in found.help
+
+
+def test_without_counters_or_yardsticks_there_is_no_verdict():
+    assert explain(step(counters=None), record()) is None
+    assert explain(step(), record(sticks=[])) is None
+    assert explain(step(), record(sticks=[y for y in yardsticks() if y.name != "dispatch"])) is None
+    assert explain(step(device="cuda"), record()) is None

@@ -1,0 +1,84 @@
+import dataclasses
+
+import pytest
+
+from bench.analyse.floor import Floor, cost, floor, rate
+from bench.record.model import Yardstick
+from tests.analyse.synthetic import COUNTERS, RATES, epoch, record, step, yardstick, yardsticks
+
+IMAGE_BYTES = 784 * 4 + 8
+# Read: parameters, gradients and both moments; written: all but the gradients.
+UPDATED_BYTES = 2 * 160_000 + 160_000 + 2 * 320_000
+
+
+def test_the_floor_of_a_step_is_arithmetic_or_bytes():
+    found = floor(step(), record())
+    assert found.compute_seconds == pytest.approx(10e6 / 1e11, rel=2e-3)
+    assert found.images_seconds == pytest.approx(64 * IMAGE_BYTES / 1e10, rel=2e-3)
+    assert found.update_seconds == pytest.approx(UPDATED_BYTES / 4e10, rel=2e-3)
+    assert found.memory_seconds == found.images_seconds + found.update_seconds
+    assert found.flops == 10_000_000
+    assert found.seconds == found.compute_seconds > found.memory_seconds
+
+
+def test_the_floor_of_an_epoch_is_that_of_all_its_steps():
+    one, whole = floor(step(), record()), floor(epoch(), record())
+    assert whole.images_seconds == pytest.approx(60_000 / 64 * one.images_seconds)
+    assert whole.update_seconds == pytest.approx(938 * one.update_seconds)  # each step updates, the last as well
+    # The last step has 32 images and computes half.
+    assert whole.flops == 937.5 * 10_000_000
+    assert whole.compute_seconds == pytest.approx(937.5 * one.compute_seconds)
+
+
+def test_without_an_update_its_bytes_do_not_count():
+    forward = step()
+    forward = dataclasses.replace(forward, case=dataclasses.replace(forward.case, workload="forward"))
+    assert floor(forward, record()).update_seconds == 0
+    assert floor(forward, record()).images_seconds > 0
+
+
+def test_the_optimizer_alone_reads_no_images():
+    optimizer = step(images_per_repetition=None, counters=dataclasses.replace(COUNTERS, flops=0))
+    optimizer = dataclasses.replace(optimizer, case=dataclasses.replace(optimizer.case, workload="optimizer"))
+    found = floor(optimizer, record())
+    assert (found.compute_seconds, found.images_seconds) == (0, 0)
+    assert found.seconds == found.update_seconds == pytest.approx(UPDATED_BYTES / 4e10, rel=2e-3)
+
+
+def test_how_far_above_and_how_near_to_the_peak():
+    found = Floor(2e-4, 1e-4, 2e-4, 20_000_000, 1e11)
+    assert found.seconds == pytest.approx(3e-4)  # moving the bytes takes longer
+    assert found.times_above(6e-4) == pytest.approx(2)
+    assert found.share_of_peak(4e-4) == pytest.approx(0.5)
+
+
+def test_a_rate_is_that_of_the_fastest_sample_before_or_after():
+    before, after = [2.0, 1.0, 4.0], [3.0, 0.5]
+    stick = Yardstick("copy", "cpu", "byte", 100.0, before, None)
+    assert rate([stick], "cpu", "copy") == 100
+    assert rate([dataclasses.replace(stick, after_samples_seconds=after)], "cpu", "copy") == 200
+    assert rate([stick], "cuda", "copy") is None
+    assert rate([stick], "cpu", "copy_cached") is None
+
+
+def test_the_cost_of_a_call_is_the_median():
+    stick = Yardstick("dispatch", "cpu", "call", 1.0, [1e-6, 2e-6, 9e-6], [1e-9])
+    assert cost([stick], "cpu", "dispatch") == 2e-6
+    assert cost([stick], "cuda", "launch") is None
+
+
+def test_the_peak_is_that_of_the_cases_precision_and_device():
+    half = yardstick(
+        "matmul_bf16", unit="flop", work_per_repetition=2e11, samples_seconds=[1.0], after_samples_seconds=None
+    )
+    bf16 = step()
+    bf16 = dataclasses.replace(bf16, case=dataclasses.replace(bf16.case, precision="bf16"))
+    assert floor(bf16, record(sticks=[*yardsticks(), half])).peak_flops_per_second == 2e11
+    assert floor(bf16, record()) is None
+    assert floor(step(device="cuda"), record()) is None
+
+
+@pytest.mark.parametrize("missing", list(RATES))
+def test_without_a_yardstick_or_counters_there_is_no_floor(missing):
+    assert floor(step(), record(sticks=[y for y in yardsticks() if y.name != missing])) is None
+    assert floor(step(counters=None), record()) is None
