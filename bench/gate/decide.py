@@ -1,0 +1,151 @@
+"""From pairs' log ratios to PASS, FAIL or INCONCLUSIVE, with exact tests and a stated error rate.
+
+A pair is one run of the reference beside one of the candidate, in separate processes; its log ratio is above 0 where
+the candidate is slower. If the two are the same program, the sign of every log ratio is as likely plus as minus,
+whatever the noise: that is all the sign-flip test needs (Fisher, The Design of Experiments, 1935, section 21).
+
+Two stages keep errors rare and the usual answer quick. Screening: if a slowdown of the bound is refuted, PASS; if not,
+more pairs are run. Confirmation: FAIL only on the fresh pairs' own evidence, which the screening has not selected.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+EXACT_UP_TO = 16  # pairs: 65,536 sign patterns; beyond, as many random ones
+PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to say what.
+
+    Attributes:
+        bound_fraction: The slowdown that must not pass, 0.05 for 5%.
+        screening_pairs: Pairs before the first look.
+        fewest_confirmation_pairs: Fresh pairs if the first look does not pass; more for many cases.
+        fail_alpha: Largest probability of FAIL for an unchanged program, over all `cases`.
+        pass_alpha: Largest probability of PASS for a slowdown of `bound_fraction` or more, a case.
+        control_fraction: The base-against-base control is flat if its 99% interval holds 0 or is within this.
+        cases: Cases judged in one run; `fail_alpha` is shared among them (Bonferroni, a stricter form of Holm).
+    """
+
+    bound_fraction: float = 0.05
+    screening_pairs: int = 8
+    fewest_confirmation_pairs: int = 12
+    fail_alpha: float = 0.001
+    pass_alpha: float = 0.01
+    control_fraction: float = 0.01
+    cases: int = 1
+
+    @property
+    def bound(self) -> float:
+        """The log of the slowdown that must not pass."""
+        return math.log1p(self.bound_fraction)
+
+    @property
+    def confirmation_pairs(self) -> int:
+        """Enough fresh pairs for their test to reach `fail_alpha` with two patterns to spare: n pairs reach 2**-n."""
+        return max(self.fewest_confirmation_pairs, math.ceil(math.log2(self.cases / self.fail_alpha)) + 2)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on a case.
+
+    Attributes:
+        slowdown_fraction: Estimated change of the step's time, 0.05 for 5% slower; `low` and `high` its 95% interval.
+        fail_p: Probability of such evidence for a slowdown, were there none.
+        pass_p: Probability of such evidence against a slowdown of the bound, were it there.
+        reason: A sentence.
+    """
+
+    verdict: str
+    slowdown_fraction: float
+    low: float
+    high: float
+    fail_p: float
+    pass_p: float
+    reason: str
+
+
+def sign_flip_p(values: Sequence[float], seed: int = 0) -> float:
+    """The probability that random signs give a sum as large as that of `values`; 1 for no values.
+
+    All sign patterns where they are few enough, else random ones with the observed one among them, which keeps the
+    test valid (Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010).
+    """
+    x = np.asarray(values, dtype=float)
+    n = len(x)
+    if n == 0:
+        return 1.0
+    if n <= EXACT_UP_TO:
+        patterns = np.array(list(itertools.product((1.0, -1.0), repeat=n)))
+        sums = patterns @ x
+        return float(np.mean(sums >= sums[0] - 1e-12 * abs(sums[0])))
+    drawn = np.random.default_rng(seed).choice((1.0, -1.0), size=(2**EXACT_UP_TO, n))
+    return float((1 + np.sum(drawn @ x >= x.sum() * (1 - 1e-12))) / (1 + len(drawn)))
+
+
+def interval(log_ratios: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean and Student's interval of the log ratios; infinite bounds for fewer than 2."""
+    import scipy.stats
+
+    x = np.asarray(log_ratios, dtype=float)
+    if len(x) < 2:
+        return (float(x.mean()) if len(x) else 0.0), -math.inf, math.inf
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, len(x) - 1) * scipy.stats.sem(x))
+    return float(x.mean()), float(x.mean()) - reach, float(x.mean()) + reach
+
+
+def is_flat(control: Sequence[float], rule: Rule) -> bool:
+    """Whether a program against itself shows no difference, as it must; no control is not flat."""
+    if not control:
+        return False
+    mean, low, high = interval(control, 0.99)
+    return low <= 0 <= high or abs(mean) <= rule.control_fraction
+
+
+def passes(log_ratios: Sequence[float], rule: Rule, looks: int = 2) -> float | None:
+    """The p-value with which a slowdown of the bound is refuted; None if it is not. `looks` share `pass_alpha`."""
+    p = sign_flip_p([rule.bound - value for value in log_ratios])
+    return p if p <= rule.pass_alpha / looks else None
+
+
+def decide(screening: Sequence[float], confirmation: Sequence[float], control: Sequence[float], rule: Rule) -> Decision:
+    """The verdict after both stages; an empty `confirmation` means that the screening has passed or is all there is.
+
+    Args:
+        screening: Log ratios of the first pairs.
+        confirmation: Log ratios of fresh pairs, run because the screening did not pass.
+        control: Log ratios of pairs of the reference against itself, run in between.
+        rule: Stages, bounds and error rates.
+    """
+    everything = [*screening, *confirmation]
+    mean, low, high = interval(everything)
+    fail_p = sign_flip_p(confirmation)
+    pass_p = sign_flip_p([rule.bound - value for value in everything])
+
+    def decision(verdict: str, reason: str) -> Decision:
+        return Decision(verdict, math.expm1(mean), math.expm1(low), math.expm1(high), fail_p, pass_p, reason)
+
+    if not everything:
+        return decision(INCONCLUSIVE, "no pair was measured")
+    if not is_flat(control, rule):
+        shown = f"{math.expm1(interval(control)[0]):+.1%}" if control else "missing"
+        return decision(INCONCLUSIVE, f"the reference against itself is {shown}: this machine is too unsteady now")
+    # A slowdown is confirmed on fresh pairs alone, and both stages must see it.
+    if confirmation and fail_p <= rule.fail_alpha / rule.cases and interval(screening)[0] > 0:
+        return decision(FAIL, f"slower by {math.expm1(mean):.1%} ({math.expm1(low):.1%} to {math.expm1(high):.1%})")
+    if pass_p <= rule.pass_alpha / 2:
+        return decision(PASS, f"a slowdown of {rule.bound_fraction:.0%} is refuted (p = {pass_p:.2g})")
+    return decision(
+        INCONCLUSIVE,
+        f"between {math.expm1(low):+.1%} and {math.expm1(high):+.1%}: neither a slowdown is shown "
+        f"nor one of {rule.bound_fraction:.0%} refuted",
+    )

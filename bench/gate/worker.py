@@ -1,0 +1,178 @@
+"""One side in a process of its own: the candidate's harness on the `fcnn` of a given folder.
+
+Forked from a process that has imported torch and no `fcnn`, so that both sides have the same memory layout and neither
+pays for the import. Answers requests, one JSON line each, until its input ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+WARM_STEPS = 40
+COUNTED_IMAGES = 640
+
+
+def serve(tree: str, images: Any, requests: IO[str], answers: IO[str]) -> None:
+    """Answers every request with `{"value": ...}` or `{"error": ...}`.
+
+    Args:
+        tree: Folder whose `fcnn` is measured.
+        images: (training pixels uint8 [n, 28, 28], labels [n], test pixels, test labels).
+        requests: Lines `[name, arguments]`; see `REQUESTS`.
+        answers: Where the answers go.
+    """
+    sys.path.insert(0, tree)
+    side = Side(tree, images)
+    for line in requests:
+        name, arguments = json.loads(line)
+        try:
+            answer: dict[str, Any] = {"value": REQUESTS[name](side, **arguments)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+class Side:
+    """What a worker keeps between requests."""
+
+    def __init__(self, tree: str, images: Any) -> None:
+        self.tree = tree
+        self.repeat: Callable[[], object] | None = None
+        self.clock: Any = None
+        train, train_labels, test, test_labels = images
+        self.images = Both(Dataset(train, train_labels), Dataset(test, test_labels))
+
+
+class Both:
+    """As much of `fcnn.data.Images` as the suite's workloads need."""
+
+    def __init__(self, train: Dataset, test: Dataset) -> None:
+        self.train, self.test = train, test
+
+
+class Dataset:
+    """As much of a torchvision dataset as the suite's workloads need."""
+
+    def __init__(self, data: Any, targets: Any) -> None:
+        self.data, self.targets = data, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+def _own_fcnn(side: Side) -> None:
+    import fcnn
+
+    found = Path(str(fcnn.__file__)).parent.parent
+    if found != Path(side.tree):
+        raise RuntimeError(f"fcnn was imported from {found}, not from {side.tree}")
+
+
+def prepare(side: Side, case: dict[str, Any]) -> None:
+    """Builds a case's repetition and warms it up; the garbage collector stays off from then on."""
+    from bench.axes.case import Case
+    from bench.axes.devices import DEVICES
+    from bench.measure import settings
+    from bench.measure.clock import Clock
+    from bench.suite import workloads
+
+    _own_fcnn(side)
+    built = Case(**case)
+    settings.apply(built)
+    side.clock = Clock(DEVICES[built.device])
+    side.repeat = workloads.BUILDERS[built.workload](built, side.images).repeat  # type: ignore[arg-type]
+    for _ in range(WARM_STEPS):
+        side.repeat()
+    gc.collect()
+    gc.disable()
+
+
+def chunk(side: Side, repetitions: int) -> float:
+    """Seconds of a chunk of the prepared case."""
+    assert side.repeat is not None
+    return float(side.clock.time_block(side.repeat, repetitions).host_seconds)
+
+
+def count_case(side: Side, case: dict[str, Any]) -> dict[str, Any]:
+    """The exact counters of a case; of an evaluation, too, if its workload is `evaluation`."""
+    from bench.axes.case import Case
+    from bench.axes.devices import DEVICES
+    from bench.measure import settings
+    from bench.measure.clock import Clock
+    from bench.measure.counters import count
+    from bench.suite import workloads
+    from fcnn import train
+
+    _own_fcnn(side)
+    evaluation = case["workload"] == "evaluation"
+    built = Case(**{**case, "workload": "step"} if evaluation else case)
+    settings.apply(built)
+    prepared = workloads.BUILDERS[built.workload](built, side.images)  # type: ignore[arg-type]
+    counted, clock = prepared.counted, Clock(DEVICES[built.device])
+    if evaluation:
+        batches = workloads.evaluation_batches(side.images, built.device)["test"]  # type: ignore[arg-type]
+        counted = functools.partial(train.evaluate, prepared.training.model, batches, prepared.training.device)
+    return dataclasses.asdict(count(counted, prepared.training, clock))
+
+
+def count_compilations(side: Side, case: dict[str, Any]) -> dict[str, Any]:
+    """Graphs, breaks and recompilations in steps of a whole and of a last, smaller batch; nothing is generated."""
+    import torch
+
+    from bench.axes.case import Case
+    from bench.axes.devices import DEVICES
+    from bench.measure import settings
+    from bench.measure.compilation import compilations
+    from fcnn import train
+
+    _own_fcnn(side)
+    built = Case(**case)
+    settings.apply(built)
+    pixels, labels = side.images.train.data, side.images.train.targets
+    with compilations() as found:
+        training = train.make_training(
+            torch.device(DEVICES[built.device].torch_name),
+            wrap=lambda model: torch.compile(model, backend="eager", dynamic=False),  # type: ignore[arg-type, return-value]
+        )
+        for size in (*[built.batch_size] * 4, built.batch_size // 2, built.batch_size):
+            train.train_step(training, pixels[:size].unsqueeze(1).float().div(255), labels[:size])
+    return {name: value if isinstance(value, int) else len(value) for name, value in vars(found).items()} | {
+        "reasons": [*found.graph_break_reasons, *found.recompile_reasons]
+    }
+
+
+def train_seeds(side: Side, seeds: list[int], batch_size: int, threads: int) -> list[float]:
+    """Test accuracies after one epoch, a seed each, with the side's own loop, loader order and evaluation."""
+    import torch
+
+    from bench.measure import settings
+    from fcnn import data, train
+
+    _own_fcnn(side)
+    settings.use_threads(threads)
+    found = []
+    test = data.TensorBatches(*data.as_tensors(side.images.test), 2048, shuffle=False)
+    pixels, labels = data.as_tensors(side.images.train)
+    for seed in seeds:
+        training = train.make_training(torch.device("cpu"), seed)
+        batches = data.TensorBatches(pixels, labels, batch_size, shuffle=True, seed=seed)
+        train.train_epoch(training, batches)
+        found.append(train.evaluate(training.model, test, training.device))
+    return found
+
+
+REQUESTS: dict[str, Callable[..., Any]] = {
+    "prepare": prepare,
+    "chunk": chunk,
+    "count": count_case,
+    "compilations": count_compilations,
+    "train": train_seeds,
+}
