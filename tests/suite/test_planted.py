@@ -1,0 +1,102 @@
+"""Slowness planted where it is known, measured for real: the verdict must name it. Only the verdict: never a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, default_collate
+
+from bench.analyse.explain import explain
+from bench.axes.case import case_id
+from bench.axes.feeds import FEEDS, Feed
+from bench.suite.expected import Effort
+from bench.suite.session import Session
+from fcnn.data import Images, _dataset, load_images
+from tests.axes.test_case import changed
+
+pytestmark = pytest.mark.slow
+QUICK = Effort(step_seconds=0.3, epochs=3, seeds=1, thorough=False)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two threads that wait for each other, and for whoever else is on the machine, are a slowness of their own."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def many_images(count: int) -> Images:
+    """Random pixels; whether they can be learnt is of no matter here."""
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.integers(0, 256, (count, 28, 28), dtype=np.uint8))
+    dataset = _dataset(pixels, torch.arange(count) % 10)
+    return Images("made-up", f"{count:,} made-up images", dataset, dataset, "0" * 64)
+
+
+def verdict(case: Any, images: Images) -> Any:
+    """By the way of every number: session, record, explanation."""
+    session = Session(images, "MNIST", {case_id(case): case}, QUICK)
+    session.calibrate()
+    (id,) = session.planned
+    session.run(id)
+    record = session.record(interrupted=False)
+    found = explain(record.measurements[0], record)
+    assert found is not None
+    print(found)  # shown where the test fails
+    return found
+
+
+def slow_collate(items: list[Any]) -> Any:
+    time.sleep(2e-3)
+    return default_collate(items)
+
+
+def slow_loader(images: Images, case: Any, seed: int) -> Any:
+    return DataLoader(images.train, batch_size=case.batch_size, shuffle=True, collate_fn=slow_collate)
+
+
+def test_an_epoch_from_a_slow_loader_waits_for_data(mnist_root, monkeypatch):
+    monkeypatch.setitem(FEEDS, "loader", Feed("loader", "a slow one", slow_loader))
+    images = load_images("MNIST", mnist_root)
+    found = verdict(changed(workload="epoch", feed="loader"), images)
+    assert found.bound == "data"
+    assert found.share > 0.5
+
+
+def test_an_epoch_from_memory_does_not_wait_for_data(mnist_root):
+    found = verdict(changed(workload="epoch", feed="resident"), load_images("MNIST", mnist_root))
+    assert found.bound != "data"
+
+
+def test_a_step_on_a_large_batch_is_bound_by_the_processor_or_its_memory():
+    found = verdict(changed(batch_size=16_384), many_images(16_384))
+    assert found.bound in ("compute", "memory")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "foreach"])
+def test_a_step_on_one_image_is_bound_by_dispatch(mnist_root, optimizer):
+    found = verdict(changed(batch_size=1, optimizer=optimizer), load_images("MNIST", mnist_root))
+    assert found.bound == "dispatch"
+
+
+def test_a_planted_slowness_elsewhere_explains_little(mnist_root, monkeypatch):
+    """What no candidate accounts for is not laid to one of them: the share says how little is explained."""
+    from bench.suite import workloads
+
+    original = workloads.train.train_step
+
+    def sleeping(*args: Any, **options: Any) -> torch.Tensor:
+        time.sleep(10e-3)
+        return original(*args, **options)
+
+    monkeypatch.setattr(workloads.train, "train_step", sleeping)
+    found = verdict(dataclasses.replace(changed(), batch_size=64), load_images("MNIST", mnist_root))
+    assert found.share < 0.2
