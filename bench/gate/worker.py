@@ -149,8 +149,8 @@ def count_compilations(side: Side, case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def train_seeds(side: Side, seeds: list[int], batch_size: int, threads: int) -> list[float]:
-    """Test accuracies after one epoch, a seed each, with the side's own loop, loader order and evaluation."""
+def train_seeds(side: Side, seeds: list[int], batch_size: int, epochs: int, threads: int) -> list[float]:
+    """Test accuracies after so many epochs, a seed each, with the side's own loop, order of images and evaluation."""
     import torch
 
     from bench.measure import settings
@@ -164,7 +164,8 @@ def train_seeds(side: Side, seeds: list[int], batch_size: int, threads: int) -> 
     for seed in seeds:
         training = train.make_training(torch.device("cpu"), seed)
         batches = data.TensorBatches(pixels, labels, batch_size, shuffle=True, seed=seed)
-        train.train_epoch(training, batches)
+        for _ in range(epochs):
+            train.train_epoch(training, batches)
         found.append(train.evaluate(training.model, test, training.device))
     return found
 
