@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from bench.measure import settings
-from bench.measure.env import warnings
 from tests.axes.test_case import changed
 
 
@@ -60,24 +59,3 @@ def test_apply_sets_threads_and_precision():
     finally:
         torch.set_num_threads(before[0])
         torch.set_float32_matmul_precision(before[1])
-
-
-@pytest.mark.parametrize(
-    ("group", "name", "value", "words"),
-    [
-        ("hardware", "cpu_quota_cores", 1.0, "2 threads share 1 cores"),
-        ("settings", "cuda_launch_blocking", True, "CUDA_LAUNCH_BLOCKING"),
-        ("settings", "anomaly_mode", True, "anomaly mode"),
-        ("software", "torch_debug", True, "debug build"),
-    ],
-)
-def test_what_spoils_timings_is_named(group, name, value, words):
-    environment: dict[str, dict[str, object]] = {
-        "hardware": {"cpu_quota_cores": None},
-        "software": {"torch_debug": False},
-        "settings": {"cpu_threads_default": 2, "cuda_launch_blocking": False, "anomaly_mode": False},
-    }
-    assert warnings(environment) == []
-    environment[group][name] = value
-    (warning,) = warnings(environment)
-    assert words in warning
