@@ -15,7 +15,9 @@ DONE, USAGE, BROKEN, NOT_COMPARABLE = 0, 2, 3, 4
 OVERVIEW = """\
 Without a verb: a CPU-versus-GPU report in at most a minute, with a plan and its expected time first.
 
-Exit codes: 0 done; 2 usage; 3 the harness failed, was interrupted or nothing ran; 4 records not comparable."""
+Exit codes: 0 done or passed; 1 a gate failed; 2 usage; 3 the harness failed, was interrupted or nothing ran;
+4 the baseline is missing or not comparable; 5 inconclusive."""
+GATES = ("counts", "timing", "accuracy")
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +56,15 @@ def make_parser() -> argparse.ArgumentParser:
     compare.add_argument("b", type=Path, metavar="B", help="record.json or run folder")
     compare.set_defaults(do=_compare)
 
+    check = verbs.add_parser("check", help="the regression gates: the working tree against a git ref; for CI")
+    check.add_argument("ref", nargs="?", metavar="REF", help="default: the merge base with the main branch")
+    check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT", help="slowdown that must not pass (5)")
+    check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
+    check.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES), help="which; default: all")
+    check.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    check.add_argument("--output", type=Path, default=Path("results/check"), metavar="DIR", help="(results/check)")
+    check.set_defaults(do=_check)
+
     env = verbs.add_parser("env", help="what this machine is, and what would make its numbers untrustworthy")
     env.set_defaults(do=_env)
     return parser
@@ -76,6 +87,29 @@ def _compare(options: argparse.Namespace) -> int:
     from bench.report.verbs import show_comparison
 
     return show_comparison(options.a, options.b)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from bench.gate.verb import run_check
+
+    return run_check(
+        options.ref,
+        bound=options.bound,
+        everything=options.all,
+        gates=options.gates,
+        data=options.data,
+        output=options.output,
+    )
+
+
+def _percent(text: str) -> float:
+    try:
+        found = float(text.removesuffix("%")) / 100
+    except ValueError:
+        found = 0.0
+    if not 0.01 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 1 to 100")
+    return found
 
 
 def _env(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "bench.axes": {"bench.axes", "bench.record", "fcnn"},
     "bench.measure": {"bench.measure", "bench.axes", "bench.analyse", "bench.record", "fcnn"},
     "bench.report": {"bench.report", "bench.analyse", "bench.record"},
+    "bench.gate": {"bench.gate", "bench.suite", "bench.measure", "bench.axes", "bench.analyse", "bench.record", "fcnn"},
     "bench.suite": {
         "bench.suite",
         "bench.measure",

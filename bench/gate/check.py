@@ -1,0 +1,207 @@
+"""`fcnn-bench check`: counts, timing and accuracy of the working tree against a git ref."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import filecmp
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.axes.case import Case, case_id
+from bench.gate import accuracy, counts, decide
+from bench.gate.fork import Forge, WorkerError
+from bench.gate.outcome import ERROR, Check, Outcome
+from bench.gate.paired import Pair, measure_pair
+from bench.gate.trees import Trees, trees
+from bench.measure import facts, settings
+from fcnn.data import Images, load_images
+
+PAIRS_A_CONTROL = 3  # after so many pairs, one of the reference against itself
+STEP_IMAGES = 8192  # enough different batches for a worker's few thousand steps
+
+
+def gate_case(**changes: Any) -> Case:
+    """The eager step at batch 64 on one thread, whose time varies least, or what differs from it."""
+    return dataclasses.replace(Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=1), **changes)
+
+
+DEFAULT_TIMED = (gate_case(),)
+ALL_TIMED = (
+    *DEFAULT_TIMED,
+    gate_case(batch_size=1),
+    gate_case(batch_size=1024),
+    gate_case(optimizer="fused"),
+    gate_case(workload="forward"),
+)
+COUNTED = (gate_case(), gate_case(optimizer="fused"), gate_case(workload="evaluation"))
+COMPILED = gate_case(compiler="default")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to check.
+
+    Attributes:
+        root: The checkout, whose working tree is the candidate.
+        ref: The reference.
+        timed: Cases whose time is compared.
+        bound_fraction: The slowdown that must not pass.
+        gates: Which of `counts`, `timing`, `accuracy`.
+        data: Data root, or None for the usual one.
+    """
+
+    root: Path
+    ref: str
+    timed: Sequence[Case] = DEFAULT_TIMED
+    bound_fraction: float = 0.05
+    gates: Sequence[str] = ("counts", "timing", "accuracy")
+    data: Path | None = None
+
+
+Say = Callable[[str], None]
+
+
+def check(request: Request, say: Say = lambda line: None) -> Check:
+    """Runs the gates; raises TreeError, DataError, AcceptedError or ReferenceError for what the user can mend."""
+    begin = time.monotonic()
+    settings.use_threads(settings.default_threads())
+    images = load_images("MNIST", request.data)
+    accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
+    outcomes = []
+    with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as scratch, trees(request.root, request.ref) as sides:
+        for gate in (gate for gate in GATES if gate in request.gates):
+            with _forge(images, Path(scratch), whole=gate == "accuracy") as forge:
+                say(gate)
+                outcomes += GATES[gate](forge, sides, request, images, accepted)
+    label, seconds = facts.machine(["cpu"]).label, time.monotonic() - begin
+    return Check(sides.ref_id, label, images.label, request.bound_fraction, outcomes, seconds)
+
+
+@contextlib.contextmanager
+def _forge(images: Images, scratch: Path, *, whole: bool) -> Iterator[Forge]:
+    import torch
+
+    file, kept = scratch / "images.pt", len(images.train) if whole else STEP_IMAGES
+    tensors = (images.train.data[:kept], images.train.targets[:kept], images.test.data, images.test.targets)
+    torch.save(tuple(tensor.clone() for tensor in tensors), file)
+    with Forge(file, scratch) as forge:
+        yield forge
+
+
+def _timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
+    """The outcome of `ask` with its seconds; what a worker raises is an ERROR and no pass."""
+    begin = time.monotonic()
+    try:
+        outcome = ask()
+    except WorkerError as error:
+        outcome = Outcome(gate, case, ERROR, str(error))
+    return dataclasses.replace(outcome, seconds=time.monotonic() - begin)
+
+
+def _counts(
+    forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
+) -> list[Outcome]:
+    questions = [(case, "count") for case in COUNTED] + [(COMPILED, "compilations")]
+    return [
+        _timed("counts", case_id(case), lambda case=case, name=name: _count(forge, sides, case, name, accepted))  # type: ignore[misc]
+        for case, name in questions
+    ]
+
+
+def _count(forge: Forge, sides: Trees, case: Case, request: str, accepted: list[dict[str, Any]]) -> Outcome:
+    found = {}
+    for side, tree in (("reference", sides.reference), ("candidate", sides.candidate)):
+        with forge.worker(tree) as worker:
+            try:
+                found[side] = worker.ask(request, case=dataclasses.asdict(case))
+            except WorkerError as error:
+                raise WorkerError(f"the {side} cannot be counted: {error}") from error
+    id = case_id(case)
+    different = counts.differences(id, found["reference"], found["candidate"], accepted)
+    lines = [d.sentence + (f" (accepted: {d.accepted})" if d.accepted else "") for d in different]
+    lines += [f"reason: {reason}" for reason in found["candidate"].get("reasons", []) if different]
+    unaccepted = [d for d in different if not d.accepted]
+    if unaccepted:
+        return Outcome("counts", id, decide.FAIL, unaccepted[0].sentence, lines, found)
+    total = len(counts.flat(found["candidate"]))
+    if total == 0:
+        return Outcome("counts", id, ERROR, "nothing was counted", raw=found)
+    said = f"{total} counts are the same" if not different else f"{len(different)} changed counts are accepted"
+    return Outcome("counts", id, decide.PASS, said, lines, found)
+
+
+def _timing(
+    forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
+) -> list[Outcome]:
+    if same_source(sides):
+        reason = "fcnn is the same to the byte: there is one program and not two"
+        return [Outcome("timing", case_id(case), decide.PASS, reason) for case in request.timed]
+    rule = decide.Rule(bound_fraction=request.bound_fraction, cases=len(request.timed))
+    rng = random.Random()
+    return [
+        _timed("timing", case_id(case), lambda case=case: time_case(forge, sides, case, rule, rng))  # type: ignore[misc]
+        for case in request.timed
+    ]
+
+
+def same_source(sides: Trees) -> bool:
+    """Whether both sides' `fcnn` hold the same files with the same bytes."""
+
+    def same(left: Path, right: Path) -> bool:
+        found = filecmp.dircmp(left, right, ignore=["__pycache__"])
+        if found.left_only or found.right_only or found.funny_files:
+            return False
+        if filecmp.cmpfiles(left, right, found.common_files, shallow=False)[1:] != ([], []):
+            return False
+        return all(same(left / name, right / name) for name in found.common_dirs)
+
+    return same(sides.candidate / "fcnn", sides.reference / "fcnn")
+
+
+def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.Rule, rng: random.Random) -> Outcome:
+    """Screening, and confirmation where the screening does not pass, with controls in between."""
+    pairs: dict[str, list[Pair]] = {"screening": [], "confirmation": [], "control": []}
+
+    def run(stage: str, count: int) -> None:
+        for number in range(count):
+            if number % PAIRS_A_CONTROL == 0:
+                pairs["control"].append(measure_pair(forge, sides.reference, sides.reference, case, rng))
+            pairs[stage].append(measure_pair(forge, sides.reference, sides.candidate, case, rng))
+
+    def decision() -> decide.Decision:
+        screening, confirmation, control = ([pair.log_ratio for pair in pairs[stage]] for stage in pairs)
+        return decide.decide(screening, confirmation, control, rule)
+
+    run("screening", rule.screening_pairs)
+    found = decision()
+    if found.verdict != decide.PASS:
+        run("confirmation", rule.confirmation_pairs)
+        found = decision()
+    raw = {stage: [dataclasses.asdict(pair) for pair in of_stage] for stage, of_stage in pairs.items()}
+    return Outcome("timing", case_id(case), found.verdict, found.reason, raw={**dataclasses.asdict(found), **raw})
+
+
+def _accuracy(
+    forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
+) -> list[Outcome]:
+    rule = accuracy.Rule()
+    reference = accuracy.read_reference(images.name, images.sha256, request.root / accuracy.REFERENCE_FOLDER)
+    seeds = list(range(accuracy.seeds_needed(reference, rule)))
+
+    def ask() -> Outcome:
+        with forge.worker(sides.candidate) as worker:
+            found = worker.ask("train", seeds=seeds, batch_size=64, epochs=reference.epochs, threads=1)
+        judged = accuracy.judge(found, reference, rule)
+        verdict = decide.PASS if judged.passed else decide.FAIL
+        return Outcome("accuracy", images.name, verdict, judged.reason, raw={"test_accuracy_fraction": found})
+
+    return [_timed("accuracy", images.name, ask)]
+
+
+GATES: dict[str, Callable[..., list[Outcome]]] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}

@@ -1,0 +1,63 @@
+"""What a gate says: one outcome a question, and what they come to together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
+
+PASSED, FAILED, BROKEN, NOT_COMPARABLE, UNCLEAR = 0, 1, 3, 4, 5
+ERROR = "ERROR"
+# The worst first: a failure is a failure, whatever else could not be told.
+EXIT_CODES = {FAIL: FAILED, ERROR: BROKEN, INCONCLUSIVE: UNCLEAR, PASS: PASSED}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to one question.
+
+    Attributes:
+        gate: `counts`, `timing` or `accuracy`.
+        case: The case's id.
+        verdict: PASS, FAIL, INCONCLUSIVE or ERROR.
+        reason: A sentence.
+        lines: More of them, such as one a changed count.
+        raw: Every value behind it, for check.json.
+    """
+
+    gate: str
+    case: str
+    verdict: str
+    reason: str
+    lines: list[str] = field(default_factory=list)
+    raw: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A whole check: the candidate against `reference`."""
+
+    reference: str
+    machine: str
+    dataset: str
+    bound_fraction: float
+    outcomes: list[Outcome]
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        """The worst of the outcomes; nothing measured is an error and no pass."""
+        return worst([outcome.verdict for outcome in self.outcomes])
+
+    @property
+    def exit_code(self) -> int:
+        """What the process returns."""
+        return EXIT_CODES[self.verdict]
+
+
+def worst(verdicts: Sequence[str]) -> str:
+    """The first of FAIL, ERROR, INCONCLUSIVE and PASS that occurs; ERROR if there is none at all."""
+    return next((verdict for verdict in EXIT_CODES if verdict in verdicts), ERROR)

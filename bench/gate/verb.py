@@ -1,0 +1,40 @@
+"""The verb `fcnn-bench check`: options in, an exit code out; a user's error is one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.gate.accuracy import ReferenceError
+from bench.gate.check import ALL_TIMED, DEFAULT_TIMED, Request, check
+from bench.gate.counts import AcceptedError
+from bench.gate.outcome import NOT_COMPARABLE
+from bench.gate.show import show, write
+from bench.gate.trees import TreeError, default_ref, git
+from fcnn.data import DataError
+
+USAGE = 2
+
+
+def run_check(
+    ref: str | None, *, bound: float, everything: bool, gates: list[str], data: Path | None, output: Path
+) -> int:
+    """Checks the working tree of the current folder against `ref`, writes the files and prints the table."""
+    console = Console(highlight=False)
+    try:
+        root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
+        timed = ALL_TIMED if everything else DEFAULT_TIMED
+        request = Request(root, ref or default_ref(root), timed, bound, gates, data)
+        with console.status("") as status:
+            found = check(request, lambda gate: status.update(f"{gate} ..."))
+    except (TreeError, ReferenceError) as error:
+        print(f"fcnn-bench: {error}", file=sys.stderr)
+        return NOT_COMPARABLE
+    except (AcceptedError, DataError) as error:
+        print(f"fcnn-bench: {error}", file=sys.stderr)
+        return USAGE
+    write(found, output)
+    show(found, console)
+    return found.exit_code
