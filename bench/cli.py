@@ -58,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     check = verbs.add_parser("check", help="the regression gates: the working tree against a git ref; for CI")
     check.add_argument("ref", nargs="?", metavar="REF", help="default: the merge base with the main branch")
-    check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT", help="slowdown that must not pass (5)")
+    check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT", help="slowdown not to pass (5)")
     check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
     check.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES), help="which; default: all")
     check.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import filecmp
+import functools
 import random
 import tempfile
 import time
@@ -39,8 +40,12 @@ ALL_TIMED = (
     gate_case(optimizer="fused"),
     gate_case(workload="forward"),
 )
-COUNTED = (gate_case(), gate_case(optimizer="fused"), gate_case(workload="evaluation"))
-COMPILED = gate_case(compiler="default")
+# What is counted: an id, the worker's request, and the case.
+COUNTED = (
+    *((case_id(case), "count", case) for case in (gate_case(), gate_case(optimizer="fused"))),
+    ("evaluation[cpu-fp32-t1]", "count_evaluation", gate_case()),
+    (case_id(gate_case(compiler="default")), "compilations", gate_case(compiler="default")),
+)
 
 
 @dataclass(frozen=True)
@@ -107,14 +112,10 @@ def _timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
 def _counts(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
 ) -> list[Outcome]:
-    questions = [(case, "count") for case in COUNTED] + [(COMPILED, "compilations")]
-    return [
-        _timed("counts", case_id(case), lambda case=case, name=name: _count(forge, sides, case, name, accepted))  # type: ignore[misc]
-        for case, name in questions
-    ]
+    return [_timed("counts", asked[0], functools.partial(_count, forge, sides, accepted, *asked)) for asked in COUNTED]
 
 
-def _count(forge: Forge, sides: Trees, case: Case, request: str, accepted: list[dict[str, Any]]) -> Outcome:
+def _count(forge: Forge, sides: Trees, accepted: list[dict[str, Any]], id: str, request: str, case: Case) -> Outcome:
     found = {}
     for side, tree in (("reference", sides.reference), ("candidate", sides.candidate)):
         with forge.worker(tree) as worker:
@@ -122,7 +123,6 @@ def _count(forge: Forge, sides: Trees, case: Case, request: str, accepted: list[
                 found[side] = worker.ask(request, case=dataclasses.asdict(case))
             except WorkerError as error:
                 raise WorkerError(f"the {side} cannot be counted: {error}") from error
-    id = case_id(case)
     different = counts.differences(id, found["reference"], found["candidate"], accepted)
     lines = [d.sentence + (f" (accepted: {d.accepted})" if d.accepted else "") for d in different]
     lines += [f"reason: {reason}" for reason in found["candidate"].get("reasons", []) if different]
@@ -145,7 +145,7 @@ def _timing(
     rule = decide.Rule(bound_fraction=request.bound_fraction, cases=len(request.timed))
     rng = random.Random()
     return [
-        _timed("timing", case_id(case), lambda case=case: time_case(forge, sides, case, rule, rng))  # type: ignore[misc]
+        _timed("timing", case_id(case), functools.partial(time_case, forge, sides, case, rule, rng))
         for case in request.timed
     ]
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any
 
 WARM_STEPS = 40
-COUNTED_IMAGES = 640
 
 
 def serve(tree: str, images: Any, requests: IO[str], answers: IO[str]) -> None:
@@ -102,25 +101,36 @@ def chunk(side: Side, repetitions: int) -> float:
 
 
 def count_case(side: Side, case: dict[str, Any]) -> dict[str, Any]:
-    """The exact counters of a case; of an evaluation, too, if its workload is `evaluation`."""
+    """The exact counters of a case's repetition."""
+    return _counted(side, case, None)
+
+
+def count_evaluation(side: Side, case: dict[str, Any]) -> dict[str, Any]:
+    """The exact counters of an evaluation on the test images, of the case's model."""
+    from bench.suite import workloads
+    from fcnn import train
+
+    def evaluation(prepared: Any) -> Callable[[], object]:
+        batches = workloads.evaluation_batches(side.images, case["device"])["test"]  # type: ignore[arg-type]
+        return functools.partial(train.evaluate, prepared.training.model, batches, prepared.training.device)
+
+    return _counted(side, case, evaluation)
+
+
+def _counted(side: Side, case: dict[str, Any], other: Callable[[Any], Callable[[], object]] | None) -> dict[str, Any]:
     from bench.axes.case import Case
     from bench.axes.devices import DEVICES
     from bench.measure import settings
     from bench.measure.clock import Clock
     from bench.measure.counters import count
     from bench.suite import workloads
-    from fcnn import train
 
     _own_fcnn(side)
-    evaluation = case["workload"] == "evaluation"
-    built = Case(**{**case, "workload": "step"} if evaluation else case)
+    built = Case(**case)
     settings.apply(built)
     prepared = workloads.BUILDERS[built.workload](built, side.images)  # type: ignore[arg-type]
-    counted, clock = prepared.counted, Clock(DEVICES[built.device])
-    if evaluation:
-        batches = workloads.evaluation_batches(side.images, built.device)["test"]  # type: ignore[arg-type]
-        counted = functools.partial(train.evaluate, prepared.training.model, batches, prepared.training.device)
-    return dataclasses.asdict(count(counted, prepared.training, clock))
+    repeat = other(prepared) if other else prepared.counted
+    return dataclasses.asdict(count(repeat, prepared.training, Clock(DEVICES[built.device])))
 
 
 def count_compilations(side: Side, case: dict[str, Any]) -> dict[str, Any]:
@@ -174,6 +184,7 @@ REQUESTS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
     "chunk": chunk,
     "count": count_case,
+    "count_evaluation": count_evaluation,
     "compilations": count_compilations,
     "train": train_seeds,
 }
