@@ -33,7 +33,7 @@ def show(check: Check, console: Console) -> None:
     table = Table("gate", "case", "verdict", "why", box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for outcome in check.outcomes:
         why = Text("\n".join([outcome.reason, *(line for line in outcome.lines if line != outcome.reason)]))
-        table.add_row(outcome.gate, outcome.case, Text(outcome.verdict, style=STYLES[outcome.verdict]), why)
+        table.add_row(outcome.gate, Text(outcome.case), Text(outcome.verdict, style=STYLES[outcome.verdict]), why)
     console.print(table)
     console.print()
     verdict = Text(check.verdict, style=STYLES[check.verdict])
