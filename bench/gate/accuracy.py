@@ -116,7 +116,7 @@ def judge(accuracies: Sequence[float], reference: Reference, rule: Rule) -> Judg
 
     The deviation is the reference's, whose many seeds know it better than the candidate's few.
     """
-    if not accuracies:
+    if len(accuracies) == 0:
         return Judgement(False, math.nan, 0.0, "no seed was trained")
     mean = statistics.fmean(accuracies)
     error = reference.deviation * math.sqrt(1 / len(accuracies) + 1 / len(reference.test_accuracy_fraction))

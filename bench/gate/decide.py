@@ -10,14 +10,15 @@ more pairs are run. Confirmation: FAIL only on the fresh pairs' own evidence, wh
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-EXACT_UP_TO = 16  # pairs: 65,536 sign patterns; beyond, as many random ones
+EXACT_UP_TO = 18  # pairs: 262,144 sign patterns, enough to fail for a hundred cases; beyond, some random ones
+RANDOM_PATTERNS = 2**14
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
 
@@ -74,7 +75,7 @@ class Decision:
     reason: str
 
 
-def sign_flip_p(values: Sequence[float], seed: int = 0) -> float:
+def sign_flip_p(values: Sequence[float]) -> float:
     """The probability that random signs give a sum as large as that of `values`; 1 for no values.
 
     All sign patterns where they are few enough, else random ones with the observed one among them, which keeps the
@@ -84,12 +85,19 @@ def sign_flip_p(values: Sequence[float], seed: int = 0) -> float:
     n = len(x)
     if n == 0:
         return 1.0
+    signs, observed = _signs(n), float(x.sum())
+    as_large = int(np.sum(signs @ x >= observed - 1e-12 * abs(observed)))
     if n <= EXACT_UP_TO:
-        patterns = np.array(list(itertools.product((1.0, -1.0), repeat=n)))
-        sums = patterns @ x
-        return float(np.mean(sums >= sums[0] - 1e-12 * abs(sums[0])))
-    drawn = np.random.default_rng(seed).choice((1.0, -1.0), size=(2**EXACT_UP_TO, n))
-    return float((1 + np.sum(drawn @ x >= x.sum() * (1 - 1e-12))) / (1 + len(drawn)))
+        return as_large / len(signs)
+    return (1 + as_large) / (1 + len(signs))
+
+
+@functools.cache
+def _signs(n: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """All patterns of n signs, or some random ones; the same ones every time."""
+    if n <= EXACT_UP_TO:
+        return np.array(1.0 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1))
+    return np.random.default_rng(0).choice((1.0, -1.0), size=(RANDOM_PATTERNS, n))
 
 
 def interval(log_ratios: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:

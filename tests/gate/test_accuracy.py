@@ -1,0 +1,66 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from bench.gate.accuracy import Reference, ReferenceError, Rule, judge, read_reference, seeds_needed
+
+RULE = Rule()
+
+
+def reference(seeds: int = 120, deviation: float = 0.0022) -> Reference:
+    values = list(np.random.default_rng(0).normal(0.9308, deviation, seeds))
+    return Reference("MNIST", "a" * 64, 1, list(range(seeds)), values, {"torch": "2.14.1"})
+
+
+def test_error_rates_are_those_stated():
+    rng, known = np.random.default_rng(1), reference()
+    seeds = seeds_needed(known, RULE)
+    trials = 3000
+    false = sum(not judge(rng.normal(known.mean, known.deviation, seeds), known, RULE).passed for _ in range(trials))
+    dropped = sum(
+        not judge(rng.normal(known.mean - 0.005, known.deviation, seeds), known, RULE).passed for _ in range(trials)
+    )
+    assert false <= 6  # 0.08% of 3,000 are 2.4
+    assert dropped >= 0.99 * trials - 12
+
+
+def test_more_scatter_needs_more_seeds():
+    assert 5 <= seeds_needed(reference(), RULE) <= 9
+    assert seeds_needed(reference(deviation=0.004), RULE) > 20
+
+
+def test_a_reference_that_scatters_too_much_for_its_seeds_is_refused():
+    with pytest.raises(ReferenceError, match="too few to see such a drop"):
+        seeds_needed(reference(deviation=0.02), RULE)
+
+
+def test_too_good_to_be_true_fails():
+    found = judge([0.95] * 8, reference(), RULE)
+    assert not found.passed
+    assert "too good to be true" in found.reason
+
+
+def test_too_little_fails_and_says_the_numbers():
+    found = judge([0.92] * 8, reference(), RULE)
+    assert not found.passed
+    assert found.reason.startswith("less accurate (92.00% over 8 seeds against 93.")
+
+
+def test_no_seed_is_no_pass_and_nan_neither():
+    assert not judge([], reference(), RULE).passed
+    assert not judge([float("nan")] * 8, reference(), RULE).passed
+
+
+def test_reference_files(tmp_path):
+    known = reference()
+    (tmp_path / "mnist.json").write_text(json.dumps(dataclasses.asdict(known)))
+    assert read_reference("MNIST", "a" * 64, tmp_path) == known
+    with pytest.raises(ReferenceError, match="of other images"):
+        read_reference("MNIST", "b" * 64, tmp_path)
+    with pytest.raises(ReferenceError, match="there is no reference distribution of accuracies on KMNIST"):
+        read_reference("KMNIST", "a" * 64, tmp_path)
+    (tmp_path / "mnist.json").write_text(json.dumps(dataclasses.asdict(reference(seeds=30))))
+    with pytest.raises(ReferenceError, match="30 seeds, fewer than 100"):
+        read_reference("MNIST", "a" * 64, tmp_path)
