@@ -1,10 +1,14 @@
+import contextlib
+import itertools
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from bench.measure.clock import Clock
 from bench.measure.device_work import DeviceWork, device_work, quiet_profiler, work_of
+from tests.measure.simulated import SimulatedTime
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,19 @@ def test_a_device_without_such_a_profile_is_not_run():
         raise AssertionError("it was run")
 
     assert device_work(never, Clock()) is None
+
+
+def test_a_cuda_device_is_profiled_over_some_repetitions(monkeypatch):
+    time, profiles = SimulatedTime(), []
+
+    @contextlib.contextmanager
+    def profiler(activity):
+        profiles.append(activity)
+        yield SimpleNamespace(events=lambda: [Event("relu_kernel", 3.0)] * 2 * time.calls)
+
+    monkeypatch.setattr("bench.measure.device_work.quiet_profiler", profiler)
+    repeat = time.repeat_taking(itertools.repeat(1e-3))
+    found = device_work(repeat, time.clock(torch_name="cuda"), 10)
+    assert found == DeviceWork(pytest.approx(6e-6), 2, 0)
+    assert (time.calls, time.synchronizations) == (10, 2)
+    assert profiles == [torch.profiler.ProfilerActivity.CUDA]

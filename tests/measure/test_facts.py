@@ -1,0 +1,117 @@
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from bench.axes.devices import DEVICES
+from bench.measure import facts, settings
+from tests.measure.machines import UUID, gpu, no_nvml
+from tests.measure.simulated import SimulatedTime
+
+
+@pytest.fixture
+def hardware(monkeypatch):
+    """Four cores of an Intel processor beside a GPU."""
+    time = SimulatedTime()
+    processor = time.device(name="cpu", model=lambda: "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz")
+    monkeypatch.setitem(DEVICES, "cpu", processor)
+    monkeypatch.setitem(DEVICES, "cuda", time.device(name="cuda", model=lambda: "NVIDIA H100 80GB HBM3"))
+    monkeypatch.setattr(settings, "usable_cores", lambda: 4)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """What torch says of a GPU."""
+    properties = SimpleNamespace(uuid=UUID, major=9, minor=0, multi_processor_count=132, total_memory=85 * 10**9)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def found(**answers):
+        gpu(monkeypatch, **answers)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: properties)
+
+    return found
+
+
+def test_a_machine_is_named_by_its_kind(hardware):
+    alone = facts.machine(["cpu"])
+    assert (alone.slug, alone.label) == ("intel-xeon-platinum-8481c-4c", "Intel Xeon Platinum 8481C, 4 cores")
+    both = facts.machine(["cpu", "cuda"])
+    assert both.slug == "nvidia-h100-80gb-hbm3-intel-xeon-platinum-8481c-4c"
+    assert both.label == "NVIDIA H100 80GB HBM3 with Intel Xeon Platinum 8481C, 4 cores"
+
+
+def test_what_is_not_here_does_not_name_the_machine(hardware, monkeypatch):
+    missing = SimulatedTime().device(name="cuda", why_missing=lambda: "no CUDA GPU here")
+    monkeypatch.setitem(DEVICES, "cuda", missing)
+    monkeypatch.setattr(settings, "usable_cores", lambda: 1)
+    assert facts.machine(["cpu", "cuda"]).label == "Intel Xeon Platinum 8481C, 1 core"
+    assert facts.environment(["cpu", "cuda"])["hardware"]["cuda"] == "none: no CUDA GPU here"
+
+
+def test_a_gpu_is_described_with_its_driver(hardware, cuda):
+    cuda(SystemGetDriverVersion="580.65.06")
+    found = facts.environment(["cpu", "cuda"])
+    assert found["software"]["nvidia_driver"] == "580.65.06"
+    hardware_facts = {name: found["hardware"][name] for name in found["hardware"] if name.startswith("cuda")}
+    assert hardware_facts == {
+        "cuda": "NVIDIA H100 80GB HBM3",
+        "cuda_compute_capability": "9.0",
+        "cuda_multiprocessors": 132,
+        "cuda_memory_bytes": 85 * 10**9,
+    }
+
+
+def test_without_nvml_the_driver_is_unknown_and_all_else_is_there(hardware, cuda, monkeypatch):
+    cuda()
+    no_nvml(monkeypatch)
+    found = facts.environment(["cpu", "cuda"])
+    assert found["software"]["nvidia_driver"].startswith("unknown: NVML is not installed")
+    assert found["hardware"]["cuda_multiprocessors"] == 132
+
+
+def test_the_environment_names_no_host(hardware):
+    import platform
+
+    found = facts.environment(["cpu"])
+    assert set(found) == {"hardware", "software", "settings"}
+    assert platform.node() not in {str(value) for group in found.values() for value in group.values()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "bf16", "fp16"),
+    [
+        (["avx512_bf16", "fma"], True, False),
+        (["amx_bf16", "avx512_fp16"], True, True),
+        (["avx2"], False, False),
+        ([], None, None),
+    ],
+)
+def test_number_formats_are_read_off_the_processors_flags(monkeypatch, flags, bf16, fp16):
+    monkeypatch.setattr(facts, "cpu_flags", lambda: flags)
+    assert (facts.has("bf16"), facts.has("fp16")) == (bf16, fp16)
+
+
+def test_the_commit_and_whether_it_is_changed(tmp_path):
+    def git(*words):
+        identity = ["-c", "user.name=A Test", "-c", "user.email=test@example.com"]
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    assert facts.commit(tmp_path) is None  # no checkout
+    git("init")
+    git("commit", "--allow-empty", "-m", "a test")
+    clean = facts.commit(tmp_path)
+    assert len(clean.id) == 12
+    assert not clean.dirty
+    (tmp_path / "new").touch()
+    assert facts.commit(tmp_path).dirty
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr(facts.shutil, "which", lambda name: None)
+    assert facts.commit(tmp_path) is None
+
+
+def test_a_package_that_is_not_installed_has_no_version():
+    assert facts._version("no-such-package-anywhere") is None
+    assert torch.__version__.startswith(facts._version("torch"))  # which names the build, too
