@@ -15,7 +15,7 @@ from fcnn.download import DownloadError
 from fcnn.idx import DataError
 from fcnn.source import DATASETS, Pair, data_root, embedded_pairs, load_pairs, torchvision_datasets
 
-__all__ = ["DATASETS", "DataError", "Images", "TensorBatches", "as_tensors", "load_images", "loader"]
+__all__ = ["DATASETS", "DataError", "Images", "TensorBatches", "as_tensors", "embedded_images", "load_images", "loader"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,18 @@ def load_images(dataset: str = "MNIST", root: Path | None = None, say: Callable[
         if dataset != "MNIST":
             raise
         reason = str(error)
-    images = _images("MNIST-5k", *embedded_pairs(), fallback_reason=reason)
+    images = embedded_images(reason)
     say(f"{reason}: using {images.label}")
     return images
+
+
+def embedded_images(reason: str) -> Images:
+    """The 5,000 MNIST images that need no network, and the `reason` why it is these.
+
+    Raises:
+        DataError: The package that ships them, or its file, is missing.
+    """
+    return _images("MNIST-5k", *embedded_pairs(), fallback_reason=reason)
 
 
 def _images(name: str, train: Pair, test: Pair, fallback_reason: str | None = None) -> Images:

@@ -81,7 +81,7 @@ def check(request: Request, say: Say = lambda line: None) -> Check:
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as scratch, trees(request.root, request.ref) as sides:
         for gate in (gate for gate in GATES if gate in request.gates):
-            with _forge(images, Path(scratch), whole=gate == "accuracy") as forge:
+            with forge_with(images, Path(scratch), whole=gate == "accuracy") as forge:
                 say(gate)
                 outcomes += GATES[gate](forge, sides, request, images, accepted)
     label, seconds = facts.machine(["cpu"]).label, time.monotonic() - begin
@@ -89,7 +89,8 @@ def check(request: Request, say: Say = lambda line: None) -> Check:
 
 
 @contextlib.contextmanager
-def _forge(images: Images, scratch: Path, *, whole: bool) -> Iterator[Forge]:
+def forge_with(images: Images, scratch: Path, *, whole: bool) -> Iterator[Forge]:
+    """A forge whose workers have the images: all of them, or as many training images as a timed case needs."""
     import torch
 
     file, kept = scratch / "images.pt", len(images.train) if whole else STEP_IMAGES

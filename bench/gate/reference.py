@@ -1,0 +1,67 @@
+"""Makes a reference distribution of accuracies: `python -m bench.gate.reference`, a few minutes.
+
+Run it on code that is known to be right, and commit the file: every later change is judged against it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from bench.gate.accuracy import EPOCHS, REFERENCE_FOLDER, Reference
+from bench.gate.check import forge_with
+from bench.measure import facts
+from fcnn.data import Images, embedded_images, load_images
+
+WORKERS = 2
+
+
+def accuracies(images: Images, tree: Path, seeds: list[int]) -> list[float]:
+    """Test accuracies of the `fcnn` in `tree`, a seed each."""
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-")))
+        forge = stack.enter_context(forge_with(images, scratch, whole=True))
+        workers = [stack.enter_context(forge.worker(tree)) for _ in range(WORKERS)]
+        for number, worker in enumerate(workers):
+            mine = seeds[number::WORKERS]
+            worker.begin("train", seeds=mine, batch_size=64, epochs=EPOCHS[images.name], threads=1)
+        found = dict.fromkeys(seeds, 0.0)
+        for number, worker in enumerate(workers):
+            found |= zip(seeds[number::WORKERS], worker.end(), strict=True)
+    return [found[seed] for seed in seeds]
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Writes a file a dataset."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.gate.reference", description=(__doc__ or "").partition(":")[0]
+    )
+    parser.add_argument("--seeds", type=int, default=120, metavar="N", help="(120)")
+    parser.add_argument("--output", type=Path, default=REFERENCE_FOLDER, metavar="DIR", help=f"({REFERENCE_FOLDER})")
+    options = parser.parse_args(words)
+    root = Path(__file__).parents[2]
+    options.output.mkdir(parents=True, exist_ok=True)
+    for images in (load_images("MNIST"), embedded_images("asked for")):
+        seeds = list(range(1000, 1000 + options.seeds))  # not those that a check trains from
+        made_with = {
+            "torch": torch.__version__,
+            "machine": facts.machine(["cpu"]).label,
+            "commit": dataclasses.asdict(found) if (found := facts.commit(root)) else None,
+        }
+        reference = Reference(
+            images.name, images.sha256, EPOCHS[images.name], seeds, accuracies(images, root, seeds), made_with
+        )
+        path = options.output / f"{images.name.lower()}.json"
+        path.write_text(json.dumps(dataclasses.asdict(reference), indent=1) + "\n", "utf-8")
+        print(f"{path}: mean {reference.mean:.4f}, standard deviation {reference.deviation:.4f}, {len(seeds)} seeds")
+
+
+if __name__ == "__main__":
+    main()
