@@ -65,6 +65,12 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("--output", type=Path, default=Path("results/check"), metavar="DIR", help="(results/check)")
     check.set_defaults(do=_check)
 
+    certify = verbs.add_parser("certify", help="the timing gate's own error rates on this machine; hours, resumable")
+    certify.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    certify.add_argument("--output", type=Path, default=Path("results/certificate"), metavar="DIR",
+                         help="where it goes on, and what it writes (results/certificate)")  # fmt: skip
+    certify.set_defaults(do=_certify)
+
     env = verbs.add_parser("env", help="what this machine is, and what would make its numbers untrustworthy")
     env.set_defaults(do=_env)
     return parser
@@ -100,6 +106,12 @@ def _check(options: argparse.Namespace) -> int:
         data=options.data,
         output=options.output,
     )
+
+
+def _certify(options: argparse.Namespace) -> int:
+    from bench.gate.verb import run_certify
+
+    return run_certify(options.output, options.data)
 
 
 def _percent(text: str) -> float:

@@ -77,7 +77,10 @@ def check(request: Request, say: Say = lambda line: None) -> Check:
     begin = time.monotonic()
     settings.use_threads(settings.default_threads())
     images = load_images("MNIST", request.data)
+    # What is missing is said before minutes are spent.
     accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
+    if "accuracy" in request.gates:
+        _reference(request, images)
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as scratch, trees(request.root, request.ref) as sides:
         for gate in (gate for gate in GATES if gate in request.gates):
@@ -188,11 +191,14 @@ def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.Rule, rng: ra
     return Outcome("timing", case_id(case), found.verdict, found.reason, raw={**dataclasses.asdict(found), **raw})
 
 
+def _reference(request: Request, images: Images) -> accuracy.Reference:
+    return accuracy.read_reference(images.name, images.sha256, request.root / accuracy.REFERENCE_FOLDER)
+
+
 def _accuracy(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
 ) -> list[Outcome]:
-    rule = accuracy.Rule()
-    reference = accuracy.read_reference(images.name, images.sha256, request.root / accuracy.REFERENCE_FOLDER)
+    rule, reference = accuracy.Rule(), _reference(request, images)
     seeds = list(range(accuracy.seeds_needed(reference, rule)))
 
     def ask() -> Outcome:

@@ -1,4 +1,4 @@
-"""The verb `fcnn-bench check`: options in, an exit code out; a user's error is one line."""
+"""The verbs `fcnn-bench check` and `certify`: options in, an exit code out; a user's error is one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.gate.accuracy import ReferenceError
+from bench.gate.certify import certify
 from bench.gate.check import ALL_TIMED, DEFAULT_TIMED, Request, check
 from bench.gate.counts import AcceptedError
 from bench.gate.outcome import NOT_COMPARABLE
@@ -38,3 +39,14 @@ def run_check(
     write(found, output)
     show(found, console)
     return found.exit_code
+
+
+def run_certify(output: Path, data: Path | None) -> int:
+    """Runs what is missing of the certificate in `output` and prints it; what was run stays if it is interrupted."""
+    try:
+        root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
+        print(certify(root, output, data, lambda line: print(line, flush=True)))
+    except (TreeError, DataError) as error:
+        print(f"fcnn-bench: {error}", file=sys.stderr)
+        return USAGE
+    return 0

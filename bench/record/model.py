@@ -71,7 +71,8 @@ class Counters:
     """Exact counts of one repetition, the same on every repeat.
 
     Attributes:
-        aten_calls: Number of calls by operator and result type, such as `aten::addmm float32`.
+        aten_calls: Number of calls by operator and result type, such as `aten::addmm float32`. Of compiled cases the
+            outermost calls of a profile, without types: not to be set beside those of eager ones.
         flops: Floating-point operations of matrix products, 2 a multiply-add.
         saved_tensor_bytes: Kept by the forward pass for the backward pass, parameters not counted.
         allocations: New tensor storages, views not counted; `peak_allocated_bytes` is the most of them alive at once.

@@ -1,0 +1,198 @@
+"""`fcnn-bench certify`: the timing gate's own error rates on this machine, by gates whose right answer is known.
+
+Identical code must never fail, planted slowdowns must. Every gate is a line of `gates.jsonl`, written when it ends; a run
+that was stopped goes on where it was. Kinds take turns, so that a certificate that is not finished is of all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import scipy.stats
+
+from bench.gate import check, decide
+from bench.gate.trees import Trees
+from bench.measure import facts
+from fcnn.data import load_images
+
+# A program that keeps a core busy in bursts, as a neighbour does.
+NOISE = """
+import random, time
+while True:
+    end = time.perf_counter() + random.expovariate(5)
+    while time.perf_counter() < end:
+        sum(range(1000))
+    time.sleep(random.expovariate(5))
+"""
+START = "    images, labels = to_device(training, images, labels)\n    mark"
+END = "    return loss.detach()\n"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Gates with one right answer: `count` of them, half beside a noisy neighbour."""
+
+    slowdown_fraction: float
+    count: int
+
+
+KINDS = (Kind(0.0, 200), Kind(0.05, 100), Kind(0.10, 50), Kind(0.03, 50))
+
+
+def slowed(source: Path, folder: Path, fraction: float) -> Path:
+    """A copy of `source`'s `fcnn` whose training step waits, busily, for this fraction of its own time."""
+    shutil.copytree(source / "fcnn", folder / "fcnn", ignore=shutil.ignore_patterns("__pycache__"))
+    train = folder / "fcnn" / "train.py"
+    text = train.read_text("utf-8")
+    if text.count(START) != 1 or text.count(END) != 1:
+        raise ValueError("fcnn.train.train_step has changed: certify does not know where to plant a slowdown")
+    wait = (
+        f"    end = time.perf_counter() + {fraction} * (time.perf_counter() - begin)\n"
+        "    while time.perf_counter() < end:\n        pass\n"
+    )
+    text = text.replace(START, f"    import time\n\n    begin = time.perf_counter()\n{START}").replace(END, wait + END)
+    train.write_text(text, "utf-8")
+    return folder
+
+
+@contextlib.contextmanager
+def neighbour(*, noisy: bool) -> Iterator[None]:
+    """Keeps another process busy meanwhile, if `noisy`."""
+    if not noisy:
+        yield
+        return
+    process = subprocess.Popen([sys.executable, "-c", NOISE])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def planned(done: list[dict[str, Any]]) -> Iterator[tuple[float, bool]]:
+    """(slowdown, noisy) of the gates that are still to be run: always of the kind of which the least share is done."""
+    left = {
+        (kind.slowdown_fraction, noisy): [
+            kind.count // 2,
+            sum(_is(gate, kind.slowdown_fraction, noisy) for gate in done),
+        ]
+        for kind in KINDS
+        for noisy in (False, True)
+    }
+    while any(made < wanted for wanted, made in left.values()):
+        chosen = min(left, key=lambda kind: left[kind][1] / left[kind][0])
+        left[chosen][1] += 1
+        yield chosen
+
+
+def _is(gate: dict[str, Any], slowdown: float, noisy: bool) -> bool:
+    return bool(gate["slowdown_fraction"] == slowdown and gate["noisy"] == noisy)
+
+
+def read_gates(path: Path) -> list[dict[str, Any]]:
+    """The gates of earlier runs; a last line that was cut off is left out."""
+    found = []
+    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
+
+
+def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], None]) -> str:
+    """Runs the gates that are missing in `output` and writes the certificate; returns it as Markdown."""
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / "gates.jsonl"
+    done = read_gates(file)
+    images = load_images("MNIST", data)
+    machine = facts.machine(["cpu"]).label
+    commit = facts.commit(root)
+    with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as scratch:
+        folders = {k.slowdown_fraction: Path(scratch) / f"slower-{k.slowdown_fraction:g}" for k in KINDS}
+        reference = slowed(root, Path(scratch) / "reference", 0.0)
+        for slowdown, folder in folders.items():
+            slowed(root, folder, slowdown)
+        with check.forge_with(images, Path(scratch), whole=False) as forge:
+            for slowdown, noisy in planned(done):
+                begin = time.monotonic()
+                with neighbour(noisy=noisy):
+                    sides = Trees(folders[slowdown], reference, "")
+                    outcome = check.time_case(forge, sides, check.gate_case(), decide.Rule(), random.Random())
+                gate = {
+                    "slowdown_fraction": slowdown,
+                    "noisy": noisy,
+                    "verdict": outcome.verdict,
+                    "estimate_fraction": outcome.raw["slowdown_fraction"],
+                    "seconds": round(time.monotonic() - begin, 2),
+                    "machine": machine,
+                    "commit": commit and commit.id,
+                    "log_ratios": {
+                        stage: [round(check.Pair(**pair).log_ratio, 6) for pair in outcome.raw[stage]]
+                        for stage in ("screening", "confirmation", "control")
+                    },
+                }
+                done.append(gate)
+                with file.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(gate) + "\n")
+                say(f"{len(done)}: {slowdown:+.0%}{' noisy' * noisy} {outcome.verdict} in {gate['seconds']:.0f} s")
+                (output / "README.md").write_text(certificate(done), "utf-8")
+    return certificate(done)
+
+
+def certificate(gates: list[dict[str, Any]]) -> str:
+    """What the gates say: verdicts by slowdown and neighbour, with bounds on the error rates."""
+    lines = [
+        "# Certificate of the timing gate",
+        "",
+        f"{len(gates)} of {sum(kind.count for kind in KINDS)} gates, on {', '.join(sorted({g['machine'] for g in gates}))}, "
+        f"in {sum(gate['seconds'] for gate in gates) / 3600:.1f} hours. Every pair's log ratio is in `gates.jsonl`; "
+        "`fcnn-bench certify` goes on where it was stopped.",
+        "",
+        "| planted | neighbour | gates | PASS | FAIL | INCONCLUSIVE | FAIL rate, 95% interval | median estimate |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind in KINDS:
+        for noisy in (False, True):
+            of_kind = [gate for gate in gates if _is(gate, kind.slowdown_fraction, noisy)]
+            if not of_kind:
+                continue
+            verdicts = [gate["verdict"] for gate in of_kind]
+            counts = [verdicts.count(verdict) for verdict in (decide.PASS, decide.FAIL, decide.INCONCLUSIVE)]
+            rate = scipy.stats.binomtest(counts[1], len(of_kind)).proportion_ci()
+            estimates = sorted(gate["estimate_fraction"] for gate in of_kind)
+            cells = [
+                f"{kind.slowdown_fraction:+.0%}" if kind.slowdown_fraction else "nothing",
+                "busy" if noisy else "idle",
+            ]
+            cells += [str(number) for number in (len(of_kind), *counts)]
+            cells += [f"{rate.low:.1%} to {rate.high:.1%}", f"{estimates[len(estimates) // 2]:+.2%}"]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _smallest(gates)]) + "\n"
+
+
+def _smallest(gates: list[dict[str, Any]]) -> str:
+    """The smallest slowdown that this machine's scatter lets a gate fail on in 95 of 100 cases."""
+    screenings = [gate["log_ratios"]["screening"] for gate in gates if not gate["slowdown_fraction"]]
+    values = [value for screening in screenings for value in screening]
+    if len(values) < 20:
+        return "Too few gates of identical code to say how small a slowdown is seen."
+    deviation = math.sqrt(sum(value**2 for value in values) / len(values))
+    rule = decide.Rule()
+    # So few pairs refute the bound only if all of them lie below it, which a slowdown of this much does 1 time in 20.
+    quantile = float(scipy.stats.norm.ppf(0.05 ** (1 / rule.screening_pairs)))
+    seen = math.expm1(rule.bound - quantile * deviation)
+    return (
+        f"Pairs of identical code scatter by {deviation:.2%}. From a slowdown of {max(seen, 0):.1%} on, at most 1 gate in 20 "
+        f"passes at this scatter; smaller ones may pass, since only {rule.bound_fraction:.0%} is promised."
+    )

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from bench.gate import certify
+from bench.gate.certify import KINDS, certificate, planned, read_gates, slowed
+from tests.gate.test_planted import ROOT
+
+
+def gate(slowdown: float, noisy: bool, verdict: str, scatter: float = 0.01) -> dict[str, object]:
+    ratios = {"screening": [slowdown + scatter, slowdown - scatter] * 4, "confirmation": [], "control": [0.0]}
+    return {
+        "slowdown_fraction": slowdown, "noisy": noisy, "verdict": verdict, "estimate_fraction": slowdown,
+        "seconds": 18.0, "machine": "Some CPU", "commit": None, "log_ratios": ratios,
+    }  # fmt: skip
+
+
+def test_all_gates_are_planned_and_kinds_take_turns():
+    everything = list(planned([]))
+    assert len(everything) == sum(kind.count for kind in KINDS) == 400
+    for kind in KINDS:
+        assert everything.count((kind.slowdown_fraction, True)) == kind.count / 2
+    quarter = everything[:100]
+    assert [quarter.count((0.0, noisy)) for noisy in (False, True)] == pytest.approx([25, 25], abs=1)
+
+
+def test_what_is_done_is_not_run_again():
+    done = [gate(0.0, False, "PASS")] * 100 + [gate(0.1, True, "FAIL")] * 10
+    left = list(planned(done))
+    assert (0.0, False) not in left
+    assert left.count((0.1, True)) == 15
+
+
+def test_a_line_that_was_cut_off_is_run_again(tmp_path):
+    path = tmp_path / "gates.jsonl"
+    whole = json.dumps(gate(0.0, False, "PASS"))
+    path.write_text(f"{whole}\n{whole[:40]}")
+    assert len(read_gates(path)) == 1
+    assert read_gates(tmp_path / "none") == []
+
+
+def test_the_certificate_counts_verdicts_with_intervals():
+    gates = [gate(0.0, False, "PASS")] * 19 + [gate(0.0, False, "INCONCLUSIVE")] + [gate(0.05, True, "FAIL")] * 10
+    text = certificate(gates)
+    assert "30 of 400 gates, on Some CPU, in 0.1 hours." in text
+    assert "| nothing | idle | 20 | 19 | 0 | 1 | 0.0% to 16.8% | +0.00% |" in text
+    assert "| +5% | busy | 10 | 0 | 10 | 0 | 69.2% to 100.0% | +5.00% |" in text
+    assert "Pairs of identical code scatter by 1.00%. From a slowdown of 4.5% on" in text
+
+
+def test_a_planted_slowdown_is_in_the_step_and_only_there(tmp_path):
+    slow = slowed(ROOT, tmp_path / "slow", 0.05)
+    text = (slow / "fcnn" / "train.py").read_text()
+    assert "0.05 * (time.perf_counter() - begin)" in text
+    assert (slow / "fcnn" / "model.py").read_text() == (ROOT / "fcnn" / "model.py").read_text()
+
+
+def test_a_step_that_it_does_not_know_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(certify, "START", "no such line")
+    with pytest.raises(ValueError, match="does not know where to plant"):
+        slowed(ROOT, tmp_path / "slow", 0.05)

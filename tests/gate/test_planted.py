@@ -1,0 +1,158 @@
+"""Faults planted in a copy of `fcnn`, each caught by its gate and called by its name; real worker processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.gate import accuracy, check, decide
+from bench.gate.decide import FAIL, PASS
+from bench.gate.fork import Forge, WorkerError
+from bench.gate.outcome import ERROR
+from bench.gate.trees import Trees
+from fcnn.data import embedded_images
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+STEP, FUSED, EVALUATION, COMPILED = check.COUNTED
+
+
+def copy_of_fcnn(folder: Path, file: str = "", old: str = "", new: str = "") -> Path:
+    """A folder with `fcnn`, in whose `file` the one `old` is `new`."""
+    shutil.copytree(ROOT / "fcnn", folder / "fcnn", ignore=shutil.ignore_patterns("__pycache__"))
+    if file:
+        path = folder / "fcnn" / file
+        text = path.read_text("utf-8")
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return copy_of_fcnn(tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return embedded_images("asked for")
+
+
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory, images):
+    with check.forge_with(images, tmp_path_factory.mktemp("scratch"), whole=True) as forge:
+        yield forge
+
+
+def counted(forge: Forge, reference: Path, candidate: Path, asked):
+    return check._timed("counts", asked[0], lambda: check._count(forge, Trees(candidate, reference, "0"), [], *asked))
+
+
+IN_THE_STEP = ("train.py", '    mark("loss")\n    backward(training, loss)\n')
+
+
+@pytest.mark.parametrize(
+    ("fault", "asked", "named"),
+    [
+        ((*IN_THE_STEP, "    loss.item()\n    backward(training, loss)\n"), STEP,
+         "aten::_local_scalar_dense float32 4 -> 5 a step: `.item()`"),
+        ((*IN_THE_STEP, "    backward(training, loss.clone())\n"), STEP,
+         "aten::clone float32 0 -> 1 a step: a copy of a tensor"),
+        ((*IN_THE_STEP, "    backward(training, loss.double())\n"), STEP,
+         "aten::_to_copy float64 0 -> 1 a step: an upcast to float64"),
+        ((*IN_THE_STEP, "    globals().setdefault('KEPT', []).append(scores)\n    backward(training, loss)\n"), STEP,
+         "growth_bytes 0 -> "),
+        (("train.py", "        with torch.no_grad():\n            for images, labels in batches:\n"
+          "                predictions", "        if True:\n            for images, labels in batches:\n"
+          "                predictions"), EVALUATION, "a missing `no_grad`"),
+        (("model.py", "        return self.fc2(", "        self.calls = getattr(self, 'calls', 0) + 1\n"
+          "        images = images * (1 + 0 * self.calls)\n        return self.fc2("), COMPILED,
+         "recompile_reasons"),
+    ],
+    ids=["item", "clone", "float64", "leak", "no_grad", "recompile"],
+)  # fmt: skip
+def test_a_fault_that_counts_show_is_named(forge, reference, tmp_path, fault, asked, named):
+    outcome = counted(forge, reference, copy_of_fcnn(tmp_path, *fault), asked)
+    assert outcome.verdict == FAIL, outcome
+    assert any(named in line for line in outcome.lines), outcome.lines
+
+
+def test_the_same_program_has_the_same_counts(forge, reference, tmp_path):
+    same = copy_of_fcnn(tmp_path, "train.py", '"""The only training loop', '"""The one and only training loop')
+    for asked in check.COUNTED:
+        outcome = counted(forge, reference, same, asked)
+        assert outcome.verdict == PASS, outcome
+
+
+def test_a_program_that_breaks_is_an_error_with_its_message(forge, reference, tmp_path):
+    broken = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    raise ValueError('no such thing')\n")
+    outcome = counted(forge, reference, broken, STEP)
+    assert outcome.verdict == ERROR
+    assert outcome.reason == "the candidate cannot be counted: ValueError: no such thing"
+
+
+def test_a_worker_that_dies_is_an_error(forge, tmp_path):
+    dying = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    __import__('os')._exit(3)\n")
+    with forge.worker(dying) as worker, pytest.raises(WorkerError, match="the worker died"):
+        worker.ask("prepare", case=dataclasses.asdict(check.gate_case()))
+
+
+def test_a_worker_measures_the_program_of_its_own_folder(forge, tmp_path):
+    half = copy_of_fcnn(tmp_path, "hyperparameters.py", "hidden_size: int = 50", "hidden_size: int = 25")
+    with forge.worker(half) as worker:
+        found = worker.ask("count", case=dataclasses.asdict(check.gate_case()))
+    assert found["flops"] == 64 * 2 * (2 * 784 * 25 + 3 * 25 * 10)
+
+
+def test_ten_percent_more_time_does_not_pass(forge, reference, tmp_path):
+    # Busy waiting for a tenth of the step's own time: sleeping is only as fine as the system's timer.
+    begin = "    images, labels = to_device(training, images, labels)\n    mark"
+    slow = copy_of_fcnn(tmp_path, "train.py", begin, f"    import time\n    begin = time.perf_counter()\n{begin}")
+    train = slow / "fcnn" / "train.py"
+    wait = "    end = 1.1 * time.perf_counter() - 0.1 * begin\n    while time.perf_counter() < end:\n        pass\n"
+    end = "    return loss.detach()\n"
+    train.write_text(train.read_text("utf-8").replace(end, wait + end), "utf-8")
+    sides = Trees(slow, reference, "0")
+    outcome = check.time_case(forge, sides, check.gate_case(), decide.Rule(), random.Random(0))
+    assert outcome.verdict != PASS
+    assert outcome.raw["slowdown_fraction"] > 0.05
+
+
+def trained(forge: Forge, tree: Path, images) -> accuracy.Judgement:
+    known = accuracy.read_reference(images.name, images.sha256, ROOT / accuracy.REFERENCE_FOLDER)
+    with forge.worker(tree) as worker:
+        found = worker.ask("train", seeds=[0, 1, 2, 3], batch_size=64, epochs=known.epochs, threads=1)
+    return accuracy.judge(found, known, accuracy.Rule())
+
+
+def test_correct_code_is_as_accurate_as_the_reference(forge, reference, images):
+    assert trained(forge, reference, images).passed
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("hyperparameters.py", "learning_rate: float = 0.001", "learning_rate: float = 0.0001"),
+        (
+            "data.py",
+            "        order = torch.randperm(len(self.labels), generator=self._generator, device=self.images.device)\n",
+            "        order = self.labels.argsort()\n",
+        ),
+    ],
+    ids=["learning rate 10 times lower", "not shuffled, with sorted labels"],
+)
+def test_a_fault_that_learning_shows_is_caught(forge, images, tmp_path, fault):
+    judged = trained(forge, copy_of_fcnn(tmp_path, *fault), images)
+    assert not judged.passed
+    assert judged.reason.startswith("less accurate")
+
+
+def test_documentation_alone_is_the_same_program(reference, tmp_path):
+    same = copy_of_fcnn(tmp_path)
+    assert check.same_source(Trees(same, reference, "0"))
+    (same / "fcnn" / "more.py").write_text("")
+    assert not check.same_source(Trees(same, reference, "0"))

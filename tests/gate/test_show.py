@@ -1,0 +1,95 @@
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from rich.console import Console
+
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
+from bench.gate.outcome import ERROR, Check, Outcome, worst
+from bench.gate.show import as_json, junit, markdown, show, smaller_is_better, write
+
+PAIR = {"reference_seconds": [1e-3, 1e-3], "candidate_seconds": [1.2e-3, 1.0e-3]}
+STEP = "step[cpu-b64-fp32-t1]"
+FAILED = Outcome("counts", STEP, FAIL, "aten::clone 0 -> 1 a step", ["aten::clone 0 -> 1 a step", "allocations 3 -> 4"])
+REFUTED = "a slowdown of 5% is refuted (p = 0.0039)"
+TIMED = Outcome("timing", STEP, PASS, REFUTED, raw={"screening": [PAIR]}, seconds=9.5)
+CHECK = Check("0123456789abcdef", "Some CPU, 2 cores", "MNIST", 0.05, [FAILED, TIMED], 20.04)
+
+
+def with_verdicts(*verdicts: str) -> Check:
+    return Check("0" * 40, "Some CPU", "MNIST", 0.05, [Outcome("timing", STEP, v, "why") for v in verdicts], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict", "code"),
+    [
+        ([PASS, PASS], PASS, 0),
+        ([PASS, FAIL, ERROR], FAIL, 1),
+        ([PASS, ERROR, INCONCLUSIVE], ERROR, 3),
+        ([PASS, INCONCLUSIVE], INCONCLUSIVE, 5),
+        ([], ERROR, 3),  # nothing passes without evidence
+    ],
+)
+def test_the_worst_outcome_decides(verdicts, verdict, code):
+    check = with_verdicts(*verdicts)
+    assert worst(verdicts) == verdict
+    assert (check.verdict, check.exit_code) == (verdict, code)
+
+
+def test_markdown():
+    assert markdown(CHECK) == (
+        "## ❌ fcnn-bench check: FAIL\n\n"
+        "This change makes training worse. Against `01234567`, on Some CPU, 2 cores, with MNIST, in 20 s. A slowdown "
+        "of 5% must not pass.\n\n"
+        "| gate | case | verdict | why |\n|---|---|---|---|\n"
+        f"| counts | `{STEP}` | ❌ FAIL | aten::clone 0 -> 1 a step<br>allocations 3 -> 4 |\n"
+        f"| timing | `{STEP}` | ✅ PASS | a slowdown of 5% is refuted (p = 0.0039) |\n"
+    )
+
+
+def test_the_terminal_shows_ids_and_all_that_changed():
+    console = Console(width=120, record=True, no_color=True)
+    show(CHECK, console)
+    text = console.export_text()
+    assert STEP in text
+    assert "allocations 3 -> 4" in text
+    assert "FAIL against 01234567 in 20 s: this change makes training worse" in text
+
+
+def test_junit_names_failures_and_skips_what_showed_nothing():
+    suite = ElementTree.fromstring(junit(CHECK))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "0")
+    (failed, passed) = suite
+    assert failed.find("failure").get("message") == "aten::clone 0 -> 1 a step"
+    assert "allocations 3 -> 4" in failed.find("failure").text
+    assert list(passed) == []
+    unclear = ElementTree.fromstring(junit(with_verdicts(INCONCLUSIVE, ERROR)))
+    assert [child.tag for case in unclear for child in case] == ["skipped", "error"]
+
+
+def test_times_for_a_dashboard_are_of_the_candidate():
+    (entry,) = json.loads(smaller_is_better(CHECK))
+    assert entry == {
+        "name": STEP,
+        "unit": "s",
+        "value": pytest.approx(1.1e-3),
+        "range": "0.0011 to 0.0011",
+        "extra": "PASS: a slowdown of 5% is refuted (p = 0.0039)",
+    }
+
+
+def test_json_has_every_raw_value_and_no_infinity():
+    endless = Outcome("timing", STEP, PASS, "why", raw={"low": float("-inf"), "screening": [PAIR]})
+    data = json.loads(as_json(Check("0" * 40, "Some CPU", "MNIST", 0.05, [endless], 1.0)))
+    assert data["verdict"] == "PASS"
+    assert data["outcomes"][0]["raw"] == {"low": None, "screening": [PAIR]}
+
+
+def test_files_and_the_summary_of_a_github_job(tmp_path, monkeypatch):
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    write(CHECK, tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"check.md", "check.json", "junit.xml", "smaller-is-better.json"}
+    assert summary.read_text() == "before\n" + markdown(CHECK)
