@@ -1,7 +1,8 @@
 """`fcnn-bench certify`: the timing gate's own error rates on this machine, by gates whose right answer is known.
 
-Identical code must never fail, planted slowdowns must. Every gate is a line of `gates.jsonl`, written when it ends; a run
-that was stopped goes on where it was. Kinds take turns, so that a certificate that is not finished is of all of them.
+Identical code must never fail, planted slowdowns must. Every gate is a line of `gates.jsonl`, written when it ends; a
+run that was stopped goes on where it was. Kinds take turns, so that a certificate that is not finished is of all of
+them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import scipy.stats
 
 from bench.gate import check, decide
+from bench.gate.paired import Pair
 from bench.gate.trees import Trees
 from bench.measure import facts
 from fcnn.data import load_images
@@ -138,7 +140,7 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
                     "machine": machine,
                     "commit": commit and commit.id,
                     "log_ratios": {
-                        stage: [round(check.Pair(**pair).log_ratio, 6) for pair in outcome.raw[stage]]
+                        stage: [round(Pair(**pair).log_ratio, 6) for pair in outcome.raw[stage]]
                         for stage in ("screening", "confirmation", "control")
                     },
                 }
@@ -152,11 +154,12 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
 
 def certificate(gates: list[dict[str, Any]]) -> str:
     """What the gates say: verdicts by slowdown and neighbour, with bounds on the error rates."""
+    machines = sorted({gate["machine"] for gate in gates})
     lines = [
         "# Certificate of the timing gate",
         "",
-        f"{len(gates)} of {sum(kind.count for kind in KINDS)} gates, on {', '.join(sorted({g['machine'] for g in gates}))}, "
-        f"in {sum(gate['seconds'] for gate in gates) / 3600:.1f} hours. Every pair's log ratio is in `gates.jsonl`; "
+        f"{len(gates)} of {sum(kind.count for kind in KINDS)} gates, on {', '.join(machines)}, in "
+        f"{sum(gate['seconds'] for gate in gates) / 3600:.1f} hours. Every pair's log ratio is in `gates.jsonl`; "
         "`fcnn-bench certify` goes on where it was stopped.",
         "",
         "| planted | neighbour | gates | PASS | FAIL | INCONCLUSIVE | FAIL rate, 95% interval | median estimate |",
@@ -193,6 +196,6 @@ def _smallest(gates: list[dict[str, Any]]) -> str:
     quantile = float(scipy.stats.norm.ppf(0.05 ** (1 / rule.screening_pairs)))
     seen = math.expm1(rule.bound - quantile * deviation)
     return (
-        f"Pairs of identical code scatter by {deviation:.2%}. From a slowdown of {max(seen, 0):.1%} on, at most 1 gate in 20 "
-        f"passes at this scatter; smaller ones may pass, since only {rule.bound_fraction:.0%} is promised."
+        f"Pairs of identical code scatter by {deviation:.2%}. From a slowdown of {max(seen, 0):.1%} on, at most 1 "
+        f"gate in 20 passes at this scatter; smaller ones may pass, since only {rule.bound_fraction:.0%} is promised."
     )

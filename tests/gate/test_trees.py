@@ -44,7 +44,7 @@ def test_a_ref_that_is_none_is_refused(repository, ref):
 
 
 def test_a_ref_without_fcnn_is_refused(repository):
-    run(repository, "rm", "-q", "-r", "--cached", "fcnn")
+    run(repository, "rm", "-q", "-r", "fcnn")
     commit(repository, "without")
     with pytest.raises(TreeError, match=r"has no fcnn/train\.py"), trees(repository, "HEAD"):
         pass
