@@ -66,9 +66,12 @@ def rate(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
 
 
 def cost(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
-    """The median seconds of one call by a yardstick that counts calls; None if it was not timed."""
+    """The median seconds of one call, of the quieter of a yardstick's two probes; None if it was not timed."""
     found = [y for y in yardsticks if (y.device, y.name) == (device, name)]
-    return summarise(found[0].samples_seconds).median / found[0].work_per_repetition if found else None
+    if not found:
+        return None
+    probes = [samples for samples in (found[0].samples_seconds, found[0].after_samples_seconds) if samples]
+    return min(summarise(samples).median for samples in probes) / found[0].work_per_repetition
 
 
 def floor(measurement: Measurement, record: Record) -> Floor | None:

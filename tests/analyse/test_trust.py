@@ -23,6 +23,14 @@ def test_a_yardstick_that_moved_within_its_noise_has_not():
     assert drift(yardstick("copy", samples_seconds=noisy, after_samples_seconds=moved)) is None
 
 
+def test_a_neighbour_that_was_busy_during_one_probe_is_no_drift():
+    # As it was seen: the median of the first probe 10% above that of the second, the fastest samples the same.
+    disturbed, quiet = [3.0, 3.35, 3.38, 3.39, 3.4, 3.41, 3.42, 3.4], [3.0, 3.05, 3.06, 3.07, 3.06, 3.07, 3.08, 3.06]
+    assert drift(yardstick("copy", samples_seconds=disturbed, after_samples_seconds=quiet)) is None
+    slower = [1.1 * seconds for seconds in quiet]
+    assert drift(yardstick("copy", samples_seconds=quiet, after_samples_seconds=slower)) is not None
+
+
 def test_drift_is_flagged_where_the_yardstick_could_matter():
     calm = step(10e-3)  # a hundredth of it is arithmetic
     busy = dataclasses.replace(step(FULL), id="busy")
