@@ -16,6 +16,7 @@ from bench.axes.devices import DEVICES
 from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.counters import GROWTH_REPETITION_SECONDS, GROWTH_REPETITIONS
+from bench.measure.facts import NUMBER_FORMATS, has
 
 if TYPE_CHECKING:
     from fcnn.data import Images
@@ -131,6 +132,8 @@ def fit(cases: dict[str, Case], images: Images, options: dict[str, Any], plan: s
 def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates) -> float:
     """Seconds that measuring `case` will take, setting-up and warm-up included."""
     fixed, per_image = rates.step_seconds[case.device]
+    if case.device == "cpu" and case.precision in NUMBER_FORMATS and has(case.precision) is False:
+        per_image *= EMULATION
     compile_seconds = 0.0 if case.compiler == "off" else COMPILE_SECONDS
     epoch = math.ceil(train_images / case.batch_size) * fixed + train_images * per_image
     if case.feed == "loader":
@@ -146,6 +149,9 @@ def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates
     step = fixed + per_image * case.batch_size
     growth = GROWTH_REPETITIONS * step if effort.thorough and step <= GROWTH_REPETITION_SECONDS else 0.0
     return compile_seconds + 0.7 + 0.5 * effort.step_seconds + 50 * step + growth
+
+
+EMULATION = 8.0  # a number format that the CPU lacks, per image: 6 times fp32 for bf16 and 12 for fp16 on AVX2
 
 
 def overhead_seconds(devices: int) -> float:

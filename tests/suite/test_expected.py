@@ -167,3 +167,10 @@ def test_the_probe_tells_positive_rates(mnist_root):
     assert 0 < fixed < math.inf
     assert 0 <= per_image < math.inf
     assert 0 < found.loader_seconds_per_image < math.inf
+
+
+@pytest.mark.parametrize(("instructions", "slower"), [(False, True), (True, False), (None, False)])
+def test_a_number_format_that_the_processor_lacks_takes_longer(monkeypatch, instructions, slower):
+    monkeypatch.setattr(expected, "has", lambda precision: instructions)
+    plain = expected_seconds(changed(batch_size=4096), TRAIN, HURRIED, RATES)
+    assert (expected_seconds(changed(batch_size=4096, precision="bf16"), TRAIN, HURRIED, RATES) > plain) is slower
