@@ -189,7 +189,7 @@ PLANS: dict[str, list[dict[str, Sequence[Any]]]] = {
     "suite": [
         {"workload": PARTS, "batch_size": [64, 1024]},
         {"batch_size": BATCH_SIZES},
-        {"batch_size": [1, 64, 1024, 16384], "precision": ["tf32", "bf16", "fp16"]},
+        {"batch_size": [1, 64, 1024, 4096], "precision": ["tf32", "bf16", "fp16"]},
         {"batch_size": [64, 4096], "optimizer": ["foreach", "fused"]},
         {"compiler": ["default", "reduce-overhead", "max-autotune"]},
         {"workload": ["epoch"], "feed": list(FEEDS)},
