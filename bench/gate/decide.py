@@ -119,12 +119,6 @@ def is_flat(control: Sequence[float], rule: Rule) -> bool:
     return low <= 0 <= high or abs(mean) <= rule.control_fraction
 
 
-def passes(log_ratios: Sequence[float], rule: Rule, looks: int = 2) -> float | None:
-    """The p-value with which a slowdown of the bound is refuted; None if it is not. `looks` share `pass_alpha`."""
-    p = sign_flip_p([rule.bound - value for value in log_ratios])
-    return p if p <= rule.pass_alpha / looks else None
-
-
 def decide(screening: Sequence[float], confirmation: Sequence[float], control: Sequence[float], rule: Rule) -> Decision:
     """The verdict after both stages; an empty `confirmation` means that the screening has passed or is all there is.
 
