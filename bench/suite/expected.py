@@ -67,9 +67,9 @@ def probe(images: Images, devices: set[str]) -> Rates:
 
 COMPILE_SECONDS = 13.0  # of a compiled case, the fresh process included: seen on AVX2 and AVX-512 servers alike
 # Of the minute and of the three minutes: the probe and the images come before, and not every machine is quiet.
-PLAN_SECONDS = {"quick": 50.0, "suite": 140.0}
+PLAN_SECONDS = {"quick": 50.0, "suite": 120.0}
 
-HURRIED_SECONDS = 2.0  # of an epoch are taken apart in a plan that is not thorough
+MARKED_SECONDS = 2.0  # of a long epoch are taken apart
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Effort:
         step_seconds: Most seconds of samples a step case.
         epochs: Fewest epochs timed an epoch case.
         seeds: Seeds an accuracy case.
-        thorough: Whether to look for memory that 100 repetitions leave behind, and to take whole epochs apart.
+        thorough: Whether to look for memory that 100 repetitions leave behind, and for the energy they take.
     """
 
     step_seconds: float = 1.0
@@ -142,8 +142,8 @@ def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates
         # An epoch and, for the seeds that are not yet there, some more; the evaluations are about as long again.
         return compile_seconds + 0.5 + effort.seeds * 1.6 * epoch
     if case.workload == "epoch":
-        # The samples, and once more with marks.
-        marked = epoch if effort.thorough else min(epoch, HURRIED_SECONDS)
+        # The samples, and a part of them once more with marks.
+        marked = min(epoch, MARKED_SECONDS)
         return compile_seconds + 0.8 + marked + max(effort.epochs * epoch, min(effort.epoch_seconds, 40 * epoch))
     # Setting up, warming up and counting; a quiet machine needs about half of the budget for its samples.
     step = fixed + per_image * case.batch_size

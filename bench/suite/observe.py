@@ -23,7 +23,7 @@ from bench.measure.sampling import Rule, Samples, measure, sample_flags
 from bench.measure.surroundings import Watch
 from bench.record.model import Accuracy, Compilation, Counters, Energy, Flag, Phases
 from bench.suite import cold, workloads
-from bench.suite.expected import HURRIED_SECONDS, Effort
+from bench.suite.expected import MARKED_SECONDS, Effort
 from bench.suite.training import train_seeds
 from fcnn.data import Images
 
@@ -79,7 +79,7 @@ def _time(case: Case, images: Images, effort: Effort) -> Observed:
     samples = measure(prepared.repeat, clock, rule, when_warm=watch.start, first=prepared.first)
     seen = watch.seen(case, samples, rule, prepared.training)
     median = samples.summary.median
-    phases = _phases(case, images, effort, clock, samples, prepared.marked) if prepared.marked else None
+    phases = _phases(case, images, clock, samples, prepared.marked) if prepared.marked else None
     counted_seconds = median / (steps_an_epoch(case, images) if case.workload == "epoch" else 1)
     growth = effort.thorough and counted_seconds <= GROWTH_REPETITION_SECONDS
     counters = count(prepared.counted, prepared.training, clock, compiled=case.compiler != "off", growth=growth)
@@ -90,17 +90,15 @@ def _time(case: Case, images: Images, effort: Effort) -> Observed:
     return Observed(samples, flags, prepared.images_per_repetition, counters, phases, energy)
 
 
-def _phases(
-    case: Case, images: Images, effort: Effort, clock: Clock, samples: Samples, marked: Callable[..., object]
-) -> Phases:
-    """As many rounds as a few seconds hold; of a long epoch one, in a hurry its beginning."""
+def _phases(case: Case, images: Images, clock: Clock, samples: Samples, marked: Callable[..., object]) -> Phases:
+    """As many rounds as a few seconds hold; of a long epoch its beginning, once."""
     seconds = samples.summary.median * samples.block_repetitions
     rounds = min(10, round(PHASES_SECONDS / (2 * seconds)))
     if case.workload != "epoch" or rounds >= FEWEST_ROUNDS:
         rounds = max(FEWEST_ROUNDS, rounds)
         return measure_phases(marked, clock, repetitions=samples.block_repetitions, rounds=rounds)
     steps = steps_an_epoch(case, images)
-    first = steps if effort.thorough else min(steps, math.ceil(steps * HURRIED_SECONDS / seconds))
+    first = min(steps, math.ceil(steps * MARKED_SECONDS / seconds))
     return measure_phases(
         functools.partial(marked, steps=first),
         clock,
