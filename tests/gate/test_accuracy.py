@@ -14,6 +14,7 @@ def reference(seeds: int = 120, deviation: float = 0.0022) -> Reference:
     return Reference("MNIST", "a" * 64, 1, list(range(seeds)), values, {"torch": "2.14.1"})
 
 
+@pytest.mark.slow
 def test_error_rates_are_those_stated():
     rng, known = np.random.default_rng(1), reference()
     seeds = seeds_needed(known, RULE)

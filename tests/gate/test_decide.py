@@ -35,6 +35,7 @@ def verdicts(slowdown: float, trials: int, **options: object) -> dict[str, int]:
     return {verdict: found.count(verdict) for verdict in (PASS, FAIL, INCONCLUSIVE)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heavy", [False, True])
 def test_identical_code_never_fails(heavy):
     found = verdicts(0.0, 1000, heavy=heavy)
@@ -42,6 +43,7 @@ def test_identical_code_never_fails(heavy):
     assert found[INCONCLUSIVE] <= 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slowdown", "least"), [(0.05, 0.95), (0.10, 0.98)])
 def test_a_slowdown_of_the_bound_or_more_fails(slowdown, least):
     found = verdicts(slowdown, 300)

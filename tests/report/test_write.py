@@ -57,6 +57,7 @@ def test_all_files_are_there(report):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_the_same_records_give_the_same_bytes(tmp_path, name):
     folders = [tmp_path / "a", tmp_path / "b"]

@@ -8,6 +8,7 @@ from bench.suite import proof
 from tests.measure.simulated import SimulatedTime
 
 
+@pytest.mark.slow
 def test_the_bias_is_the_estimate_less_the_known_delay(monkeypatch, capsys):
     """A step that is always 1 ms by a clock that can add is estimated without any bias, whatever is added."""
     time = SimulatedTime()

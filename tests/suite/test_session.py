@@ -77,6 +77,7 @@ def test_an_epoch_trains_on_every_image_with_the_smaller_last_batch(images, monk
         assert sizes == [256, 256, 128]
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_valid_record(images):
     cases = [
         changed(batch_size=16),
