@@ -24,7 +24,7 @@ from typing import Any
 import scipy.stats
 
 from bench.gate import check, decide
-from bench.gate.paired import Pair
+from bench.gate.paired import RULE_VERSION, Pair
 from bench.gate.trees import Trees
 from bench.measure import facts
 from fcnn.data import load_images
@@ -104,12 +104,12 @@ def _is(gate: dict[str, Any], slowdown: float, noisy: bool) -> bool:
 
 
 def read_gates(path: Path) -> list[dict[str, Any]]:
-    """The gates of earlier runs; a last line that was cut off is left out."""
+    """The gates of earlier runs under today's rule; a last line that was cut off is left out."""
     found = []
     for line in path.read_text("utf-8").splitlines() if path.exists() else []:
         with contextlib.suppress(json.JSONDecodeError):
             found.append(json.loads(line))
-    return found
+    return [gate for gate in found if gate.get("rule_version") == RULE_VERSION]
 
 
 def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], None]) -> str:
@@ -138,6 +138,7 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
                     "estimate_fraction": outcome.raw["slowdown_fraction"],
                     "seconds": round(time.monotonic() - begin, 2),
                     "machine": machine,
+                    "rule_version": RULE_VERSION,
                     "commit": commit and commit.id,
                     "log_ratios": {
                         stage: [round(Pair(**pair).log_ratio, 6) for pair in outcome.raw[stage]]

@@ -184,9 +184,10 @@ def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.Rule, rng: ra
 
     run("screening", rule.screening_pairs)
     found = decision()
-    if found.verdict != decide.PASS:
-        run("confirmation", rule.confirmation_pairs)
-        found = decision()
+    for pairs_by_then in rule.confirmation_looks:
+        if found.verdict == decide.INCONCLUSIVE:
+            run("confirmation", pairs_by_then - len(pairs["confirmation"]))
+            found = decision()
     raw = {stage: [dataclasses.asdict(pair) for pair in of_stage] for stage, of_stage in pairs.items()}
     return Outcome("timing", case_id(case), found.verdict, found.reason, raw={**dataclasses.asdict(found), **raw})
 

@@ -6,6 +6,8 @@ whatever the noise: that is all the sign-flip test needs (Fisher, The Design of 
 
 Two stages keep errors rare and the usual answer quick. Screening: if a slowdown of the bound is refuted, PASS; if not,
 more pairs are run. Confirmation: FAIL only on the fresh pairs' own evidence, which the screening has not selected.
+There are three looks, one after the screening and two at the fresh pairs, and each spends its own part of the error
+rates: the sequential rule is valid by the union bound, and a gate that is sure at an early look stops there.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 EXACT_UP_TO = 18  # pairs: 262,144 sign patterns, enough to fail for a hundred cases; beyond, some random ones
-RANDOM_PATTERNS = 2**14
+RANDOM_PATTERNS = 2**18
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
 
@@ -29,7 +31,7 @@ class Rule:
     Attributes:
         bound_fraction: The slowdown that must not pass, 0.05 for 5%.
         screening_pairs: Pairs before the first look.
-        fewest_confirmation_pairs: Fresh pairs if the first look does not pass; more for many cases.
+        more_pairs: Fresh pairs from the second look to the last.
         fail_alpha: Largest probability of FAIL for an unchanged program, over all `cases`.
         pass_alpha: Largest probability of PASS for a slowdown of `bound_fraction` or more, a case.
         control_fraction: The base-against-base control is flat if its 99% interval holds 0 or is within this.
@@ -38,7 +40,7 @@ class Rule:
 
     bound_fraction: float = 0.05
     screening_pairs: int = 8
-    fewest_confirmation_pairs: int = 12
+    more_pairs: int = 7
     fail_alpha: float = 0.001
     pass_alpha: float = 0.01
     control_fraction: float = 0.01
@@ -50,9 +52,15 @@ class Rule:
         return math.log1p(self.bound_fraction)
 
     @property
-    def confirmation_pairs(self) -> int:
-        """Enough fresh pairs for their test to reach `fail_alpha` with two patterns to spare: n pairs reach 2**-n."""
-        return max(self.fewest_confirmation_pairs, math.ceil(math.log2(self.cases / self.fail_alpha)) + 2)
+    def look_alpha(self) -> float:
+        """Of `fail_alpha`, the part of one case at one of its two looks."""
+        return self.fail_alpha / self.cases / 2
+
+    @property
+    def confirmation_looks(self) -> tuple[int, int]:
+        """Fresh pairs at each look; at the first as few as can reach `look_alpha`, since n pairs reach 2**-n."""
+        first = math.ceil(-math.log2(self.look_alpha))
+        return first, first + self.more_pairs
 
 
 @dataclass(frozen=True)
@@ -78,13 +86,17 @@ class Decision:
 def sign_flip_p(values: Sequence[float]) -> float:
     """The probability that random signs give a sum as large as that of `values`; 1 for no values.
 
+    What lies beyond the median size counts as that much: a pair that a neighbour has hit is not to outweigh the others.
+    Sizes do not depend on signs, so the test stays exact.
+
     All sign patterns where they are few enough, else random ones with the observed one among them, which keeps the
     test valid (Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010).
     """
-    x = np.asarray(values, dtype=float)
-    n = len(x)
+    n = len(values)
     if n == 0:
         return 1.0
+    most = float(np.median(np.abs(values)))
+    x = np.clip(values, -most, most)
     signs, observed = _signs(n), float(x.sum())
     as_large = int(np.sum(signs @ x >= observed - 1e-12 * abs(observed)))
     if n <= EXACT_UP_TO:
@@ -100,8 +112,29 @@ def _signs(n: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     return np.random.default_rng(0).choice((1.0, -1.0), size=(RANDOM_PATTERNS, n))
 
 
-def interval(log_ratios: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """Mean and Student's interval of the log ratios; infinite bounds for fewer than 2."""
+def estimate(log_ratios: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """The median of the means of all two log ratios, and its interval; infinite bounds where they are too few.
+
+    Hodges and Lehmann, Annals of Mathematical Statistics 34, 1963: the interval has those values that the signed-rank
+    test does not refute.
+    """
+    n = len(log_ratios)
+    if n == 0:
+        return 0.0, -math.inf, math.inf
+    x = np.asarray(log_ratios, dtype=float)
+    means = np.sort(np.add.outer(x, x)[np.triu_indices(n)] / 2)
+    ways = np.ones(1)  # in which ranks 1 to n, each taken or not, sum to 0, 1, 2 ...
+    for rank in range(1, n + 1):
+        ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))
+    outside = int(np.searchsorted(np.cumsum(ways) / 2**n, (1 - confidence) / 2, side="right"))
+    middle = float(np.median(means))
+    if outside == 0:
+        return middle, -math.inf, math.inf
+    return middle, float(means[outside - 1]), float(means[-outside])
+
+
+def student(log_ratios: Sequence[float], confidence: float) -> tuple[float, float, float]:
+    """Mean and Student's interval of the log ratios, for very few of them; infinite bounds for fewer than 2."""
     import scipy.stats
 
     x = np.asarray(log_ratios, dtype=float)
@@ -115,36 +148,37 @@ def is_flat(control: Sequence[float], rule: Rule) -> bool:
     """Whether a program against itself shows no difference, as it must; no control is not flat."""
     if not control:
         return False
-    mean, low, high = interval(control, 0.99)
+    mean, low, high = student(control, 0.99)
     return low <= 0 <= high or abs(mean) <= rule.control_fraction
 
 
 def decide(screening: Sequence[float], confirmation: Sequence[float], control: Sequence[float], rule: Rule) -> Decision:
-    """The verdict after both stages; an empty `confirmation` means that the screening has passed or is all there is.
+    """The verdict at one of the looks; `confirmation` is empty at the first.
 
     Args:
         screening: Log ratios of the first pairs.
-        confirmation: Log ratios of fresh pairs, run because the screening did not pass.
+        confirmation: Log ratios of fresh pairs, run because the screening did not pass; as many as a look has.
         control: Log ratios of pairs of the reference against itself, run in between.
         rule: Stages, bounds and error rates.
     """
     everything = [*screening, *confirmation]
-    mean, low, high = interval(everything)
+    middle, low, high = estimate(everything)
     fail_p = sign_flip_p(confirmation)
     pass_p = sign_flip_p([rule.bound - value for value in everything])
 
     def decision(verdict: str, reason: str) -> Decision:
-        return Decision(verdict, math.expm1(mean), math.expm1(low), math.expm1(high), fail_p, pass_p, reason)
+        return Decision(verdict, math.expm1(middle), math.expm1(low), math.expm1(high), fail_p, pass_p, reason)
 
     if not everything:
         return decision(INCONCLUSIVE, "no pair was measured")
     if not is_flat(control, rule):
-        shown = f"{math.expm1(interval(control)[0]):+.1%}" if control else "missing"
+        shown = f"{math.expm1(estimate(control)[0]):+.1%}" if control else "missing"
         return decision(INCONCLUSIVE, f"the reference against itself is {shown}: this machine is too unsteady now")
     # A slowdown is confirmed on fresh pairs alone, and both stages must see it.
-    if confirmation and fail_p <= rule.fail_alpha / rule.cases and interval(screening)[0] > 0:
-        return decision(FAIL, f"slower by {math.expm1(mean):.1%} ({math.expm1(low):.1%} to {math.expm1(high):.1%})")
-    if pass_p <= rule.pass_alpha / 2:
+    if confirmation and fail_p <= rule.look_alpha and estimate(screening)[0] > 0:
+        return decision(FAIL, f"slower by {math.expm1(middle):.1%} ({math.expm1(low):.1%} to {math.expm1(high):.1%})")
+    # Half for the look at which a program that is as fast as before ends.
+    if pass_p <= rule.pass_alpha / (4 if confirmation else 2):
         return decision(PASS, f"a slowdown of {rule.bound_fraction:.0%} is refuted (p = {pass_p:.2g})")
     return decision(
         INCONCLUSIVE,

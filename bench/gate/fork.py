@@ -7,6 +7,7 @@ forks, and answers with the process id. The worker connects to the socket and se
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ def main() -> None:
     # The optimizers import the compiler when they are first used; here it is imported once for all workers.
     torch.set_num_threads(1)
     images = torch.load(sys.argv[1])
+    gc.freeze()  # a collection in a worker would write to, and so copy, every page that torch's objects are on
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
     for line in sys.stdin:
         pid = os.fork()

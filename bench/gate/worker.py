@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -75,8 +76,8 @@ def _own_fcnn(side: Side) -> None:
         raise RuntimeError(f"fcnn was imported from {found}, not from {side.tree}")
 
 
-def prepare(side: Side, case: dict[str, Any]) -> None:
-    """Builds a case's repetition and warms it up; the garbage collector stays off from then on."""
+def prepare(side: Side, case: dict[str, Any], core: int | None = None) -> None:
+    """Builds a case's repetition and warms it up, on `core` alone if given; no garbage is collected from then on."""
     from bench.axes.case import Case
     from bench.axes.devices import DEVICES
     from bench.measure import settings
@@ -88,6 +89,8 @@ def prepare(side: Side, case: dict[str, Any]) -> None:
     settings.apply(built)
     side.clock = Clock(DEVICES[built.device])
     side.repeat = workloads.BUILDERS[built.workload](built, side.images).repeat  # type: ignore[arg-type]
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     for _ in range(WARM_STEPS):
         side.repeat()
     gc.collect()

@@ -4,6 +4,7 @@ import pytest
 
 from bench.gate import certify
 from bench.gate.certify import KINDS, certificate, planned, read_gates, slowed
+from bench.gate.paired import RULE_VERSION
 from tests.gate.test_planted import ROOT
 
 
@@ -11,7 +12,7 @@ def gate(slowdown: float, noisy: bool, verdict: str, scatter: float = 0.01) -> d
     ratios = {"screening": [slowdown + scatter, slowdown - scatter] * 4, "confirmation": [], "control": [0.0]}
     return {
         "slowdown_fraction": slowdown, "noisy": noisy, "verdict": verdict, "estimate_fraction": slowdown,
-        "seconds": 18.0, "machine": "Some CPU", "commit": None, "log_ratios": ratios,
+        "seconds": 18.0, "machine": "Some CPU", "rule_version": RULE_VERSION, "commit": None, "log_ratios": ratios,
     }  # fmt: skip
 
 
@@ -31,10 +32,13 @@ def test_what_is_done_is_not_run_again():
     assert left.count((0.1, True)) == 15
 
 
-def test_a_line_that_was_cut_off_is_run_again(tmp_path):
+def test_a_line_that_was_cut_off_or_is_of_another_rule_is_run_again(tmp_path):
     path = tmp_path / "gates.jsonl"
     whole = json.dumps(gate(0.0, False, "PASS"))
     path.write_text(f"{whole}\n{whole[:40]}")
+    assert len(read_gates(path)) == 1
+    old = json.dumps(gate(0.0, False, "PASS") | {"rule_version": RULE_VERSION - 1})
+    path.write_text(f"{old}\n{whole}\n")
     assert len(read_gates(path)) == 1
     assert read_gates(tmp_path / "none") == []
 
