@@ -58,6 +58,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     check = verbs.add_parser("check", help="the regression gates: the working tree against a git ref; for CI")
     check.add_argument("ref", nargs="?", metavar="REF", help="default: the merge base with the main branch")
+    check.add_argument("--baseline", nargs="+", type=Path, default=[], metavar="RECORD",
+                       help="against records of this machine in place of a ref; several tell more")  # fmt: skip
     check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT", help="slowdown not to pass (5)")
     check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
     check.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES), help="which; default: all")
@@ -98,8 +100,12 @@ def _compare(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from bench.gate.verb import run_check
 
+    if options.ref and options.baseline:
+        print("fcnn-bench check: REF or --baseline, not both (see fcnn-bench check --help)", file=sys.stderr)
+        return USAGE
     return run_check(
         options.ref,
+        baseline=options.baseline,
         bound=options.bound,
         everything=options.all,
         gates=options.gates,

@@ -11,7 +11,6 @@ import contextlib
 import json
 import math
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import scipy.stats
 
 from bench.gate import check, decide
 from bench.gate.paired import RULE_VERSION, Pair
-from bench.gate.trees import Trees
+from bench.gate.trees import Trees, program_of
 from bench.measure import facts
 from fcnn.data import load_images
 
@@ -55,8 +54,7 @@ KINDS = (Kind(0.0, 200), Kind(0.05, 100), Kind(0.10, 50), Kind(0.03, 50))
 
 def slowed(source: Path, folder: Path, fraction: float) -> Path:
     """A copy of `source`'s `fcnn` whose training step waits, busily, for this fraction of its own time."""
-    shutil.copytree(source / "fcnn", folder / "fcnn", ignore=shutil.ignore_patterns("__pycache__"))
-    train = folder / "fcnn" / "train.py"
+    train = program_of(source, folder) / "fcnn" / "train.py"
     text = train.read_text("utf-8")
     if text.count(START) != 1 or text.count(END) != 1:
         raise ValueError("fcnn.train.train_step has changed: certify does not know where to plant a slowdown")

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.axes.case import Case, case_id
 from bench.gate import accuracy, counts, decide
-from bench.gate.fork import Forge, WorkerError
+from bench.gate.fork import Forge, Worker, WorkerError
 from bench.gate.outcome import ERROR, Check, Outcome
 from bench.gate.paired import Pair, measure_pair
 from bench.gate.trees import Trees, trees
@@ -80,8 +80,8 @@ def check(request: Request, say: Say = lambda line: None) -> Check:
     # What is missing is said before minutes are spent.
     accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
     if "accuracy" in request.gates:
-        _reference(request, images)
-    outcomes = []
+        reference_of(request, images)
+    outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as scratch, trees(request.root, request.ref) as sides:
         for gate in (gate for gate in GATES if gate in request.gates):
             with forge_with(images, Path(scratch), whole=gate == "accuracy") as forge:
@@ -94,16 +94,21 @@ def check(request: Request, say: Say = lambda line: None) -> Check:
 @contextlib.contextmanager
 def forge_with(images: Images, scratch: Path, *, whole: bool) -> Iterator[Forge]:
     """A forge whose workers have the images: all of them, or as many training images as a timed case needs."""
-    import torch
-
-    file, kept = scratch / "images.pt", len(images.train) if whole else STEP_IMAGES
-    tensors = (images.train.data[:kept], images.train.targets[:kept], images.test.data, images.test.targets)
-    torch.save(tuple(tensor.clone() for tensor in tensors), file)
-    with Forge(file, scratch) as forge:
+    with Forge(save_images(images, scratch, len(images.train) if whole else STEP_IMAGES), scratch) as forge:
         yield forge
 
 
-def _timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
+def save_images(images: Images, folder: Path, kept: int) -> Path:
+    """A file for workers, with so many of the training images and all test images."""
+    import torch
+
+    file = folder / "images.pt"
+    tensors = (images.train.data[:kept], images.train.targets[:kept], images.test.data, images.test.targets)
+    torch.save(tuple(tensor.clone() for tensor in tensors), file)
+    return file
+
+
+def timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
     """The outcome of `ask` with its seconds; what a worker raises is an ERROR and no pass."""
     begin = time.monotonic()
     try:
@@ -116,7 +121,7 @@ def _timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
 def _counts(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
 ) -> list[Outcome]:
-    return [_timed("counts", asked[0], functools.partial(_count, forge, sides, accepted, *asked)) for asked in COUNTED]
+    return [timed("counts", asked[0], functools.partial(_count, forge, sides, accepted, *asked)) for asked in COUNTED]
 
 
 def _count(forge: Forge, sides: Trees, accepted: list[dict[str, Any]], id: str, request: str, case: Case) -> Outcome:
@@ -127,6 +132,11 @@ def _count(forge: Forge, sides: Trees, accepted: list[dict[str, Any]], id: str, 
                 found[side] = worker.ask(request, case=dataclasses.asdict(case))
             except WorkerError as error:
                 raise WorkerError(f"the {side} cannot be counted: {error}") from error
+    return judge_counts(id, found, accepted)
+
+
+def judge_counts(id: str, found: dict[str, Any], accepted: list[dict[str, Any]]) -> Outcome:
+    """The outcome of the counters of `reference` and `candidate`."""
     different = counts.differences(id, found["reference"], found["candidate"], accepted)
     lines = [d.sentence + (f" (accepted: {d.accepted})" if d.accepted else "") for d in different]
     lines += [f"reason: {reason}" for reason in found["candidate"].get("reasons", []) if different]
@@ -149,7 +159,7 @@ def _timing(
     rule = decide.Rule(bound_fraction=request.bound_fraction, cases=len(request.timed))
     rng = random.Random()
     return [
-        _timed("timing", case_id(case), functools.partial(time_case, forge, sides, case, rule, rng))
+        timed("timing", case_id(case), functools.partial(time_case, forge, sides, case, rule, rng))
         for case in request.timed
     ]
 
@@ -192,24 +202,32 @@ def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.Rule, rng: ra
     return Outcome("timing", case_id(case), found.verdict, found.reason, raw={**dataclasses.asdict(found), **raw})
 
 
-def _reference(request: Request, images: Images) -> accuracy.Reference:
+def reference_of(request: Request, images: Images) -> accuracy.Reference:
+    """The committed accuracies on these images; raises ReferenceError."""
     return accuracy.read_reference(images.name, images.sha256, request.root / accuracy.REFERENCE_FOLDER)
 
 
 def _accuracy(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
 ) -> list[Outcome]:
-    rule, reference = accuracy.Rule(), _reference(request, images)
+    return [train_and_judge(lambda: forge.worker(sides.candidate), reference_of(request, images), images)]
+
+
+def train_and_judge(
+    candidate: Callable[[], contextlib.AbstractContextManager[Worker]], reference: accuracy.Reference, images: Images
+) -> Outcome:
+    """Trains the candidate from as many seeds as it takes and sets its accuracies against the reference's."""
+    rule = accuracy.Rule()
     seeds = list(range(accuracy.seeds_needed(reference, rule)))
 
     def ask() -> Outcome:
-        with forge.worker(sides.candidate) as worker:
+        with candidate() as worker:
             found = worker.ask("train", seeds=seeds, batch_size=64, epochs=reference.epochs, threads=1)
         judged = accuracy.judge(found, reference, rule)
         verdict = decide.PASS if judged.passed else decide.FAIL
         return Outcome("accuracy", images.name, verdict, judged.reason, raw={"test_accuracy_fraction": found})
 
-    return [_timed("accuracy", images.name, ask)]
+    return timed("accuracy", images.name, ask)
 
 
 GATES: dict[str, Callable[..., list[Outcome]]] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}

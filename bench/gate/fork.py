@@ -101,10 +101,12 @@ class Forge:
     Args:
         images: A file with the tensors that `bench.gate.worker.serve` takes.
         scratch: A folder for the socket.
+        passive: Threads wait without spinning, should a library start any: the other side has the core. Not where a
+            worker is to be like the process of a user.
     """
 
-    def __init__(self, images: Path, scratch: Path) -> None:
-        self._images, self._address = images, scratch / "workers"
+    def __init__(self, images: Path, scratch: Path, *, passive: bool = True) -> None:
+        self._images, self._address, self._passive = images, scratch / "workers", passive
 
     def __enter__(self) -> Forge:
         self._listener = socket.socket(socket.AF_UNIX)
@@ -112,8 +114,8 @@ class Forge:
         self._listener.listen()
         self._listener.settimeout(PATIENCE_SECONDS)
         words = [sys.executable, "-m", "bench.gate.fork", str(self._images), str(self._address)]
-        # Threads that wait without spinning, should a library start any.
-        environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+        waiting = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"} if self._passive else {}
+        environment = {**os.environ, **waiting}
         root = str(Path(__file__).parents[2])
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +39,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """A whole check: the candidate against `reference`."""
+    """A whole check: the candidate against `reference`, a commit's id or the names of records."""
 
     reference: str
     machine: str
@@ -46,6 +47,11 @@ class Check:
     bound_fraction: float
     outcomes: list[Outcome]
     seconds: float
+
+    @property
+    def against(self) -> str:
+        """The reference, a commit by its first 8 digits."""
+        return self.reference[:8] if re.fullmatch("[0-9a-f]{40}", self.reference) else self.reference
 
     @property
     def verdict(self) -> str:

@@ -37,7 +37,7 @@ def show(check: Check, console: Console) -> None:
     console.print(table)
     console.print()
     verdict = Text(check.verdict, style=STYLES[check.verdict])
-    console.print(verdict, f"against {check.reference[:8]} in {check.seconds:.0f} s: {MEANINGS[check.verdict]}")
+    console.print(verdict, f"against {check.against} in {check.seconds:.0f} s: {MEANINGS[check.verdict]}")
 
 
 def markdown(check: Check) -> str:
@@ -45,7 +45,7 @@ def markdown(check: Check) -> str:
     lines = [
         f"## {MARKS[check.verdict]} fcnn-bench check: {check.verdict}",
         "",
-        f"{MEANINGS[check.verdict].capitalize()}. Against `{check.reference[:8]}`, on {check.machine}, with "
+        f"{MEANINGS[check.verdict].capitalize()}. Against `{check.against}`, on {check.machine}, with "
         f"{check.dataset}, in {check.seconds:.0f} s. A slowdown of {check.bound_fraction:.0%} must not pass.",
         "",
         "| gate | case | verdict | why |",

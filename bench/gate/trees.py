@@ -73,14 +73,17 @@ def trees(root: Path, ref: str) -> Iterator[Trees]:
                 raise TreeError(f"{ref} has no fcnn/train.py to measure")
             sides = []
             for side, source in (("candidate", root), ("reference", worktree)):
-                # Copies, so that neither an edit under way nor cached bytecode of one side reaches the other.
-                folder = Path(scratch) / side
-                shutil.copytree(source / "fcnn", folder / "fcnn", ignore=shutil.ignore_patterns("__pycache__"))
-                sides.append(folder)
+                sides.append(program_of(source, Path(scratch) / side))
             yield Trees(sides[0], sides[1], ref_id)
         finally:
             with contextlib.suppress(TreeError):
                 git(root, "worktree", "remove", "--force", str(worktree))
+
+
+def program_of(source: Path, folder: Path) -> Path:
+    """`folder` with a copy of `source`'s `fcnn`: neither an edit under way nor cached bytecode reaches a worker."""
+    shutil.copytree(source / "fcnn", folder / "fcnn", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
 def _is_commit(root: Path, ref: str) -> bool:

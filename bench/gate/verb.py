@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.gate.accuracy import ReferenceError
+from bench.gate.baseline import BaselineError, check_records
 from bench.gate.certify import certify
 from bench.gate.check import ALL_TIMED, DEFAULT_TIMED, Request, check
 from bench.gate.counts import AcceptedError
@@ -20,17 +21,31 @@ USAGE = 2
 
 
 def run_check(
-    ref: str | None, *, bound: float, everything: bool, gates: list[str], data: Path | None, output: Path
+    ref: str | None,
+    *,
+    baseline: list[Path],
+    bound: float,
+    everything: bool,
+    gates: list[str],
+    data: Path | None,
+    output: Path,
 ) -> int:
-    """Checks the working tree of the current folder against `ref`, writes the files and prints the table."""
+    """Checks the working tree of the current folder, against `ref` or records; writes files and prints the table."""
     console = Console(highlight=False)
     try:
         root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
         timed = ALL_TIMED if everything else DEFAULT_TIMED
-        request = Request(root, ref or default_ref(root), timed, bound, gates, data)
+        request = Request(root, "" if baseline else ref or default_ref(root), timed, bound, gates, data)
         with console.status("") as status:
-            found = check(request, lambda gate: status.update(f"{gate} ..."))
-    except (TreeError, ReferenceError) as error:
+
+            def say(gate: str) -> None:
+                status.update(f"{gate} ...")
+
+            if baseline:
+                found = check_records(request, baseline, everything=everything, say=say)
+            else:
+                found = check(request, say)
+    except (TreeError, ReferenceError, BaselineError) as error:
         print(f"fcnn-bench: {error}", file=sys.stderr)
         return NOT_COMPARABLE
     except (AcceptedError, DataError) as error:

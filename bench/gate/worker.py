@@ -103,6 +103,32 @@ def chunk(side: Side, repetitions: int) -> float:
     return float(side.clock.time_block(side.repeat, repetitions).host_seconds)
 
 
+def observe_case(side: Side, case: dict[str, Any]) -> dict[str, Any]:
+    """What the suite sees of a case in this process: samples, counters, and the flags that bar it from comparisons."""
+    from bench.analyse.trust import HARMLESS
+    from bench.axes.case import Case
+    from bench.measure import settings
+    from bench.suite.expected import Effort
+    from bench.suite.observe import observe
+
+    _own_fcnn(side)
+    built = Case(**case)
+    settings.apply(built)
+    seen = observe(built, side.images, Effort())  # type: ignore[arg-type]
+    return {
+        "samples_seconds": seen.samples.seconds,
+        "counters": dataclasses.asdict(seen.counters),
+        "flags": [flag.name for flag in seen.flags if flag.name not in HARMLESS],
+    }
+
+
+def time_yardsticks(side: Side, device: str, threads: int, precisions: list[str]) -> dict[str, list[float]]:
+    """The samples of the device's yardsticks, in seconds a repetition."""
+    from bench.measure import yardsticks
+
+    return {y.name: y.samples_seconds for y in yardsticks.run(device, threads, set(precisions))}
+
+
 def count_case(side: Side, case: dict[str, Any]) -> dict[str, Any]:
     """The exact counters of a case's repetition."""
     return _counted(side, case, None)
@@ -186,6 +212,8 @@ def train_seeds(side: Side, seeds: list[int], batch_size: int, epochs: int, thre
 REQUESTS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
     "chunk": chunk,
+    "observe": observe_case,
+    "yardsticks": time_yardsticks,
     "count": count_case,
     "count_evaluation": count_evaluation,
     "compilations": count_compilations,

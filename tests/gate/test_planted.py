@@ -49,7 +49,7 @@ def forge(tmp_path_factory, images):
 
 
 def counted(forge: Forge, reference: Path, candidate: Path, asked):
-    return check._timed("counts", asked[0], lambda: check._count(forge, Trees(candidate, reference, "0"), [], *asked))
+    return check.timed("counts", asked[0], lambda: check._count(forge, Trees(candidate, reference, "0"), [], *asked))
 
 
 IN_THE_STEP = ("train.py", '    mark("loss")\n    backward(training, loss)\n')

@@ -1,0 +1,229 @@
+"""Against records: what is refused, and what is said of processes that are simulated."""
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.cli import main
+from bench.gate import baseline, check
+from bench.gate.baseline import CONFIRMATION_PROCESSES, DEFAULT_ID, SCREENING_PROCESSES, BaselineError, chosen
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
+from bench.gate.fork import WorkerError
+from bench.gate.outcome import ERROR
+from bench.measure import facts
+from bench.record import store
+from bench.record.model import TIMING_RULE_VERSION, Machine, Record
+from fcnn.data import load_images
+from tests.data.records import COLD, CPU_RECORD, flagged, only
+
+ROOT = Path(__file__).parents[2]
+PARTS = ["forward[cpu-b64-fp32]", "step[cpu-b64-fp32]"]
+TRAIN = 60_000
+
+
+def here(record: Record, root: Path) -> Record:
+    """The record as if it were of this machine and of these images."""
+    images = load_images("MNIST", root)
+    dataset = dataclasses.replace(record.dataset, sha256=images.sha256)
+    return dataclasses.replace(record, machine=facts.machine(["cpu"]), dataset=dataset)
+
+
+def written(record: Record, folder: Path) -> Path:
+    folder.mkdir()
+    store.write(record, folder)
+    return folder
+
+
+class Simulated:
+    """Workers that answer for a program so many times as slow as the record's, on such a machine."""
+
+    def __init__(self, slowdown=0.0, machine=0.0, flags=(), calls=0, dies=False):
+        self.slowdown, self.machine, self.flags, self.calls, self.dies = slowdown, machine, flags, calls, dies
+        self.rng, self.started = np.random.default_rng(0), 0
+        self.known = {m.case: m for m in CPU_RECORD.measurements}
+
+    @contextlib.contextmanager
+    def process(self, *_):
+        self.started += 1
+        yield self
+
+    def ask(self, name, **arguments):
+        if self.dies:
+            raise WorkerError("the worker died")
+        if name == "yardsticks":
+            known = {y.name: min(y.samples_seconds) for y in CPU_RECORD.yardsticks}
+            return {name: self.samples(seconds * (1 + self.machine)) for name, seconds in known.items()}
+        then = self.known[baseline.Case(**arguments["case"])]
+        counters = dataclasses.asdict(then.counters)
+        counters["allocations"] += self.calls
+        seconds = self.samples(min(then.samples_seconds) * (1 + self.slowdown + self.machine))
+        return {"samples_seconds": seconds, "counters": counters, "flags": list(self.flags)}
+
+    def samples(self, seconds):
+        return list(seconds * (1 + 0.002 * self.rng.standard_normal()) * (1 + 0.001 * self.rng.random(32)))
+
+
+@pytest.fixture
+def checked(mnist_root, tmp_path, monkeypatch):
+    """Runs the check against a record with simulated processes."""
+
+    def run(simulated, everything=False, gates=("counts", "timing")):
+        monkeypatch.setattr(baseline, "_process", simulated.process)
+        monkeypatch.setattr(baseline, "program_of", lambda source, folder: folder)
+        ids = PARTS if everything else PARTS[1:]
+        path = written(here(only(CPU_RECORD, *ids), mnist_root), tmp_path / "record")
+        request = check.Request(ROOT, "", gates=gates, data=mnist_root)
+        return baseline.check_records(request, [path], everything=everything)
+
+    return run
+
+
+def verdicts(found):
+    return {(outcome.gate, outcome.case): outcome.verdict for outcome in found.outcomes}
+
+
+def test_the_same_program_passes_after_the_screening(checked):
+    simulated = Simulated()
+    found = checked(simulated)
+    assert verdicts(found) == {("counts", DEFAULT_ID): PASS, ("timing", DEFAULT_ID): PASS}
+    assert simulated.started == SCREENING_PROCESSES
+    assert found.against == f"the record of {CPU_RECORD.created_utc}"
+    assert len(found.outcomes[1].raw["candidate_seconds"]) == SCREENING_PROCESSES
+
+
+def test_a_slowdown_fails_on_fresh_processes(checked):
+    simulated = Simulated(slowdown=0.1)
+    found = checked(simulated, gates=("timing",))
+    assert verdicts(found) == {("timing", DEFAULT_ID): FAIL}
+    assert found.outcomes[0].raw["slowdown_fraction"] == pytest.approx(0.1, abs=0.01)
+    assert simulated.started == SCREENING_PROCESSES + CONFIRMATION_PROCESSES
+    assert found.exit_code == 1
+
+
+def test_all_cases_of_the_record_share_the_processes(checked):
+    simulated = Simulated()
+    found = checked(simulated, everything=True, gates=("timing",))
+    assert verdicts(found) == dict.fromkeys([("timing", id) for id in PARTS], PASS)
+    assert simulated.started == SCREENING_PROCESSES
+
+
+def test_a_machine_that_has_changed_is_not_the_programs_fault(checked):
+    found = checked(Simulated(machine=0.1), gates=("timing",))
+    assert verdicts(found) == {("timing", DEFAULT_ID): INCONCLUSIVE}
+    assert "this machine has changed: yardstick" in found.outcomes[0].reason
+    assert found.exit_code == 5
+
+
+def test_a_changed_count_is_named_and_one_process_suffices_to_count(checked):
+    simulated = Simulated(calls=1)
+    found = checked(simulated, gates=("counts",))
+    assert verdicts(found) == {("counts", DEFAULT_ID): FAIL}
+    assert "allocations" in found.outcomes[0].reason
+    assert simulated.started == 1
+
+
+def test_flagged_processes_take_no_part(checked):
+    found = checked(Simulated(flags=["contended"]), gates=("timing",))
+    assert verdicts(found) == {("timing", DEFAULT_ID): INCONCLUSIVE}
+    assert "nearly every process was flagged: contended" in found.outcomes[0].reason
+
+
+def test_a_process_that_dies_is_an_error_and_no_pass(checked):
+    found = checked(Simulated(dies=True))
+    assert verdicts(found) == {("timing", DEFAULT_ID): ERROR}
+    assert found.exit_code == 3
+
+
+OTHER = Machine("other-cpu-8c", "Other CPU, 8 cores")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda record: dataclasses.replace(record, machine=OTHER), "is of another machine: Other CPU, 8 cores, this"),
+        (
+            lambda record: dataclasses.replace(record, dataset=dataclasses.replace(record.dataset, sha256="c" * 64)),
+            "is of other images",
+        ),
+        (lambda record: only(record, "step[cpu-b1-fp32]"), f"has no {DEFAULT_ID}: nothing to compare with"),
+        (lambda record: flagged(record, DEFAULT_ID, COLD), f"{DEFAULT_ID} is flagged"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(change, message, mnist_root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    path = written(change(here(CPU_RECORD, mnist_root)), tmp_path / "record")
+    words = ["check", "--baseline", str(path), "--data", str(mnist_root), "--output", str(tmp_path / "out")]
+    assert main(words) == 4
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[:100], "cannot be read as a record"),
+        (lambda text: json.dumps({**json.loads(text), "timing_rule_version": TIMING_RULE_VERSION + 1}), "timing rules"),
+        (lambda text: json.dumps({**json.loads(text), "schema_version": 99}), "schema version 99"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_refused(damage, message, mnist_root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    file = written(CPU_RECORD, tmp_path / "record") / "record.json"
+    file.write_text(damage(file.read_text()))
+    assert main(["check", "--baseline", str(file), "--data", str(mnist_root)]) == 4
+    assert message in capsys.readouterr().err
+
+
+def test_a_ref_and_a_record_are_too_much(capsys):
+    assert main(["check", "HEAD", "--baseline", "record.json"]) == 2
+    assert "REF or --baseline, not both" in capsys.readouterr().err
+
+
+def test_a_case_that_has_vanished_is_named():
+    step = next(m for m in CPU_RECORD.measurements if m.id == DEFAULT_ID)
+    gone = dataclasses.replace(
+        step, id="step[cpu-b64-fp32-lion]", case=dataclasses.replace(step.case, optimizer="lion")
+    )
+    record = dataclasses.replace(CPU_RECORD, measurements=[step, gone])
+    assert list(chosen([record], everything=False, train_images=TRAIN)) == [DEFAULT_ID]
+    with pytest.raises(
+        BaselineError, match=r"step\[cpu-b64-fp32-lion\] .* has vanished here: there is no optimizer 'lion'"
+    ):
+        chosen([record], everything=True, train_images=TRAIN)
+    with pytest.raises(BaselineError, match="has vanished here: the dataset has only 10 training images"):
+        chosen([record], everything=False, train_images=10)
+
+
+def test_records_with_other_threads_are_not_pooled():
+    step = next(m for m in CPU_RECORD.measurements if m.id == DEFAULT_ID)
+    other = dataclasses.replace(step, case=dataclasses.replace(step.case, threads=7))
+    records = [dataclasses.replace(CPU_RECORD, measurements=[m]) for m in (step, other)]
+    with pytest.raises(BaselineError, match="differ in their threads"):
+        chosen(records, everything=False, train_images=TRAIN)
+
+
+def test_all_means_eager_steps_and_parts_without_flags():
+    record = flagged(CPU_RECORD, "step[cpu-b1-fp32]")
+    found = chosen([record], everything=True, train_images=TRAIN)
+    assert "forward[cpu-b64-fp32]" in found
+    assert not {"step[cpu-b1-fp32]", "epoch[cpu-b64-fp32]", "step[cpu-b64-fp32-compile]"} & set(found)
+
+
+@pytest.mark.slow
+def test_a_real_process_observes_the_case(mnist_root, tmp_path):
+    images = load_images("MNIST", mnist_root)
+    file = check.save_images(images, tmp_path, len(images.train))
+    step = next(m for m in CPU_RECORD.measurements if m.id == DEFAULT_ID)
+    case = dataclasses.asdict(dataclasses.replace(step.case, threads=1))
+    with baseline._process(file, tmp_path, baseline.program_of(ROOT, tmp_path / "candidate")) as worker:
+        found = worker.ask("observe", case=case)
+        seconds = worker.ask("yardsticks", device="cpu", threads=1, precisions=["fp32"])
+    assert len(found["samples_seconds"]) >= 6
+    assert found["counters"]["flops"] == 5_081_600 + 5_145_600
+    assert set(seconds) == {"matmul_fp32", "copy", "copy_cached", "dispatch"}

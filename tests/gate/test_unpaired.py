@@ -1,0 +1,68 @@
+"""Error rates of the decision against records, on simulated processes."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Rule
+from bench.gate.unpaired import decide, moved, two_samples
+
+RULE = Rule()
+
+
+def gate(records: int, slowdown: float, rng: np.random.Generator, deviation: float = 0.01) -> str:
+    def processes(count: int, shift: float = 0.0) -> list[float]:
+        return list(math.log(8e-4) + shift + deviation * rng.standard_normal(count))
+
+    baseline, shift = processes(records), math.log1p(slowdown)
+    screening = processes(6, shift)
+    first = decide(baseline, screening, [], RULE).verdict
+    return first if first == PASS else decide(baseline, screening, processes(10, shift), RULE).verdict
+
+
+def rates(records: int, slowdown: float, trials: int = 600) -> dict[str, float]:
+    rng = np.random.default_rng(1)
+    found = [gate(records, slowdown, rng) for _ in range(trials)]
+    return {verdict: found.count(verdict) / trials for verdict in (PASS, FAIL, INCONCLUSIVE)}
+
+
+@pytest.mark.parametrize("records", [1, 5])
+def test_the_same_program_hardly_ever_fails_and_a_slowdown_of_the_bound_hardly_ever_passes(records):
+    assert rates(records, 0.0)[FAIL] <= 0.005
+    assert rates(records, 0.05)[PASS] <= 0.02
+
+
+def test_several_records_tell_more_than_one():
+    one, five = rates(1, 0.05), rates(5, 0.05)
+    assert five[FAIL] > 0.95 > one[FAIL]
+    assert rates(5, 0.0)[PASS] > 0.95
+    assert rates(1, 0.10)[FAIL] > 0.95
+
+
+def test_two_samples_are_students():
+    x, y = [1.0, 1.2, 0.9], [1.5, 1.4, 1.6, 1.7]
+    distance, error, freedom = two_samples(x, y)
+    found = scipy.stats.ttest_ind(y, x)
+    assert (distance / error, freedom) == (pytest.approx(found.statistic), found.df)
+    low, high = found.confidence_interval(0.95)
+    assert moved(x, y) == pytest.approx((distance, low, high))
+
+
+@pytest.mark.parametrize(("baseline", "candidate"), [([], [1.0, 2.0]), ([1.0], [1.0]), ([1.0], [])])
+def test_too_few_processes_tell_nothing(baseline, candidate):
+    assert math.isinf(two_samples(baseline, candidate)[1])
+    assert decide(baseline, candidate, [], RULE).verdict == INCONCLUSIVE
+
+
+def test_a_slowdown_in_the_screening_alone_does_not_fail():
+    fresh = [0.01, -0.01] * 5
+    assert decide([0.0, 0.001], [0.2] * 6, fresh, RULE).verdict != FAIL
+    assert decide([0.0, 0.001], [-0.1] * 6, [0.2, 0.21] * 5, RULE).verdict != FAIL
+
+
+def test_the_reason_has_the_numbers():
+    found = decide([0.0, 0.002], [0.10, 0.102] * 3, [0.10, 0.102] * 5, RULE)
+    assert found.verdict == FAIL
+    assert found.reason.startswith("slower by 10.5% (10.")
