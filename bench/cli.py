@@ -73,6 +73,21 @@ def make_parser() -> argparse.ArgumentParser:
                          help="where it goes on, and what it writes (results/certificate)")  # fmt: skip
     certify.set_defaults(do=_certify)
 
+    profile = verbs.add_parser("profile", help="where the time and the memory of one case go")
+    profile.add_argument("case", nargs="?", default="epoch[cpu-b64-fp32-loader]", metavar="CASE",
+                         help="a case's id as the tables show it (the tutorial's epoch)")  # fmt: skip
+    profile.add_argument("--against", metavar="B", help="what accounts for the difference: another case, or a git ref")
+    profile.add_argument("--at", metavar="REF", help="profile the program of a git ref, not of the working tree")
+    profile.add_argument("--steps", type=matrix.whole, default=40, metavar="N", help="traced steps (40)")
+    profile.add_argument("--dataset", choices=matrix.DATASETS, default="MNIST", help="which images (MNIST)")
+    profile.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    profile.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="results folder (results)"
+    )
+    profile.add_argument("--run", type=Path, metavar="DIR",
+                         help="run folder to write to; default: the newest one of this machine")  # fmt: skip
+    profile.set_defaults(do=_profile)
+
     env = verbs.add_parser("env", help="what this machine is, and what would make its numbers untrustworthy")
     env.set_defaults(do=_env)
     return parser
@@ -118,6 +133,23 @@ def _certify(options: argparse.Namespace) -> int:
     from bench.gate.verb import run_certify
 
     return run_certify(options.output, options.data)
+
+
+def _profile(options: argparse.Namespace) -> int:
+    from bench.profile.verb import Asked, run_profile
+
+    return run_profile(
+        Asked(
+            case=options.case,
+            other=options.against,
+            ref=options.at,
+            steps=options.steps,
+            dataset=options.dataset,
+            data=options.data,
+            results=options.results,
+            run=options.run,
+        )
+    )
 
 
 def _percent(text: str) -> float:

@@ -15,6 +15,17 @@ MAY_IMPORT = {
     "bench.measure": {"bench.measure", "bench.axes", "bench.analyse", "bench.record", "fcnn"},
     "bench.report": {"bench.report", "bench.analyse", "bench.record"},
     "bench.gate": {"bench.gate", "bench.suite", "bench.measure", "bench.axes", "bench.analyse", "bench.record", "fcnn"},
+    "bench.profile": {
+        "bench.profile",
+        "bench.gate",
+        "bench.suite",
+        "bench.measure",
+        "bench.axes",
+        "bench.analyse",
+        "bench.record",
+        "bench.report",
+        "fcnn",
+    },
     "bench.suite": {
         "bench.suite",
         "bench.measure",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.axes.feeds import FEEDS
+from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
 from bench.axes.workloads import WORKLOADS
 from bench.record.model import CaseFields
@@ -33,6 +35,43 @@ def case_id(case: Case) -> str:
         f"t{case.threads}" if case.threads else "",
     ]
     return f"{case.workload}[{'-'.join(part for part in parts if part)}]"
+
+
+def parse_id(text: str) -> Case:
+    """The case that `case_id` calls so; the tokens after the device may be in any order.
+
+    Raises:
+        ValueError: There is no such case; the message says which word is not known.
+    """
+    workload, bracket, rest = text.partition("[")
+    if workload not in WORKLOADS or not bracket or not rest.endswith("]"):
+        names = ", ".join(WORKLOADS)
+        raise ValueError(f"{text!r} is no case: like step[cpu-b64-fp32], with one of {names} before the bracket")
+    fields: dict[str, Any] = {"precision": "fp32", "compiler": "off", "optimizer": "adam", "threads": 0}
+    fields["feed"] = WORKLOADS[workload].default_feed
+    rest = rest[:-1]
+    for name in COMPILERS:  # "reduce-overhead" and "max-autotune" hold the sign that parts the words
+        if name != "off" and "-" in name and f"-{name}" in rest:
+            fields["compiler"], rest = name, rest.replace(f"-{name}", "")
+    for word in rest.split("-"):
+        fields |= _field(text, word)
+    if missing := [name for name in ("device", "batch_size") if name not in fields]:
+        raise ValueError(f"{text!r} is no case: it names no {missing[0].replace('_', ' ')}")
+    return Case(workload=workload, **fields)
+
+
+def _field(text: str, word: str) -> dict[str, Any]:
+    for name, rows in (("device", DEVICES), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("feed", FEEDS)):
+        if word in rows:
+            return {name: word}
+    if word == "compile":
+        return {"compiler": "default"}
+    if word == "pinned":
+        return {"pin_memory": True}
+    number = {"b": "batch_size", "w": "num_workers", "t": "threads"}.get(word[:1])
+    if number and word[1:].isdecimal() and (number != "batch_size" or int(word[1:]) in BATCH_SIZES):
+        return {number: int(word[1:])}
+    raise ValueError(f"{text!r} is no case: {word!r} is no device, batch size, precision, compiler, optimizer or feed")
 
 
 def command(case: Case, *, dataset: str = "MNIST") -> str:

@@ -20,14 +20,15 @@ from bench.axes.workloads import WORKLOADS
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST")
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def _batch_size(text: str) -> int:
-    size = _whole(text)
+    size = whole(text)
     if size not in BATCH_SIZES:
         raise argparse.ArgumentTypeError(f"{size} is not a power of two from 1 to {BATCH_SIZES[-1]:,}")
     return size
@@ -62,7 +63,7 @@ AXES = (
     Axis("compile", "compiler", "mode of torch.compile", tuple(COMPILERS)),
     Axis("optimizer", "optimizer", "implementation of Adam", tuple(OPTIMIZERS)),
     Axis("feed", "feed", "where the images come from", tuple(FEEDS)),
-    Axis("threads", "threads", "CPU threads; default: the cores this process may use", None, _whole),
+    Axis("threads", "threads", "CPU threads; default: the cores this process may use", None, whole),
 )
 
 
@@ -74,14 +75,14 @@ def add_options(add: Callable[..., Any], prefix: str = "") -> None:
         add(f"--{prefix}{axis.option}", nargs="+", default=None, help=axis.help, **extra, **metavar)
     add(
         f"--{prefix}num-workers",
-        type=_whole,
+        type=whole,
         default=0,
         metavar="N",
         help="worker processes of the loader feed",
     )
     add(f"--{prefix}pin-memory", action="store_true", help="pinned memory in the loader feed")
-    add(f"--{prefix}seeds", type=_whole, default=5, metavar="N", help="seeds of the accuracy workload (5)")
-    add(f"--{prefix}epochs", type=_whole, default=5, metavar="N", help="fewest epochs timed an epoch case (5)")
+    add(f"--{prefix}seeds", type=whole, default=5, metavar="N", help="seeds of the accuracy workload (5)")
+    add(f"--{prefix}epochs", type=whole, default=5, metavar="N", help="fewest epochs timed an epoch case (5)")
     add(
         f"--{prefix}budget",
         type=_seconds,

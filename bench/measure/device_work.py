@@ -37,11 +37,11 @@ def device_work(repeat: Callable[[], object], clock: Clock, repetitions: int = 2
     return work_of(profile.events() or [], repetitions)
 
 
-def quiet_profiler(activity: torch.profiler.ProfilerActivity) -> torch.profiler.profile:
+def quiet_profiler(*activities: torch.profiler.ProfilerActivity) -> torch.profiler.profile:
     """A profiler that writes nothing to the terminal, whatever it finds missing."""
     # Read when the first profile begins; above all of its levels, the highest of which marks begin and end.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    return torch.profiler.profile(activities=[activity])
+    return torch.profiler.profile(activities=list(activities))
 
 
 def work_of(events: Iterable[Any], repetitions: int) -> DeviceWork:

@@ -1,0 +1,1 @@
+"""Where the time of one case goes: traces, hot spots, flame graphs, memory."""

@@ -1,0 +1,61 @@
+"""What torch.compile makes of a case, from cold: breaks with the user's line, generated kernels, seconds by stage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from bench.measure.compilation import compilations
+from bench.profile.model import Compiled
+
+# Fields of torch's own metrics (torch._dynamo.utils.CompilationMetrics); a stage contains those that it calls.
+STAGES = {
+    "Dynamo: Python to a graph, and all that follows": "dynamo_cumulative_compile_time_us",
+    "AOTAutograd: forward and backward graphs, and Inductor": "aot_autograd_cumulative_compile_time_us",
+    "Inductor: graphs to code": "inductor_cumulative_compile_time_us",
+    "Inductor: code to a library": "inductor_code_gen_cumulative_compile_time_us",
+}
+
+
+def compile_and_watch(run: Callable[[], object]) -> Compiled:
+    """Runs a few steps of a compiled case that was not compiled yet."""
+    import torch._dynamo.utils
+    from torch._inductor.utils import run_and_get_code
+
+    torch._dynamo.reset()
+    with compilations() as found:
+        _, codes = run_and_get_code(run)
+        metrics = torch._dynamo.utils.get_compilation_metrics()
+        broken = list(torch._dynamo.utils.graph_break_reasons)
+    return Compiled(
+        graphs=found.graphs,
+        breaks=[_break(reason) for reason in broken] or found.graph_break_reasons,
+        recompiles=found.recompile_reasons,
+        kernels=kernel_names(codes),
+        stage_seconds=stage_seconds(metrics),
+    )
+
+
+def _break(found: Any) -> str:
+    """`train.py:12 step: why`, of torch's own note on a graph break."""
+    why = str(found.reason).strip().splitlines()[0]
+    frames = list(found.user_stack or [])
+    if not frames:
+        return why
+    last = frames[-1]
+    return f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno} {last.name}: {why}"
+
+
+def kernel_names(codes: list[str]) -> list[str]:
+    """Names of the kernels that generated code defines, each once, in its order."""
+    found: dict[str, None] = {}
+    for code in codes:
+        found |= dict.fromkeys(re.findall(r"^(\w+) = async_compile\.", code, re.MULTILINE))
+        found |= dict.fromkeys(re.findall(r"^@triton.*?^def (triton_\w+)", code, re.MULTILINE | re.DOTALL))
+    return list(found)
+
+
+def stage_seconds(metrics: list[Any]) -> dict[str, float]:
+    """Sums over the compilations."""
+    return {stage: sum(getattr(metric, name, None) or 0 for metric in metrics) / 1e6 for stage, name in STAGES.items()}

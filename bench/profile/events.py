@@ -1,0 +1,163 @@
+"""From the events of a trace to operators, kernels, gaps and stacks; pure arithmetic, no torch."""
+
+from __future__ import annotations
+
+import bisect
+import collections
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.profile.model import Gap, Kernel, Operator
+
+STEP = "ProfilerStep"  # as the profiler's own schedule names steps, which readers of traces look for
+BETWEEN = "(between operators)"  # Python, autograd and what else is no operator
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a trace.
+
+    Attributes:
+        path: Names of the events around it on its thread, itself last.
+        begin: Seconds on the trace's clock, as is `end`.
+        self_seconds: Its own time, of the events within it taken out.
+    """
+
+    path: tuple[str, ...]
+    begin: float
+    end: float
+    self_seconds: float
+    on_device: bool = False
+
+    @property
+    def name(self) -> str:
+        """The event's own name."""
+        return self.path[-1]
+
+
+class Ranges:
+    """Which step and which part of it a moment belongs to, by the named ranges in the trace.
+
+    By time and not by nesting: on a GPU the backward pass calls its operators from a thread of its own.
+    """
+
+    def __init__(self, events: Iterable[Event], parts: Sequence[str], steps: int) -> None:
+        found = sorted(
+            (event for event in events if not event.on_device and event.name.startswith(STEP)), key=lambda e: e.begin
+        )
+        # The last range of an epoch's beginning is the one that was opened and had no step any more.
+        self.steps = [(event.begin, event.end) for event in found[:steps]]
+        ranges = sorted(
+            (
+                event
+                for event in events
+                if not event.on_device and event.name in parts and self.step(event.begin) is not None
+            ),
+            key=lambda event: event.begin,
+        )
+        self._parts = [(event.begin, event.end, event.name) for event in ranges]
+        self._begins = [begin for begin, _, _ in self._parts]
+
+    def step(self, moment: float) -> int | None:
+        """The step's number; None outside of all."""
+        at = bisect.bisect_right(self.steps, (moment, float("inf"))) - 1
+        return at if at >= 0 and moment <= self.steps[at][1] else None
+
+    def part(self, moment: float) -> str:
+        """The part's name; `rest` where it is none's."""
+        at = bisect.bisect_right(self._begins, moment) - 1
+        return self._parts[at][2] if at >= 0 and moment <= self._parts[at][1] else "rest"
+
+
+def within_steps(events: Iterable[Event], ranges: Ranges) -> list[Event]:
+    """The host's events that belong to a step, the steps themselves left out."""
+    return [e for e in events if not e.on_device and not e.name.startswith(STEP) and ranges.step(e.begin) is not None]
+
+
+def numbered(events: Iterable[Event], ranges: Ranges) -> list[tuple[Event, int]]:
+    """Each event with the number of earlier events of its name in its step: the same call in every step."""
+    seen: collections.Counter[tuple[int | None, str]] = collections.Counter()
+    found = []
+    for event in sorted(events, key=lambda event: event.begin):
+        key = ranges.step(event.begin), event.name
+        found.append((event, seen[key]))
+        seen[key] += 1
+    return found
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Of one call: the line of `fcnn` that caused it, its FLOPs, the bytes that it allocated."""
+
+    line: str = ""
+    flops: float = 0.0
+    allocated_bytes: float = 0.0
+
+
+def operators(
+    events: Iterable[Event],
+    ranges: Ranges,
+    parts: Sequence[str],
+    origins: dict[tuple[str, int], Origin],
+    event_seconds: float,
+) -> list[Operator]:
+    """Operators by part and line, the most self time first; an event's cost is taken off each call's self time."""
+    totals: dict[tuple[str, str, str], list[float]] = collections.defaultdict(lambda: [0.0] * 4)
+    steps = max(len(ranges.steps), 1)
+    for event, number in numbered(within_steps(events, ranges), ranges):
+        is_part = event.name in parts
+        origin = Origin() if is_part else origins.get((event.name, number), Origin())
+        name, phase = (BETWEEN, event.name) if is_part else (event.name, ranges.part(event.begin))
+        total = totals[name, phase, origin.line]
+        total[0] += 1
+        total[1] += event.self_seconds - event_seconds
+        total[2] += origin.flops
+        total[3] += origin.allocated_bytes
+    found = [
+        Operator(name, phase, line, calls / steps, max(0.0, seconds / steps), flops / steps, allocated / steps)
+        for (name, phase, line), (calls, seconds, flops, allocated) in totals.items()
+    ]
+    return sorted(found, key=lambda operator: -operator.self_seconds)
+
+
+def stacks(events: Iterable[Event], ranges: Ranges, event_seconds: float) -> dict[str, float]:
+    """Self seconds a step by the path of names, the step's own range left out; for a flame graph."""
+    found: collections.Counter[str] = collections.Counter()
+    for event in within_steps(events, ranges):
+        path = [name for name in event.path if not name.startswith(STEP)]
+        if path[0] != ranges.part(event.begin):
+            path.insert(0, ranges.part(event.begin))
+        found[";".join(path)] += max(0.0, event.self_seconds - event_seconds)  # type: ignore[assignment]
+    steps = max(len(ranges.steps), 1)
+    return {path: seconds / steps for path, seconds in found.items() if seconds > 0}
+
+
+def kernels(events: Iterable[Event], steps: int) -> list[Kernel]:
+    """What the device ran, the longest first."""
+    totals: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
+    for event in events:
+        if event.on_device:
+            totals[event.name][0] += 1
+            totals[event.name][1] += event.end - event.begin
+    found = [Kernel(name, calls / steps, seconds / steps) for name, (calls, seconds) in totals.items()]
+    return sorted(found, key=lambda kernel: -kernel.seconds)
+
+
+def gaps(events: Sequence[Event], ranges: Ranges) -> list[Gap]:
+    """Between the device's first and last work, the time in which it idled, by what the host did in its middle."""
+    device = sorted((e.begin, e.end) for e in events if e.on_device)
+    host = sorted((e for e in events if not e.on_device), key=lambda e: e.begin)
+    totals: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
+    busy_until = device[0][1] if device else 0.0
+    for begin, end in device[1:]:
+        if begin > busy_until:
+            middle = (begin + busy_until) / 2
+            around = [e for e in host if e.begin <= middle <= e.end and not e.name.startswith(STEP)]
+            doing = max(around, key=lambda e: len(e.path)).name if around else "nothing that was traced"
+            total = totals[doing if doing == ranges.part(middle) else f"{ranges.part(middle)}: {doing}"]
+            total[0] += begin - busy_until
+            total[1] += 1
+        busy_until = max(busy_until, end)
+    steps = max(len(ranges.steps), 1)
+    found = [Gap(name, seconds / steps, count / steps) for name, (seconds, count) in totals.items()]
+    return sorted(found, key=lambda gap: -gap.seconds)

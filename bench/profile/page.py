@@ -1,0 +1,123 @@
+"""profile.html: one file, works offline, no script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from bench.profile import flame, show
+from bench.profile.against import Difference
+from bench.profile.model import Profile
+from bench.report import drawing
+
+LEAST_SHARE = 0.001  # of all samples; below, a stack is left out of the picture
+
+
+@dataclass(frozen=True)
+class Block:
+    """A section of the page."""
+
+    name: str
+    title: str
+    sentences: list[str]
+    picture: Markup | None = None
+    tables: tuple[tuple[list[str], list[list[str]]], ...] = ()
+
+
+def page(profile: Profile, against: Difference | None) -> str:
+    """The whole page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bench.profile", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("page.html.jinja").render(
+        css=Markup(resources.files("bench.report").joinpath("page.css").read_text("utf-8")),
+        profile=profile,
+        summary=show.summary(profile),
+        trust=show.trust(profile),
+        blocks=[block for block in _blocks(profile, against) if block],
+    )
+
+
+def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
+    step = profile.cost.unprofiled_seconds
+    return [
+        _difference(against) if against else None,
+        Block("parts", "Parts of a step", ["As measured without a profiler, and as the trace has them."],
+              tables=(show.phase_rows(profile),)),
+        _python(profile),
+        Block("hotspots", "Hot spots",
+              ["Operators by their own time, those that they call taken out."],
+              tables=(show.operator_rows(profile.operators, step),)),
+        Block("lines", "Lines of the program", ["Operators' own time by the line of fcnn that caused it."],
+              tables=(show.line_rows(profile),)),
+        Block("operators", "Operators as a flame graph",
+              ["Width is time, the part of the step at the top, callers above what they call."],
+              Markup(flame.svg(profile.operator_stacks, "Operators by time"))),
+        _device(profile),
+        _memory(profile),
+        _compiled(profile),
+        Block("trace", "The trace", [
+            f"traces/{profile.trace_file} ({show.size(profile.trace_bytes)}, {profile.steps} steps) opens in "
+            "ui.perfetto.dev and in chrome://tracing; the parts of a step are named ranges in it."]),
+    ]  # fmt: skip
+
+
+def _difference(found: Difference) -> Block:
+    tables = (show.difference_rows(found, phases=True), show.difference_rows(found, phases=False))
+    return Block("difference", "The difference", [show.difference_sentence(found)], tables=tables)
+
+
+def _python(profile: Profile) -> Block:
+    if not profile.python_stacks:
+        return Block(
+            "python", "The Python side", [f"Not here: {profile.missing.get('python', 'no sample was taken')}."]
+        )
+    total = sum(profile.python_stacks.values())
+    said = f"{total:,} samples by py-spy, without a profiler; width is share, callers above what they call."
+    stacks = {stack: float(count) for stack, count in profile.python_stacks.items() if count / total >= LEAST_SHARE}
+    return Block("python", "The Python side", [said], Markup(flame.svg(stacks, "Python stacks by samples")))
+
+
+def _device(profile: Profile) -> Block | None:
+    if not profile.kernels:
+        return None
+    return Block("kernels", "On the device", ["Kernels and copies by time, and the gaps between them."],
+                 tables=(show.kernel_rows(profile), show.gap_rows(profile)))  # fmt: skip
+
+
+def _memory(profile: Profile) -> Block:
+    return Block("memory", "Memory", show.memory_sentences(profile), timeline(profile), (show.memory_rows(profile),))
+
+
+def timeline(profile: Profile) -> Markup | None:
+    """Bytes by category over two steps, stacked; None where there is no timeline."""
+    memory = profile.memory
+    if not memory.seconds:
+        return None
+    with drawing.rc():
+        figure, axes = drawing.figure(3.0)
+        names = [name for name, values in memory.category_bytes.items() if any(values)]
+        values = [[count / 2**20 for count in memory.category_bytes[name]] for name in names]
+        colours = [drawing.SERIES[number % len(drawing.SERIES)] for number in range(len(names))]
+        axes.stackplot(
+            [1e3 * at for at in memory.seconds], values, labels=names, colors=colours, alpha=0.85, step="post"
+        )
+        axes.set_xlabel("ms, two steps, slowed by the profiler")
+        axes.set_ylabel("MiB alive")
+        figure.legend(loc="outside right upper")
+        return Markup(drawing.for_page(drawing.svg(figure, "memory"), "Memory by category over two steps"))
+
+
+def _compiled(profile: Profile) -> Block | None:
+    if profile.compiled:
+        return Block("compiled", "Compiled code", show.compiled_lines(profile))
+    if reason := profile.missing.get("compiled"):
+        return Block("compiled", "Compiled code", [f"Not here: {reason}."])
+    return None

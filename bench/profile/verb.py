@@ -1,0 +1,163 @@
+"""`fcnn-bench profile`: options in, a page, a trace and a table out; a user's error is one line."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+import fcnn
+from bench.axes.case import Case, parse_id, why_impossible
+from bench.gate.trees import TreeError, git, trees
+from bench.measure import facts, settings
+from bench.profile import against, page, show
+from bench.profile.compose import ProfileError, Source, profile
+from bench.profile.model import Profile, to_json
+from fcnn.data import DataError, Images, load_images
+
+DONE, USAGE, BROKEN, NOT_COMPARABLE = 0, 2, 3, 4
+MARKER = "<!-- profile -->"
+LINK = f'Where the time of one case goes: <a href="profile.html">profile</a>. {MARKER}'
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to profile.
+
+    Attributes:
+        case: Its id.
+        other: What to compare with: another case's id or a git ref; None for nothing.
+        ref: Git ref of the program that is profiled; None for the working tree.
+        run: Folder to write to; None for the newest run of this machine under `results`, or a new one.
+    """
+
+    case: str
+    other: str | None
+    ref: str | None
+    steps: int
+    dataset: str
+    data: Path | None
+    results: Path
+    run: Path | None
+
+
+def run_profile(asked: Asked) -> int:
+    """Profiles, writes traces/, profile.html, profile.md and profile.json, and prints the hot spots."""
+    console = Console(highlight=False)
+    try:
+        settings.use_threads(settings.default_threads())
+        case = _case(asked.case)
+        other = _case(asked.other) if asked.other and "[" in asked.other else None
+        images = load_images(asked.dataset, asked.data)
+        for one in (case, *([other] if other else [])):
+            if reason := _why_not(one, images):
+                raise ValueError(f"{reason}")
+        folder = _folder(asked)
+        with staging(folder) as staged, _source(asked.ref) as source:
+            found = _profiled(case, source, asked, images, staged, console)
+            difference = None
+            if asked.other:
+                with _source(asked.other if other is None else None) as second:
+                    compared = _profiled(other or case, second, asked, images, staged, console)
+                difference = against.difference(found, compared)
+                (staged / "profile-b.json").write_text(_json(compared), "utf-8")
+            (staged / "profile.json").write_text(_json(found), "utf-8")
+            (staged / "profile.md").write_text(show.markdown(found, difference), "utf-8")
+            (staged / "profile.html").write_text(page.page(found, difference), "utf-8")
+            link(folder / "report.html", staged / "report.html")
+    except (ValueError, DataError) as error:
+        print(f"fcnn-bench: {error}", file=sys.stderr)
+        return USAGE
+    except TreeError as error:
+        print(f"fcnn-bench: {error}", file=sys.stderr)
+        return NOT_COMPARABLE
+    except (ProfileError, OSError) as error:
+        print(f"fcnn-bench: {error}", file=sys.stderr)
+        return BROKEN
+    show.show(found, difference, console)
+    console.print(f"\nprofile: {folder}/profile.html", soft_wrap=True)
+    return DONE
+
+
+def _case(text: str) -> Case:
+    case = parse_id(text)
+    return dataclasses.replace(case, threads=case.threads or settings.default_threads())
+
+
+def _why_not(case: Case, images: Images) -> str | None:
+    if case.workload == "accuracy":
+        return "an accuracy case is epochs and evaluations: profile an epoch, such as epoch[cpu-b64-fp32]"
+    return why_impossible(case, len(images.train))
+
+
+def _profiled(case: Case, source: Source, asked: Asked, images: Images, staged: Path, console: Console) -> Profile:
+    (staged / "traces").mkdir(exist_ok=True)
+    with console.status("") as status:
+
+        def say(what: str) -> None:
+            status.update(f"{what} ...")
+
+        # Fallback images are asked for by the name under which they were missing.
+        return profile(case, source, asked.dataset, images.label, asked.data, staged / "traces", asked.steps, say)
+
+
+@contextlib.contextmanager
+def _source(ref: str | None) -> Iterator[Source]:
+    """The program at a git ref, or as it is installed here."""
+    if ref is None:
+        yield Source(Path(str(fcnn.__file__)).resolve().parents[1], "working tree")
+        return
+    root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
+    with trees(root, ref) as sides:
+        yield Source(sides.reference, ref)
+
+
+def _folder(asked: Asked) -> Path:
+    if asked.run:
+        return asked.run
+    slug = facts.machine(["cpu", "cuda"]).slug
+    found = sorted(asked.results.glob(f"{slug}/*/record.json"))
+    if found:
+        return found[-1].parent
+    commit = facts.commit(Path(__file__).parent)
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    return asked.results / slug / f"{stamp}_{commit.id[:8] if commit else 'nocommit'}"
+
+
+def _json(found: Profile) -> str:
+    return json.dumps(to_json(found), indent=1, allow_nan=False) + "\n"
+
+
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A hidden folder whose files move into `folder` at the end, each whole; after an error nothing is left of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        yield staged
+        for file in sorted(path for path in staged.rglob("*") if path.is_file()):
+            target = folder / file.relative_to(staged)
+            target.parent.mkdir(exist_ok=True)
+            file.replace(target)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # if it is empty, it was made for this
+
+
+def link(report: Path, staged: Path) -> None:
+    """A copy of the report with a link to the profile, if there is a report without one."""
+    if not report.exists():
+        return
+    text = report.read_text("utf-8")
+    if LINK not in text and MARKER in text:
+        staged.write_text(text.replace(MARKER, LINK), "utf-8")
