@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+EMBEDDED = "embedded"
+
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
@@ -24,6 +26,7 @@ class Asked:
         what: A name of `PARTS`.
         tree: Folder whose `fcnn` is looked at.
         case: The fields of the case, its threads resolved.
+        dataset: A name of torchvision's, or `EMBEDDED`.
         file: Where the trace goes.
     """
 
@@ -37,13 +40,24 @@ class Asked:
     file: str
 
 
+@functools.cache
+def _images(dataset: str, data: str | None) -> Any:
+    from bench.measure import settings
+    from fcnn.data import embedded_images, load_images
+
+    settings.use_threads(settings.default_threads())
+    if dataset == EMBEDDED:  # the parent has found no others, and need not look again
+        return embedded_images("the profiled program has no others")
+    return load_images(dataset, Path(data) if data else None)
+
+
 def _prepare(asked: Asked) -> Any:
     from bench.axes.case import Case
     from bench.measure import settings
     from bench.profile.tracing import steps_of
-    from bench.suite import session, workloads
+    from bench.suite import workloads
 
-    images = session.images(asked.dataset, Path(asked.data) if asked.data else None)
+    images = _images(asked.dataset, asked.data)
     case = Case(**asked.case)
     settings.apply(case)
     prepared = workloads.BUILDERS[case.workload](case, images)
@@ -105,10 +119,9 @@ def _loop(asked: Asked) -> None:
 def _memory(asked: Asked) -> dict[str, Any]:
     from bench.profile import memory
     from bench.profile.tracing import WARM_STEPS
-    from bench.suite import session
     from fcnn.train import unmarked
 
-    images = session.images(asked.dataset, Path(asked.data) if asked.data else None)
+    _images(asked.dataset, asked.data)  # as bytes, before anything is watched
     missing: dict[str, str] = {}
     found: dict[str, Any] = {"missing": missing}
 
@@ -118,7 +131,6 @@ def _memory(asked: Asked) -> dict[str, Any]:
 
     try:
         peak, holders = memory.held_at_peak(whole, Path(asked.tree))
-        # The images were there before, as bytes.
         found |= {"process_peak_bytes": peak, "holders": [dataclasses.asdict(holder) for holder in holders]}
     except RuntimeError as error:
         missing["holders"] = str(error)
@@ -132,7 +144,6 @@ def _memory(asked: Asked) -> dict[str, Any]:
     from bench.measure.counters import count
 
     counters = count(prepared.counted, prepared.training, Clock(), compiled=case.compiler != "off", growth=False)
-    del images
     return found | {"allocations": counters.allocations}
 
 
@@ -153,12 +164,11 @@ def main() -> None:
     """Answers one request."""
     asked = Asked(**json.loads(sys.stdin.read()))
     sys.path.insert(0, asked.tree)
-    answer = PARTS[asked.what](asked)
     import fcnn
 
     if not Path(str(fcnn.__file__)).is_relative_to(asked.tree):
         raise RuntimeError(f"fcnn was imported from {fcnn.__file__}, not from {asked.tree}")
-    print(json.dumps(answer))
+    print(json.dumps(PARTS[asked.what](asked)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -55,7 +56,7 @@ def thinned(times: list[int], sizes: list[list[int]]) -> tuple[list[float], dict
     """
     totals = [sum(row) for row in sizes]
     peak = max(range(len(totals)), key=totals.__getitem__)
-    every = max(1, len(times) // POINTS)
+    every = math.ceil(len(times) / POINTS)
     kept = sorted({*range(0, len(times), every), peak, len(times) - 1})
     columns = zip(*(sizes[at][1:] for at in kept), strict=True)
     found = {name: list(column) for name, column in zip(CATEGORIES, columns, strict=False)}

@@ -20,6 +20,7 @@ from bench.axes.case import Case, parse_id, why_impossible
 from bench.gate.trees import TreeError, git, trees
 from bench.measure import facts, settings
 from bench.profile import against, page, show
+from bench.profile.child import EMBEDDED
 from bench.profile.compose import ProfileError, Source, profile
 from bench.profile.model import Profile, to_json
 from fcnn.data import DataError, Images, load_images
@@ -106,8 +107,8 @@ def _profiled(case: Case, source: Source, asked: Asked, images: Images, staged: 
         def say(what: str) -> None:
             status.update(f"{what} ...")
 
-        # Fallback images are asked for by the name under which they were missing.
-        return profile(case, source, asked.dataset, images.label, asked.data, staged / "traces", asked.steps, say)
+        dataset = EMBEDDED if images.fallback_reason else asked.dataset
+        return profile(case, source, dataset, images.label, asked.data, staged / "traces", asked.steps, say)
 
 
 @contextlib.contextmanager

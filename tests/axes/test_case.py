@@ -1,10 +1,12 @@
 import dataclasses
+import re
 
 import pytest
 
 from bench.axes import case as case_module
-from bench.axes.case import Case, case_id, command, why_impossible
+from bench.axes.case import Case, case_id, command, parse_id, why_impossible
 from bench.axes.devices import DEVICES
+from bench.axes.matrix import PLANS, cases, option_names
 from tests.measure.simulated import SimulatedTime
 
 PLAIN = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=0)
@@ -113,3 +115,25 @@ def test_no_compiler_is_named(monkeypatch):
 
 def test_batch_sizes_are_the_powers_of_two_to_16384():
     assert case_module.BATCH_SIZES == (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+
+
+@pytest.mark.parametrize("plan", list(PLANS))
+def test_every_planned_id_is_read_back(plan):
+    options = {**dict.fromkeys(option_names()), "num_workers": 2, "pin_memory": True, "device": ["cpu", "cuda"]}
+    for case in cases(options, plan):
+        assert parse_id(case_id(case)) == case
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("walk[cpu-b64]", "is no case: like step"),
+        ("step[cpu-b64", "is no case: like step"),
+        ("step[cpu-b3-fp32]", "'b3' is no device"),
+        ("step[cpu-fp32]", "it names no batch size"),
+        ("step[cpu-b64-x]", "'x' is no device, batch size, precision"),
+    ],
+)
+def test_an_id_that_is_none_says_what_is_wrong(text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse_id(text)

@@ -1,0 +1,34 @@
+import traceback
+from types import SimpleNamespace
+
+from bench.profile.compiling import _break, kernel_names, stage_seconds
+
+CPU_CODE = """
+cpp_fused_relu_0 = async_compile.cpp_pybinding(['float*'], '''
+extern "C" void kernel(float* in_out_ptr0) {}
+''')
+cpp_fused_add_1 = async_compile.cpp_pybinding([], '''...''')
+"""
+
+
+def test_kernels_are_named_once_in_the_codes_order():
+    assert kernel_names([CPU_CODE, CPU_CODE]) == ["cpp_fused_relu_0", "cpp_fused_add_1"]
+    assert kernel_names([]) == []
+    gpu = "triton_poi_fused_relu_0 = async_compile.triton('triton_poi_fused_relu_0', '''...''')\n"
+    assert kernel_names([gpu]) == ["triton_poi_fused_relu_0"]
+
+
+def test_stages_are_summed_over_the_compilations_and_what_is_missing_is_nothing():
+    metrics = [
+        SimpleNamespace(dynamo_cumulative_compile_time_us=2_000_000, inductor_cumulative_compile_time_us=None),
+        SimpleNamespace(dynamo_cumulative_compile_time_us=500_000),
+    ]
+    found = list(stage_seconds(metrics).values())
+    assert found == [2.5, 0, 0, 0]
+
+
+def test_a_break_names_the_users_line():
+    stack = [traceback.FrameSummary("/a/outer.py", 1, "outer"), traceback.FrameSummary("/a/model.py", 25, "forward")]
+    found = SimpleNamespace(reason="call to print\nmore", user_stack=stack)
+    assert _break(found) == "model.py:25 forward: call to print"
+    assert _break(SimpleNamespace(reason="why", user_stack=None)) == "why"

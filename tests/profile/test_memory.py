@@ -1,0 +1,47 @@
+import builtins
+from pathlib import Path
+
+import pytest
+
+from bench.profile.memory import CATEGORIES, POINTS, held_at_peak, thinned
+
+
+def test_a_thinned_timeline_keeps_its_peak_and_its_ends():
+    times = list(range(1000, 11_000))
+    sizes = [[0, 100, *[0] * (len(CATEGORIES) - 1)] for _ in times]
+    sizes[4321] = [0, 100, 7_000, *[0] * (len(CATEGORIES) - 2)]
+    seconds, found = thinned(times, sizes)
+    assert len(seconds) <= POINTS + 3
+    assert (seconds[0], seconds[-1]) == (0.0, pytest.approx(9_999e-6))
+    assert max(found["optimizer state"]) == 7_000
+    assert set(found) == {"parameters", "optimizer state"}  # those that are always empty are left out
+
+
+def held():
+    kept.append(bytearray(50_000_000))
+
+
+kept: list[bytearray] = []
+
+
+def test_what_is_held_at_the_peak_is_named_by_its_line():
+    pytest.importorskip("memray")
+    peak, holders = held_at_peak(held, Path("/nowhere"))
+    kept.clear()
+    assert peak >= 50_000_000
+    assert holders[0].where.startswith("profile/test_memory.py:")
+    assert holders[0].where.endswith(" held")
+    assert holders[0].bytes >= 50_000_000
+
+
+def test_without_memray_the_reason_says_what_to_install(monkeypatch):
+    known = builtins.__import__
+
+    def no_memray(name, *rest, **options):
+        if name == "memray":
+            raise ImportError(name)
+        return known(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", no_memray)
+    with pytest.raises(RuntimeError, match="memray is not installed: pip install memray"):
+        held_at_peak(held, Path("/nowhere"))

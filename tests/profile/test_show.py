@@ -1,0 +1,109 @@
+import dataclasses
+import json
+
+import pytest
+from rich.console import Console
+
+from bench.profile import page, show
+from bench.profile.against import difference
+from bench.profile.model import Memory, to_json
+from tests.profile.made import COMPILED, ON_GPU, PROFILE, changed
+
+SLOW = dataclasses.replace(PROFILE.cost, unprofiled_seconds=6e-3)
+
+
+def test_the_answer_comes_first():
+    assert show.summary(PROFILE) == [
+        "One step of this epoch takes 8.00 ms without a profiler: 75% of it is waiting for the next batch, "
+        "19% the optimizer.",
+        "It makes 6 operator calls; those that do the network's arithmetic take 2.5% of the time.",
+        "Of the samples of the Python side, 70% are in `to_tensor` itself.",
+    ]
+
+
+def test_a_leak_is_named():
+    leaking = changed(memory=dataclasses.replace(PROFILE.memory, growth_bytes=102_400))
+    assert show.summary(leaking)[-1] == "A leak: 100 steps leave 100 KiB behind, 1 KiB each."
+    assert "100 steps leave 100 KiB: a leak." in show.memory_sentences(leaking)
+    assert "100 steps leave nothing: no leak." in show.memory_sentences(PROFILE)
+
+
+def test_the_profilers_cost_is_stated_and_whether_the_totals_agree():
+    text = show.trust(PROFILE)
+    assert text == (
+        "The profiler makes a step 1.25 times as long: 10.0 ms instead of 8.00 ms, 1.00 µs for each of 2,000 events. "
+        "With that taken off, the 40 traced steps come to 7.90 ms each, -1.2% from the unprofiled ones."
+    )
+    assert "THEY DO NOT AGREE within 10%" in show.trust(changed(cost=SLOW))
+
+
+@pytest.mark.parametrize("profile", [PROFILE, COMPILED, ON_GPU, changed(python_stacks={}, memory=Memory())])
+def test_the_page_and_the_markdown_say_the_same(profile):
+    html, text = page.page(profile, None), show.markdown(profile, None)
+    for sentence in [*show.summary(profile), show.trust(profile)]:
+        assert sentence in text
+        assert sentence.replace("'", "&#39;").replace("`", "`") in html
+    assert "<script" not in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+
+
+def test_a_disagreement_is_a_warning_on_the_page():
+    assert 'class="warning"' not in page.page(PROFILE, None)
+    assert 'class="warning"' in page.page(changed(cost=SLOW), None)
+
+
+def test_hot_spots_have_their_line_and_their_numbers():
+    _, rows = show.operator_rows(PROFILE.operators, 8e-3)
+    assert rows[0] == ["fetch", "DataLoader: next batch", "1", "5.00 ms", "62%", "-", "-", "train.py:169 train_epoch"]
+    assert rows[2] == ["forward", "aten::addmm", "2", "200 µs", "2.5%", "5,081,600", "15 KiB", "model.py:25 forward"]
+
+
+def test_lines_gather_their_operators():
+    _, rows = show.line_rows(PROFILE)
+    assert rows[:2] == [
+        ["train.py:169 train_epoch", "1", "5.00 ms", "62%"],
+        ["train.py:141 optimizer_step", "5", "1.05 ms", "13%"],
+    ]
+
+
+def test_memory_names_the_peak_and_what_is_missing():
+    assert show.memory_sentences(PROFILE)[0] == (
+        "The most memory alive within a step is 351 KiB: input 196 KiB, parameters 155 KiB."
+    )
+    missing = changed(memory=Memory(missing={"holders": "memray is not installed: pip install memray"}))
+    assert show.memory_sentences(missing) == ["No holders: memray is not installed: pip install memray."]
+    assert page.timeline(missing) is None
+
+
+def test_compiled_code_and_the_device_have_sections_where_there_are_any():
+    assert "Graph breaks: model.py:25 forward: call to print." in show.markdown(COMPILED, None)
+    assert "Compiled code" not in show.markdown(PROFILE, None)
+    assert "| sgemm" in show.markdown(ON_GPU, None)
+    assert "fetch: DataLoader" in page.page(ON_GPU, None)
+
+
+def test_the_terminal_shows_hot_spots_and_the_difference(capsys):
+    show.show(PROFILE, difference(PROFILE, ON_GPU), Console(width=100))
+    out = capsys.readouterr().out
+    assert "DataLoader: next batch" in out
+    assert "train.py:169" in out
+    assert "A is epoch[cpu-b64-fp32-loader], B is epoch[cuda-b64-fp32-loader]." in out
+
+
+def test_what_is_missing_is_said_with_its_reason(capsys):
+    profile = changed(python_stacks={}, missing={"python": "py-spy is not installed: pip install py-spy"})
+    show.show(profile, None, Console(width=100))
+    assert "no python: py-spy is not installed" in capsys.readouterr().out
+    assert "Not here: py-spy is not installed" in page.page(profile, None)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(12, "12 B"), (15_360, "15 KiB"), (1_267_995, "1.21 MiB"), (3 * 2**30, "3 GiB"), (1020 * 1024, "1,020 KiB")],
+)
+def test_sizes(count, text):
+    assert show.size(count) == text
+
+
+def test_it_is_plain_json():
+    assert json.loads(json.dumps(to_json(PROFILE), allow_nan=False))["operators"][0]["self_seconds"] == 5e-3

@@ -1,0 +1,203 @@
+"""Real profiles of real steps; the trace is read by Holistic Trace Analysis, too."""
+
+import dataclasses
+import gzip
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from bench.axes.case import parse_id
+from bench.measure import settings
+from bench.profile import compose, tracing
+from bench.profile.child import EMBEDDED
+from bench.profile.events import BETWEEN, Ranges, operators, within_steps
+from bench.suite import workloads
+from fcnn.data import embedded_images
+from fcnn.train import PARTS, unmarked
+
+pytestmark = pytest.mark.slow
+STEPS = 5
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return embedded_images("asked for")
+
+
+def made(id, images):
+    case = dataclasses.replace(parse_id(id), threads=1)
+    settings.apply(case)
+    prepared = workloads.BUILDERS[case.workload](case, images)
+    steps = tracing.steps_of(case, prepared)
+    steps.run(unmarked, 3)
+    return case, steps
+
+
+@pytest.fixture(scope="module")
+def traced(images, tmp_path_factory):
+    case, steps = made("step[cpu-b64-fp32]", images)
+    file = tmp_path_factory.mktemp("traces") / "step.json.gz"
+    events, count = tracing.trace(case, steps, STEPS, file)
+    return case, steps, file, events, count
+
+
+def test_every_step_has_its_parts_as_named_ranges(traced):
+    _, steps, file, events, count = traced
+    assert count == STEPS
+    ranges = Ranges(events, steps.parts, count)
+    host = within_steps(events, ranges)
+    assert [e.name for e in host if e.name in PARTS] == list(PARTS) * STEPS
+    with gzip.open(file, "rt", encoding="utf-8") as source:
+        data = json.load(source)
+    names = [event["name"] for event in data["traceEvents"] if event.get("ph") == "X"]
+    for part in PARTS:
+        assert names.count(part) >= STEPS
+    assert "host_name" not in data
+    assert socket.gethostname() not in json.dumps({k: v for k, v in data.items() if k != "traceEvents"})
+    assert str(file.parent) not in data["traceName"]
+
+
+def test_a_reader_that_is_not_ours_reads_it(traced):
+    trace_parser = pytest.importorskip("hta.common.trace_parser")
+    from hta.configs.parser_config import ParserConfig
+
+    _, _, file, _, _ = traced
+    _, frame, symbols = trace_parser.parse_trace_dataframe(str(file), ParserConfig.get_default_cfg())
+    table = symbols.get_sym_table()
+    shown = [table[number] for number in frame["name"]]
+    for part in PARTS:
+        assert shown.count(part) >= STEPS
+    assert shown.count("aten::addmm") == 2 * STEPS
+    steps = frame[[name.startswith("ProfilerStep#") for name in shown]]
+    assert len(steps) >= STEPS
+    assert (steps["dur"] > 0).all()
+
+
+def test_operators_are_in_their_parts_with_lines_flops_and_bytes(traced):
+    case, steps, _, events, count = traced
+    ranges = Ranges(events, steps.parts, count)
+    found = operators(events, ranges, steps.parts, tracing.origins(case, steps), 0.0)
+    by_name = {(o.phase, o.name): o for o in found}
+    addmm, mm = by_name["forward", "aten::addmm"], by_name["backward", "aten::mm"]
+    assert (addmm.calls, addmm.flops) == (2, 5_081_600)
+    assert (mm.calls, mm.flops) == (3, 5_145_600)
+    assert addmm.line.startswith("model.py:")
+    assert mm.line.startswith("train.py:")
+    assert mm.line.endswith(" backward")
+    assert addmm.allocated_bytes == 64 * (50 + 10) * 4
+    assert ("optimizer", BETWEEN) in by_name
+    whole = sum(end - begin for begin, end in ranges.steps) / count
+    assert sum(o.self_seconds for o in found) <= whole
+
+
+def test_a_trace_that_is_too_large_has_fewer_steps(images, tmp_path, monkeypatch):
+    case, steps = made("step[cpu-b16-fp32]", images)
+    tracing.trace(case, steps, 8, tmp_path / "whole.json.gz")
+    monkeypatch.setattr(tracing, "TRACE_LIMIT_BYTES", (tmp_path / "whole.json.gz").stat().st_size * 2 // 3)
+    _, count = tracing.trace(case, steps, 8, tmp_path / "less.json.gz")
+    assert count == 4
+    assert (tmp_path / "less.json.gz").stat().st_size <= tracing.TRACE_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("id", ["epoch[cpu-b64-fp32-loader]", "epoch[cpu-b64-fp32]", "optimizer[cpu-b64-fp32]"])
+def test_epochs_and_parts_have_steps_too(images, tmp_path, id):
+    case, steps = made(id, images)
+    events, count = tracing.trace(case, steps, 3, tmp_path / "trace.json.gz")
+    ranges = Ranges(events, steps.parts, count)
+    assert len(ranges.steps) == 3
+    assert [e.name for e in within_steps(events, ranges) if e.name in steps.parts] == list(steps.parts) * 3
+    lines = {origin.line for origin in tracing.origins(case, steps).values()}
+    assert any(line.startswith("train.py:") for line in lines)
+
+
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory):
+    """A whole profile, from its processes."""
+    folder = tmp_path_factory.mktemp("profile")
+    environment = pytest.MonkeyPatch()
+    environment.setattr(compose, "SAMPLED_SECONDS", 1.0)
+    case = dataclasses.replace(parse_id("epoch[cpu-b64-fp32-loader]"), threads=1)
+    source = compose.Source(ROOT, "working tree")
+    said: list[str] = []
+    found = compose.profile(case, source, EMBEDDED, "5,000 images", None, folder, 6, said.append)
+    environment.undo()
+    return found, folder, said
+
+
+def test_a_whole_profile(profiled):
+    found, folder, said = profiled
+    assert said == ["trace", "Python stacks", "memory"]
+    assert {path.name for path in folder.iterdir()} == {found.trace_file}
+    assert [phase.phase for phase in found.phases] == ["fetch", *PARTS, "rest"]
+    assert found.memory.peak is not None
+    assert found.memory.growth_bytes == 0
+    assert found.memory.allocations > 0
+    assert found.cost.events > 100
+    assert sum(o.calls for o in found.operators if o.name == "aten::div" and o.phase == "fetch") == 64
+
+
+def test_to_tensor_and_collate_show_on_the_python_side(profiled):
+    found, _, _ = profiled
+    if reason := found.missing.get("python"):
+        assert os.environ.get("CI") is None, f"py-spy is installed and may look at its child: {reason}"
+        pytest.skip(reason)
+    frames = {frame.partition(" (")[0] for stack in found.python_stacks for frame in stack.split(";")}
+    assert "to_tensor" in frames
+    assert any("collate" in frame for frame in frames)
+
+
+def test_memory_is_held_by_lines_of_the_program(profiled):
+    found, _, _ = profiled
+    if reason := found.memory.missing.get("holders"):
+        pytest.skip(reason)
+    assert any(holder.where.startswith("data.py:") for holder in found.memory.holders)
+
+
+def test_a_process_that_fails_is_one_line(tmp_path):
+    case = dataclasses.replace(parse_id("step[cpu-b64-fp32]"), threads=1)
+    source = compose.Source(tmp_path / "nowhere", "working tree")
+    with pytest.raises(compose.ProfileError, match="the process for trace failed: "):
+        compose.profile(case, source, EMBEDDED, "", None, tmp_path, 3, lambda what: None)
+
+
+def test_a_planted_fault_is_found_by_comparing(tmp_path):
+    """One more clone in the step: `--against` names it and its part."""
+    from bench.gate.trees import program_of
+    from bench.profile.against import difference
+
+    slower = program_of(ROOT, tmp_path / "slower")
+    text = (slower / "fcnn" / "train.py").read_text()
+    old = "    return images.reshape(images.shape[0], -1)\n"
+    assert text.count(old) == 1
+    (slower / "fcnn" / "train.py").write_text(text.replace(old, old.replace(")\n", ").clone()\n")))
+    case = dataclasses.replace(parse_id("step[cpu-b1024-fp32]"), threads=1)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(compose, "SAMPLED_SECONDS", 0.5)
+    sides = [
+        compose.profile(case, compose.Source(tree, name), EMBEDDED, "", None, tmp_path, 4, lambda what: None)
+        for tree, name in ((program_of(ROOT, tmp_path / "same"), "working tree"), (slower, "slower"))
+    ]
+    monkeypatch.undo()
+    rows = {(row.phase, row.name): row for row in difference(*sides).operators}
+    assert (rows["flatten", "aten::clone"].a_calls, rows["flatten", "aten::clone"].b_calls) == (0, 1)
+
+
+def test_compiled_code_is_described(tmp_path):
+    case = dataclasses.replace(parse_id("step[cpu-b64-fp32-compile]"), threads=1)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(compose, "SAMPLED_SECONDS", 0.5)
+    found = compose.profile(
+        case, compose.Source(ROOT, "working tree"), EMBEDDED, "", None, tmp_path, 4, lambda what: None
+    )
+    monkeypatch.undo()
+    if reason := found.missing.get("compiled"):
+        pytest.fail(reason)
+    assert found.compiled.graphs == 1
+    assert found.compiled.breaks == []
+    assert any(name.startswith("cpp_fused") for name in found.compiled.kernels)
+    assert all(seconds >= 0 for seconds in found.compiled.stage_seconds.values())
+    assert next(iter(found.compiled.stage_seconds.values())) > 0

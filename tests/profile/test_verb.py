@@ -1,0 +1,138 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.profile import verb
+from bench.profile.compose import ProfileError
+from bench.profile.verb import LINK, MARKER, link, staging
+from fcnn.data import embedded_images
+from tests.profile.made import PROFILE
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    """Where nothing is loaded and profiled but the small profile."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(verb, "load_images", lambda dataset, data: embedded_images("asked for"))
+
+    def profile(case, source, dataset, label, data, traces, steps, say):
+        (traces / PROFILE.trace_file).write_bytes(b"trace")
+        return PROFILE
+
+    monkeypatch.setattr(verb, "profile", profile)
+    return tmp_path
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+WRITTEN = {"profile.html", "profile.md", "profile.json", f"traces/{PROFILE.trace_file}"}
+
+
+def test_all_files_are_there(here, capsys):
+    assert main(["profile", "--run", "run"]) == 0
+    assert files(here / "run") == WRITTEN
+    assert "profile: run/profile.html" in capsys.readouterr().out
+
+
+def test_it_goes_to_the_newest_run_of_this_machine(here, monkeypatch):
+    slug = verb.facts.machine(["cpu", "cuda"]).slug
+    for name in ("20260101T000000Z_a", "20260202T000000Z_b"):
+        folder = here / "results" / slug / name
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text("{}")
+    assert main(["profile"]) == 0
+    assert files(folder) == {*WRITTEN, "record.json"}
+
+
+def test_without_a_run_it_makes_a_folder(here):
+    assert main(["profile"]) == 0
+    (folder,) = (here / "results").glob("*/*")
+    assert files(folder) == WRITTEN
+
+
+def test_the_report_gets_a_link_once(here):
+    run = here / "run"
+    run.mkdir()
+    (run / "report.html").write_text(f"<footer>Made. {MARKER}</footer>")
+    for _ in range(2):
+        assert main(["profile", "--run", "run"]) == 0
+        assert (run / "report.html").read_text() == f"<footer>Made. {LINK}</footer>"
+
+
+def test_the_reports_template_has_the_place_for_the_link():
+    template = Path(verb.__file__).parents[1] / "report" / "page.html.jinja"
+    assert template.read_text().count(MARKER) == 1
+
+
+def test_a_report_without_the_place_is_left_alone(tmp_path):
+    (tmp_path / "report.html").write_text("<p>old</p>")
+    link(tmp_path / "report.html", tmp_path / "staged.html")
+    link(tmp_path / "none.html", tmp_path / "staged.html")
+    assert not (tmp_path / "staged.html").exists()
+
+
+def test_two_profiles_are_set_against_each_other(here):
+    assert main(["profile", "--against", "epoch[cpu-b64-fp32]", "--run", "run"]) == 0
+    assert files(here / "run") == {*WRITTEN, "profile-b.json"}
+    assert "## The difference" in (here / "run" / "profile.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ProfileError("the process for trace failed"), 3), (OSError(errno.ENOSPC, "No space left on device"), 3)],
+)
+def test_a_failure_is_one_line_and_leaves_nothing(here, monkeypatch, capsys, error, code):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(verb, "profile", fails)
+    assert main(["profile", "--run", "run"]) == code
+    err = capsys.readouterr().err
+    assert str(error) in err
+    assert err.count("\n") == 1
+    assert not (here / "run").exists()
+
+
+def test_an_interruption_leaves_the_run_as_it_was(here, monkeypatch):
+    run = here / "run"
+    run.mkdir()
+    (run / "profile.html").write_text("earlier")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verb.show, "markdown", interrupted)
+    assert main(["profile", "--run", "run"]) == 3
+    assert files(run) == {"profile.html"}
+    assert (run / "profile.html").read_text() == "earlier"
+
+
+def test_files_move_in_whole_and_only_at_the_end(tmp_path):
+    with staging(tmp_path / "run") as staged:
+        (staged / "a").write_text("1")
+        assert files(tmp_path / "run") == {f"{staged.name}/a"}
+    assert files(tmp_path / "run") == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["step"], 2, "'step' is no case: like step[cpu-b64-fp32]"),
+        (["step[cpu-b64-fp33]"], 2, "'fp33' is no device"),
+        (["step[cpu-b63]"], 2, "'b63' is no device"),
+        (["step[b64-fp32]"], 2, "it names no device"),
+        (["step[cpu-b64-tf32]"], 2, "TF32 is a format of NVIDIA's tensor cores"),
+        (["accuracy[cpu-b64-fp32]"], 2, "profile an epoch, such as epoch[cpu-b64-fp32]"),
+        (["--at", "no-such-ref"], 4, "not a git repository"),
+    ],
+)
+def test_what_a_user_can_get_wrong_is_one_line(here, capsys, words, code, message):
+    assert main(["profile", *words]) == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert files(here) == set()
