@@ -16,6 +16,14 @@ from bench.report import drawing
 LEAST_SHARE = 0.001  # of all samples; below, a stack is left out of the picture
 
 
+def pictures(profile: Profile) -> dict[str, str]:
+    """The flame graphs as SVG, by name; no picture of what there are no samples of."""
+    total = sum(profile.python_stacks.values())
+    python = {stack: float(count) for stack, count in profile.python_stacks.items() if count / total >= LEAST_SHARE}
+    found = {"python": flame.svg(python, "Python stacks by samples")} if python else {}
+    return {**found, "operators": flame.svg(profile.operator_stacks, "Operators by time")}
+
+
 @dataclass(frozen=True)
 class Block:
     """A section of the page."""
@@ -41,6 +49,7 @@ def page(profile: Profile, against: Difference | None) -> str:
         profile=profile,
         summary=show.summary(profile),
         trust=show.trust(profile),
+        numeric=show.numeric,
         blocks=[block for block in _blocks(profile, against) if block],
     )
 
@@ -59,7 +68,7 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
               tables=(show.line_rows(profile),)),
         Block("operators", "Operators as a flame graph",
               ["Width is time, the part of the step at the top, callers above what they call."],
-              Markup(flame.svg(profile.operator_stacks, "Operators by time"))),
+              Markup(pictures(profile)["operators"])),
         _device(profile),
         _memory(profile),
         _compiled(profile),
@@ -81,8 +90,7 @@ def _python(profile: Profile) -> Block:
         )
     total = sum(profile.python_stacks.values())
     said = f"{total:,} samples by py-spy, without a profiler; width is share, callers above what they call."
-    stacks = {stack: float(count) for stack, count in profile.python_stacks.items() if count / total >= LEAST_SHARE}
-    return Block("python", "The Python side", [said], Markup(flame.svg(stacks, "Python stacks by samples")))
+    return Block("python", "The Python side", [said], Markup(pictures(profile)["python"]))
 
 
 def _device(profile: Profile) -> Block | None:
@@ -99,11 +107,11 @@ def _memory(profile: Profile) -> Block:
 def timeline(profile: Profile) -> Markup | None:
     """Bytes by category over two steps, stacked; None where there is no timeline."""
     memory = profile.memory
-    if not memory.seconds:
+    if not memory.seconds or set(memory.category_bytes) <= {"other"}:
         return None
     with drawing.rc():
         figure, axes = drawing.figure(3.0)
-        names = [name for name, values in memory.category_bytes.items() if any(values)]
+        names = [name for name, values in memory.category_bytes.items() if any(values) and name != "other"]
         values = [[count / 2**20 for count in memory.category_bytes[name]] for name in names]
         colours = [drawing.SERIES[number % len(drawing.SERIES)] for number in range(len(names))]
         axes.stackplot(

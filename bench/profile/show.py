@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -57,7 +58,7 @@ def summary(profile: Profile) -> list[str]:
     )
     if profile.python_stacks:
         frame, share = hottest(profile)
-        found.append(f"Of the samples of the Python side, {units.share(share)} are in `{frame}` itself.")
+        found.append(f"Of the samples of the Python side, {units.share(share)} are in {frame} itself.")
     if growth := profile.memory.growth_bytes:
         found.append(f"A leak: 100 steps leave {size(growth)} behind, {size(growth / 100)} each.")
     return found
@@ -184,7 +185,10 @@ def memory_sentences(profile: Profile) -> list[str]:
         named = ", ".join(
             f"{name} {size(value)}" for name, value in sorted(categories.items(), key=lambda item: -item[1]) if value
         )
-        found.append(f"The most memory alive within a step is {size(total)}: {named}.")
+        found.append(
+            f"The most memory alive within a step is {size(total)}: {named}. Other is what was there before, such as "
+            "images as bytes; the picture leaves it out."
+        )
     if memory.process_peak_bytes is not None:
         found.append(
             f"From the building of the case on, the process allocated {size(memory.process_peak_bytes)} at its peak."
@@ -217,11 +221,16 @@ def show(profile: Profile, against: Difference | None, console: Console) -> None
         console.print(f"no {name}: {reason}", markup=False)
 
 
+def numeric(rows: list[list[str]], column: int) -> bool:
+    """Whether a column holds numbers, which are set to the right: no cell begins with a letter."""
+    return bool(rows) and not any(row[column][:1].isalpha() or row[column][:1] == "(" for row in rows)
+
+
 def _print(console: Console, headings: list[str], rows: list[list[str]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for number, heading in enumerate(headings):
-        numeric = number not in (0, 1, len(headings) - 1)
-        table.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "Operator")
+        justify: Literal["left", "right"] = "right" if numeric(rows, number) else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading != "Operator")
     for row in rows:
         table.add_row(*row)
     console.print(table)
@@ -301,9 +310,8 @@ def compiled_lines(profile: Profile) -> list[str]:
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
-    numeric = [n not in (0, 1, len(headings) - 1) for n in range(len(headings))]
     cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    aligned = tuple("right" if number else "left" for number in numeric)
+    aligned = tuple("right" if numeric(rows, number) else "left" for number in range(len(headings)))
     return tabulate(
         cells, headers=headings, tablefmt="github", colalign=aligned if rows else None, disable_numparse=True
     )

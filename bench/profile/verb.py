@@ -73,6 +73,8 @@ def run_profile(asked: Asked) -> int:
                 (staged / "profile-b.json").write_text(_json(compared), "utf-8")
             (staged / "profile.json").write_text(_json(found), "utf-8")
             (staged / "profile.md").write_text(show.markdown(found, difference), "utf-8")
+            for name, text in page.pictures(found).items():
+                (staged / "traces" / f"{found.trace_file.removesuffix('.json.gz')}-{name}.svg").write_text(text, "utf-8")
             (staged / "profile.html").write_text(page.page(found, difference), "utf-8")
             link(folder / "report.html", staged / "report.html")
     except (ValueError, DataError) as error:

@@ -149,16 +149,14 @@ def epoch(case: Case, images: Images) -> Prepared:
         pixels, labels = pieces[0]
         train.train_epoch(training, [*pieces, (pixels[:last], labels[:last])] if last else pieces)
 
-    whole = _full_batches(images, case)
-    step = functools.partial(train.train_step, training)
-    return Prepared(
-        lambda: train.train_epoch(training, batches),
-        len(images.train),
-        training,
-        lambda: step(*next(whole)),
-        marked,
-        first,
-    )
+    @functools.cache  # made when something is counted: a loader's epoch is to have the memory of a loader's epoch
+    def whole() -> itertools.cycle[tuple[torch.Tensor, torch.Tensor]]:
+        return _full_batches(images, case)
+
+    def counted() -> None:
+        train.train_step(training, *next(whole()))
+
+    return Prepared(lambda: train.train_epoch(training, batches), len(images.train), training, counted, marked, first)
 
 
 BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {

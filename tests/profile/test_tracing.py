@@ -186,18 +186,28 @@ def test_a_planted_fault_is_found_by_comparing(tmp_path):
     assert (rows["flatten", "aten::clone"].a_calls, rows["flatten", "aten::clone"].b_calls) == (0, 1)
 
 
-def test_compiled_code_is_described(tmp_path):
+def test_compiled_code_is_described_and_a_planted_break_has_its_line(tmp_path):
+    from bench.gate.trees import program_of
+
+    broken = program_of(ROOT, tmp_path / "broken")
+    text = (broken / "fcnn" / "model.py").read_text()
+    old = "        return self.fc2(self.relu(self.fc1(images)))"
+    assert text.count(old) == 1
+    new = (
+        "        hidden = self.relu(self.fc1(images))\n        torch._dynamo.graph_break()\n"
+        "        return self.fc2(hidden)"
+    )
+    (broken / "fcnn" / "model.py").write_text(text.replace(old, new))
     case = dataclasses.replace(parse_id("step[cpu-b64-fp32-compile]"), threads=1)
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(compose, "SAMPLED_SECONDS", 0.5)
-    found = compose.profile(
-        case, compose.Source(ROOT, "working tree"), EMBEDDED, "", None, tmp_path, 4, lambda what: None
-    )
+    found = compose.profile(case, compose.Source(broken, "broken"), EMBEDDED, "", None, tmp_path, 4, lambda what: None)
     monkeypatch.undo()
     if reason := found.missing.get("compiled"):
         pytest.fail(reason)
-    assert found.compiled.graphs == 1
-    assert found.compiled.breaks == []
+    assert found.compiled.graphs == 2
+    (broke,) = found.compiled.breaks
+    assert broke.startswith("model.py:")
+    assert " forward: " in broke
     assert any(name.startswith("cpp_fused") for name in found.compiled.kernels)
-    assert all(seconds >= 0 for seconds in found.compiled.stage_seconds.values())
     assert next(iter(found.compiled.stage_seconds.values())) > 0

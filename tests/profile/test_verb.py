@@ -29,7 +29,10 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-WRITTEN = {"profile.html", "profile.md", "profile.json", f"traces/{PROFILE.trace_file}"}
+STEM = "traces/epoch-cpu-b64-fp32-loader"
+WRITTEN = {
+    "profile.html", "profile.md", "profile.json", f"{STEM}.json.gz", f"{STEM}-python.svg", f"{STEM}-operators.svg",
+}  # fmt: skip
 
 
 def test_all_files_are_there(here, capsys):
