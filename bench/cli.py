@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,6 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parses and runs; returns the exit code. A user's error is one line on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
     options = make_parser().parse_args(words)
+    # A job scheduler's SIGTERM leaves what was measured and nothing else, as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.do(options))
     except RecordError as error:
@@ -180,3 +183,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fcnn-bench: interrupted", file=sys.stderr)
         return BROKEN
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -47,17 +47,21 @@ def parse_id(text: str) -> Case:
     if workload not in WORKLOADS or not bracket or not rest.endswith("]"):
         names = ", ".join(WORKLOADS)
         raise ValueError(f"{text!r} is no case: like step[cpu-b64-fp32], with one of {names} before the bracket")
-    fields: dict[str, Any] = {"precision": "fp32", "compiler": "off", "optimizer": "adam", "threads": 0}
-    fields["feed"] = WORKLOADS[workload].default_feed
+    defaults = {"precision": "fp32", "compiler": "off", "optimizer": "adam", "threads": 0}
+    defaults["feed"] = WORKLOADS[workload].default_feed
+    fields: dict[str, Any] = {}
     rest = rest[:-1]
     for name in COMPILERS:  # "reduce-overhead" and "max-autotune" hold the sign that parts the words
         if name != "off" and "-" in name and f"-{name}" in rest:
             fields["compiler"], rest = name, rest.replace(f"-{name}", "")
     for word in rest.split("-"):
-        fields |= _field(text, word)
+        found = _field(text, word)
+        if set(found) & set(fields):
+            raise ValueError(f"{text!r} is no case: it names its {next(iter(found)).replace('_', ' ')} twice")
+        fields |= found
     if missing := [name for name in ("device", "batch_size") if name not in fields]:
         raise ValueError(f"{text!r} is no case: it names no {missing[0].replace('_', ' ')}")
-    return Case(workload=workload, **fields)
+    return Case(workload=workload, **{**defaults, **fields})
 
 
 def _field(text: str, word: str) -> dict[str, Any]:
@@ -96,6 +100,8 @@ def why_impossible(case: Case, train_images: int) -> str | None:
             return reason
     if case.batch_size > train_images:
         return f"the dataset has only {train_images:,} training images"
+    if case.feed == "loader" and WORKLOADS[case.workload].repetition == "step":
+        return "a step takes its batches ready-made: the loader belongs to whole epochs"
     if case.feed != "loader" and (case.num_workers or case.pin_memory):
         return f"workers and pinned memory belong to the loader, the feed is {case.feed}"
     if case.pin_memory and case.device != "cuda":

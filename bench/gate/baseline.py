@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.analyse.trust import DRIFT_FRACTION, concerning, objections
+from bench.analyse.trust import concerning, objections
 from bench.axes.case import Case, why_impossible
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
@@ -151,6 +151,8 @@ def check_records(
     records = read_baseline(paths, images)
     cases = chosen(records, everything=everything, train_images=len(images.train))
     accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
+    if not (request.root / "fcnn" / "train.py").is_file():
+        raise BaselineError(f"{request.root} has no fcnn/train.py to measure")
     reference = check.reference_of(request, images) if "accuracy" in request.gates else None
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as folder:
@@ -199,7 +201,8 @@ def _steps(
                 run("confirmation", left, CONFIRMATION_PROCESSES)
                 judge(left)
     except WorkerError as error:
-        return [Outcome("timing", id, ERROR, str(error)) for id in cases]
+        asked = [gate for gate in ("counts", "timing") if gate in request.gates]
+        return [Outcome(gate, id, ERROR, str(error)) for gate in asked for id in cases]
     counted = []
     if "counts" in request.gates:
         counted = [_count(id, records[0], baseline[0], seen[id], accepted) for id, baseline in cases.items()]
@@ -231,10 +234,14 @@ def _count(id: str, record: Record, then: Measurement, seen: Seen, accepted: lis
     if then.counters.growth_bytes is None:  # a quick run does not look for it
         sides["candidate"]["growth_bytes"] = None
     outcome = check.judge_counts(id, sides, accepted)
-    torches = [record.environment["software"].get("torch"), facts.environment(["cpu"])["software"].get("torch")]
-    if outcome.verdict == decide.FAIL and torches[0] != torches[1]:
-        return dataclasses.replace(outcome, lines=[*outcome.lines, f"torch {torches[0]} then and {torches[1]} now"])
-    return outcome
+    return dataclasses.replace(outcome, lines=[*outcome.lines, *_other_torch([record])])
+
+
+def _other_torch(records: Sequence[Record]) -> list[str]:
+    """What else than the program has changed: to be said, for it may be the very question."""
+    now = facts.environment(["cpu"])["software"].get("torch")
+    then = dict.fromkeys(record.environment["software"].get("torch") for record in records)
+    return [f"torch {version} then and {now} now" for version in then if version != now]
 
 
 def _judge(
@@ -255,6 +262,7 @@ def _judge(
     elif moved := _machine_moved(records, baseline, yardsticks):
         found = dataclasses.replace(found, verdict=decide.INCONCLUSIVE, reason=moved)
     lines = [f"{len(seen.flags)} flags barred processes from the test: {barred}"] if barred else []
+    lines += _other_torch(records)
     raw = {**dataclasses.asdict(found), "baseline_seconds": [m.samples_seconds for m in baseline]}
     return Outcome("timing", id, found.verdict, found.reason, lines, {**raw, "candidate_seconds": seen.samples_seconds})
 
@@ -262,7 +270,7 @@ def _judge(
 def _machine_moved(
     records: Sequence[Record], baseline: Sequence[Measurement], yardsticks: dict[tuple[str, str], list[float]]
 ) -> str | None:
-    """Which yardstick of the case is clearly another than in the records, and by how much."""
+    """Which yardstick of the case is another than in the records, by how much; also if there is none to tell by."""
     then: dict[tuple[str, str], list[float]] = {}
     for record, measurement in zip(records, baseline, strict=True):
         for yardstick in concerning(measurement, record):
@@ -270,9 +278,12 @@ def _machine_moved(
                 if samples:
                     value = math.log(undisturbed(samples))
                     then.setdefault((yardstick.device, yardstick.name), []).append(value)
+    if not then:
+        return "the records have no yardstick: whether the machine has changed cannot be told"
     for key, values in then.items():
-        distance, low, high = unpaired.moved(values, yardsticks.get(key, []), 0.99)
-        if (low > 0 or high < 0) and abs(distance) > math.log1p(DRIFT_FRACTION):
-            change = math.expm1(distance)
-            return f"this machine has changed: yardstick {key[1]} {change:+.1%} since the baseline"
+        if not yardsticks.get(key):
+            return f"yardstick {key[1]} was not timed: whether the machine has changed cannot be told"
+        distance, _, _ = unpaired.two_samples(values, yardsticks[key])
+        if abs(distance) > math.log1p(unpaired.MACHINE_FRACTION):
+            return f"this machine has changed: yardstick {key[1]} {math.expm1(distance):+.1%} since the baseline"
     return None

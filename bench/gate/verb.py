@@ -12,7 +12,7 @@ from bench.gate.baseline import BaselineError, check_records
 from bench.gate.certify import certify
 from bench.gate.check import ALL_TIMED, DEFAULT_TIMED, Request, check
 from bench.gate.counts import AcceptedError
-from bench.gate.outcome import NOT_COMPARABLE
+from bench.gate.outcome import BROKEN, FAILED, NOT_COMPARABLE
 from bench.gate.show import show, write
 from bench.gate.trees import TreeError, default_ref, git
 from fcnn.data import DataError
@@ -51,8 +51,12 @@ def run_check(
     except (AcceptedError, DataError) as error:
         print(f"fcnn-bench: {error}", file=sys.stderr)
         return USAGE
-    write(found, output)
     show(found, console)
+    try:
+        write(found, output)
+    except OSError as error:
+        print(f"fcnn-bench: {output} cannot be written: {error.strerror}; choose another --output", file=sys.stderr)
+        return FAILED if found.exit_code == FAILED else BROKEN
     return found.exit_code
 
 

@@ -42,6 +42,7 @@ def measure_phases(
     rounds: int = 20,
     unmarked_seconds: float | None = None,
     share: float = 1.0,
+    device: bool = True,
 ) -> Phases:
     """Times the parts of `repeat` in blocks of `repetitions` that alternate with unmarked blocks.
 
@@ -53,6 +54,7 @@ def measure_phases(
         unmarked_seconds: The unmarked repetition's time if it is known well enough; its blocks are then left out.
         share: The fraction of a repetition that `repeat` is, if it is only the beginning of a long one; the parts are
             scaled up by it.
+        device: Whether to see how long the device is busy, too.
 
     Returns:
         Host seconds a repetition for every part that occurs, `rest` last.
@@ -75,7 +77,7 @@ def measure_phases(
             if unmarked_seconds is None:
                 plain.append(clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds / repetitions)
     found = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}
-    work = device_work(lambda: repeat(unmarked), clock, 1 if rounds == 1 else 20)
+    work = device_work(lambda: repeat(unmarked), clock, 1 if rounds == 1 else 20) if device else None
     return Phases(
         host_seconds=found,
         sum_seconds=sum(found.values()),

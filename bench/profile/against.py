@@ -35,6 +35,7 @@ class Difference:
     b_seconds: float
     phases: list[Row]
     operators: list[Row]
+    b_agrees: bool = True
 
 
 def difference(a: Profile, b: Profile) -> Difference:
@@ -46,6 +47,7 @@ def difference(a: Profile, b: Profile) -> Difference:
         b.cost.unprofiled_seconds,
         _sorted(_phases(a), _phases(b)),
         _sorted(_operators(a), _operators(b)),
+        b.cost.agrees,
     )
 
 

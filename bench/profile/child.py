@@ -26,7 +26,7 @@ class Asked:
         what: A name of `PARTS`.
         tree: Folder whose `fcnn` is looked at.
         case: The fields of the case, its threads resolved.
-        dataset: A name of torchvision's, or `EMBEDDED`.
+        dataset: A name of torchvision's, or `EMBEDDED`; `sha256` is what its images must have.
         file: Where the trace goes.
     """
 
@@ -35,6 +35,8 @@ class Asked:
     case: dict[str, Any]
     dataset: str
     data: str | None
+    sha256: str
+    label: str
     steps: int
     seconds: float
     file: str
@@ -58,6 +60,8 @@ def _prepare(asked: Asked) -> Any:
     from bench.suite import workloads
 
     images = _images(asked.dataset, asked.data)
+    if images.sha256 != asked.sha256:
+        raise RuntimeError(f"these are other images than were asked for: {images.label}")
     case = Case(**asked.case)
     settings.apply(case)
     prepared = workloads.BUILDERS[case.workload](case, images)
@@ -67,8 +71,8 @@ def _prepare(asked: Asked) -> Any:
 def _trace(asked: Asked) -> dict[str, Any]:
     from bench.measure.counters import growth_bytes
     from bench.profile import tracing
-    from bench.profile.events import BETWEEN, Ranges, gaps, kernels, operators, stacks, within_steps
-    from bench.profile.model import Cost, PhaseTime
+    from bench.profile.events import Ranges, gaps, kernels, operators, phases, settled, stacks
+    from bench.profile.model import Cost
     from fcnn.train import unmarked
 
     case, prepared, steps = _prepare(asked)
@@ -77,33 +81,31 @@ def _trace(asked: Asked) -> dict[str, Any]:
     steps.run(unmarked, tracing.WARM_STEPS)
     step_seconds = (time.perf_counter() - begin) / tracing.WARM_STEPS
     timing = tracing.timing(case, steps, max(5, round(tracing.BLOCK_SECONDS / step_seconds)))
-    events, count = tracing.trace(case, steps, asked.steps, Path(asked.file))
-    ranges = Ranges(events, steps.parts, count)
-    host = within_steps(events, ranges)
-    per_step = len(host) / count + 1  # and the step's own range
-    event_seconds = max(0.0, (timing.profiled_seconds - timing.unprofiled_seconds) / per_step)
-    traced = sum(end - start for start, end in ranges.steps) / count
-    cost = Cost(timing.unprofiled_seconds, timing.profiled_seconds, event_seconds, traced, per_step)
-    origins = tracing.origins(case, steps)
-    phases: list[PhaseTime] = []
-    for part in (*steps.parts, "rest"):
-        of_part = [e for e in host if (e.name if e.name in steps.parts else ranges.part(e.begin)) == part]
-        seconds = sum(event.self_seconds for event in of_part) / count
-        if part == "rest":
-            seconds = traced - sum(phase.traced_seconds for phase in phases)
-        number = len(of_part) / count
-        plain = timing.part_seconds.get(part, 0.0)
-        phases.append(PhaseTime(part, plain, seconds, max(0.0, seconds - number * event_seconds), number))
+    traced = tracing.trace(case, steps, asked.steps, Path(asked.file))
+    ranges = Ranges(traced.events, steps.parts, traced.count)
+    host = settled(traced.events, ranges, steps.parts)
+    events = sum(event.name not in steps.parts for event in host) / traced.count
+    overhead = tracing.overhead(case, steps, timing, events)
+    parts = phases(host, ranges, steps.parts, traced.step_seconds, timing.part_seconds, overhead)
+    found = operators(host, ranges, steps.parts, tracing.origins(case, steps), overhead)
+    cost = Cost(
+        unprofiled_seconds=timing.unprofiled_seconds,
+        profiled_seconds=timing.profiled_seconds,
+        ranges_seconds=len(steps.parts) * overhead.inside_seconds + overhead.outside_seconds,
+        event_seconds=overhead.event_seconds,
+        events=events,
+        traced_seconds=traced.step_seconds,
+        corrected_seconds=sum(operator.self_seconds for operator in found) + parts[-1].corrected_seconds,
+    )
     return {
         "cost": dataclasses.asdict(cost),
-        "steps": count,
-        "phases": [dataclasses.asdict(phase) for phase in phases],
-        "operators": [dataclasses.asdict(o) for o in operators(events, ranges, steps.parts, origins, event_seconds)],
-        "operator_stacks": stacks(events, ranges, event_seconds),
-        "kernels": [dataclasses.asdict(kernel) for kernel in kernels(events, count)],
-        "gaps": [dataclasses.asdict(gap) for gap in gaps(events, ranges)],
+        "steps": traced.count,
+        "phases": [dataclasses.asdict(phase) for phase in parts],
+        "operators": [dataclasses.asdict(operator) for operator in found],
+        "operator_stacks": stacks(host, ranges, steps.parts, overhead),
+        "kernels": [dataclasses.asdict(kernel) for kernel in kernels(traced.events, traced.count)],
+        "gaps": [dataclasses.asdict(gap) for gap in gaps(traced.events, ranges)],
         "growth_bytes": growth_bytes(prepared.counted),
-        "between": BETWEEN,
     }
 
 
@@ -153,8 +155,10 @@ def _compiled(asked: Asked) -> dict[str, Any]:
     from fcnn.train import unmarked
 
     with tempfile.TemporaryDirectory() as cache, compiler_cache(Path(cache)):
-        _, _, steps = _prepare(asked)
-        return dataclasses.asdict(compile_and_watch(functools.partial(steps.run, unmarked, 3)))
+        _, prepared, steps = _prepare(asked)
+        # Of an epoch also the last, smaller batch, which gets a graph of its own.
+        run = prepared.first or functools.partial(steps.run, unmarked, 3)
+        return dataclasses.asdict(compile_and_watch(run))
 
 
 PARTS = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compiled}

@@ -11,10 +11,11 @@ from bench.profile.model import Compiled
 
 # Fields of torch's own metrics (torch._dynamo.utils.CompilationMetrics); a stage contains those that it calls.
 STAGES = {
-    "Dynamo: Python to a graph, and all that follows": "dynamo_cumulative_compile_time_us",
-    "AOTAutograd: forward and backward graphs, and Inductor": "aot_autograd_cumulative_compile_time_us",
-    "Inductor: graphs to code": "inductor_cumulative_compile_time_us",
-    "Inductor: code to a library": "inductor_code_gen_cumulative_compile_time_us",
+    "Dynamo, Python to a graph, with all that it calls": "dynamo_cumulative_compile_time_us",
+    "AOTAutograd, forward and backward graphs, with Inductor for forward": "aot_autograd_cumulative_compile_time_us",
+    "backward, compiled when it is first run": "backward_cumulative_compile_time_us",
+    "Inductor, graphs to a library, forward and backward": "inductor_cumulative_compile_time_us",
+    "of that, generating code and making the library": "inductor_code_gen_cumulative_compile_time_us",
 }
 
 

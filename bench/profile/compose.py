@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.axes.case import Case, case_id
-from bench.measure import facts
+from bench.measure import facts, settings
 from bench.profile import sampling
 from bench.profile.model import (
     Compiled,
@@ -31,6 +31,7 @@ from bench.profile.model import (
 STEPS = 40
 SAMPLED_SECONDS = 6.0
 HARNESS = Path(__file__).parents[2]
+WORKING_TREE = "working tree"
 Say = Callable[[str], None]
 
 
@@ -43,20 +44,26 @@ class Source:
     """The program to look at: `tree` holds its `fcnn`; `name` is what it is called, such as a git ref."""
 
     tree: Path
-    name: str
+    name: str = WORKING_TREE
 
 
-def profile(
-    case: Case, source: Source, dataset: str, label: str, data: Path | None, traces: Path, steps: int, say: Say
-) -> Profile:
+@dataclass(frozen=True)
+class Images:
+    """The images: the dataset's name (or `bench.profile.child.EMBEDDED`), the data root, their checksum and label."""
+
+    dataset: str
+    data: str | None
+    sha256: str
+    label: str
+
+
+def profile(case: Case, source: Source, images: Images, traces: Path, steps: int, say: Say) -> Profile:
     """Takes `case` apart.
 
     Args:
         case: Its threads are resolved.
         source: Whose `fcnn`.
-        dataset: The images' name; `label` is what a reader is told.
-        label: As above.
-        data: Data root, or None for the usual one.
+        images: With which images.
         traces: Folder for the trace.
         steps: Traced steps, fewer if the trace would be too large.
         say: Told what is under way.
@@ -64,12 +71,15 @@ def profile(
     Raises:
         ProfileError: The traced process failed.
     """
-    planned = dataclasses.replace(case, threads=0)
-    id = case_id(planned)
-    file = traces / f"{_plain(id)}{'' if source.name == 'working tree' else '-' + _plain(source.name)}.json.gz"
+    usual = case.threads == settings.default_threads()
+    id = case_id(dataclasses.replace(case, threads=0) if usual else case)
+    called = id if source.name == WORKING_TREE else f"{id} at {source.name}"
+    file = traces.resolve() / f"{_plain(called)}.json.gz"
+    if file.exists():  # the other side of a comparison, called the same
+        file = file.with_name(f"{_plain(called)}-b.json.gz")
     asked = {
-        "tree": str(source.tree), "case": dataclasses.asdict(case), "dataset": dataset,
-        "data": str(data) if data else None, "steps": steps, "seconds": SAMPLED_SECONDS, "file": str(file),
+        "tree": str(source.tree), "case": dataclasses.asdict(case), **dataclasses.asdict(images),
+        "steps": steps, "seconds": SAMPLED_SECONDS, "file": str(file),
     }  # fmt: skip
     missing: dict[str, str] = {}
     say("trace")
@@ -78,20 +88,20 @@ def profile(
     python_stacks: dict[str, int] = {}
     try:
         words = ["-m", "bench.profile.child"]
-        output = traces / ".python.raw"
+        output = file.with_name(".python.raw")
         python_stacks = sampling.sample(words, json.dumps({**asked, "what": "loop"}), output, HARNESS)
     except sampling.SamplingError as error:
         missing["python"] = str(error)
     finally:
-        (traces / ".python.raw").unlink(missing_ok=True)
+        file.with_name(".python.raw").unlink(missing_ok=True)
     say("memory")
-    memory = Memory(missing={"memory": "not looked at"})
+    growth = traced["growth_bytes"]
     try:
         found = _ask({**asked, "what": "memory"})
         holders = [Holder(**holder) for holder in found.pop("holders", [])]
-        memory = Memory(**found, holders=holders, growth_bytes=traced["growth_bytes"])
+        memory = Memory(**found, holders=holders, growth_bytes=growth)
     except ProfileError as error:
-        missing["memory"] = str(error)
+        memory = Memory(growth_bytes=growth, missing={"timeline and holders": str(error)})
     compiled = None
     if case.compiler != "off":
         say("compiling")
@@ -102,9 +112,9 @@ def profile(
     return Profile(
         id=id,
         case=dataclasses.asdict(case),
-        source=f"{id}" if source.name == "working tree" else f"{id} at {source.name}",
+        source=called,
         machine=facts.machine([case.device]).label,
-        dataset=label,
+        dataset=images.label,
         torch=facts.environment(["cpu"])["software"].get("torch", "unknown"),
         steps=traced["steps"],
         cost=Cost(**traced["cost"]),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bisect
 import collections
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.profile.model import Gap, Kernel, Operator
+from bench.profile.model import Gap, Kernel, Operator, PhaseTime
 
 STEP = "ProfilerStep"  # as the profiler's own schedule names steps, which readers of traces look for
 BETWEEN = "(between operators)"  # Python, autograd and what else is no operator
@@ -21,6 +22,7 @@ class Event:
         path: Names of the events around it on its thread, itself last.
         begin: Seconds on the trace's clock, as is `end`.
         self_seconds: Its own time, of the events within it taken out.
+        device_seconds: Time that the device worked for it.
     """
 
     path: tuple[str, ...]
@@ -28,6 +30,7 @@ class Event:
     end: float
     self_seconds: float
     on_device: bool = False
+    device_seconds: float = 0.0
 
     @property
     def name(self) -> str:
@@ -74,6 +77,27 @@ def within_steps(events: Iterable[Event], ranges: Ranges) -> list[Event]:
     return [e for e in events if not e.on_device and not e.name.startswith(STEP) and ranges.step(e.begin) is not None]
 
 
+def settled(events: Iterable[Event], ranges: Ranges, parts: Sequence[str]) -> list[Event]:
+    """The host's events of the steps, with each part's own time less what other threads did for it meanwhile.
+
+    On a GPU the backward pass calls its operators from a thread of its own, while the range of the part, on the main
+    thread, only waits for it.
+    """
+    host = within_steps(events, ranges)
+    elsewhere: dict[tuple[int | None, str], float] = collections.defaultdict(float)
+    for event in host:
+        if len(event.path) == 1 and event.name not in parts:
+            elsewhere[ranges.step(event.begin), ranges.part(event.begin)] += event.end - event.begin
+    return [
+        dataclasses.replace(
+            event, self_seconds=max(0.0, event.self_seconds - elsewhere[ranges.step(event.begin), event.name])
+        )
+        if event.name in parts
+        else event
+        for event in host
+    ]
+
+
 def numbered(events: Iterable[Event], ranges: Ranges) -> list[tuple[Event, int]]:
     """Each event with the number of earlier events of its name in its step: the same call in every step."""
     seen: collections.Counter[tuple[int | None, str]] = collections.Counter()
@@ -94,40 +118,87 @@ class Origin:
     allocated_bytes: float = 0.0
 
 
+@dataclass(frozen=True)
+class Overhead:
+    """What the profiler adds.
+
+    Attributes:
+        event_seconds: To the time of an operator, for its own event.
+        inside_seconds: To the time of a part, for its own range.
+        outside_seconds: To a step, for its ranges, outside of all parts.
+    """
+
+    event_seconds: float
+    inside_seconds: float
+    outside_seconds: float
+
+    def of(self, event: Event, parts: Sequence[str]) -> float:
+        """What it adds to this event."""
+        return self.inside_seconds if event.name in parts else self.event_seconds
+
+
 def operators(
-    events: Iterable[Event],
+    host: Iterable[Event],
     ranges: Ranges,
     parts: Sequence[str],
     origins: dict[tuple[str, int], Origin],
-    event_seconds: float,
+    overhead: Overhead,
 ) -> list[Operator]:
-    """Operators by part and line, the most self time first; an event's cost is taken off each call's self time."""
-    totals: dict[tuple[str, str, str], list[float]] = collections.defaultdict(lambda: [0.0] * 4)
+    """Operators by part and line, the most self time first; `host` is settled."""
+    totals: dict[tuple[str, str, str], list[float]] = collections.defaultdict(lambda: [0.0] * 5)
     steps = max(len(ranges.steps), 1)
-    for event, number in numbered(within_steps(events, ranges), ranges):
+    for event, number in numbered(host, ranges):
         is_part = event.name in parts
         origin = Origin() if is_part else origins.get((event.name, number), Origin())
         name, phase = (BETWEEN, event.name) if is_part else (event.name, ranges.part(event.begin))
         total = totals[name, phase, origin.line]
         total[0] += 1
-        total[1] += event.self_seconds - event_seconds
-        total[2] += origin.flops
-        total[3] += origin.allocated_bytes
+        total[1] += event.self_seconds - overhead.of(event, parts)
+        total[2] += event.device_seconds
+        total[3] += origin.flops
+        total[4] += origin.allocated_bytes
     found = [
-        Operator(name, phase, line, calls / steps, max(0.0, seconds / steps), flops / steps, allocated / steps)
-        for (name, phase, line), (calls, seconds, flops, allocated) in totals.items()
+        Operator(name, phase, line, calls / steps, max(0.0, own / steps), *(one / steps for one in rest))
+        for (name, phase, line), (calls, own, *rest) in totals.items()
     ]
-    return sorted(found, key=lambda operator: -operator.self_seconds)
+    return sorted(found, key=lambda operator: -max(operator.self_seconds, operator.device_seconds))
 
 
-def stacks(events: Iterable[Event], ranges: Ranges, event_seconds: float) -> dict[str, float]:
-    """Self seconds a step by the path of names, the step's own range left out; for a flame graph."""
-    found: collections.Counter[str] = collections.Counter()
-    for event in within_steps(events, ranges):
+def phases(
+    host: Sequence[Event],
+    ranges: Ranges,
+    parts: Sequence[str],
+    traced_seconds: float,
+    unprofiled: Mapping[str, float],
+    overhead: Overhead,
+) -> list[PhaseTime]:
+    """The parts in their order and then `rest`, a step; `host` is settled, `traced_seconds` are a whole step's."""
+    steps = max(len(ranges.steps), 1)
+    seconds, events, cost = (dict.fromkeys(parts, 0.0) for _ in range(3))
+    for event in host:
+        part = event.name if event.name in parts else ranges.part(event.begin)
+        if part in seconds:
+            seconds[part] += event.self_seconds / steps
+            events[part] += (event.name not in parts) / steps
+            cost[part] += overhead.of(event, parts) / steps
+    found = [
+        PhaseTime(part, unprofiled.get(part, 0.0), seconds[part], max(0.0, seconds[part] - cost[part]), events[part])
+        for part in parts
+    ]
+    rest = max(0.0, traced_seconds - sum(seconds.values()))
+    number = sum(ranges.part(event.begin) == "rest" for event in host) / steps
+    corrected = max(0.0, rest - overhead.outside_seconds)
+    return [*found, PhaseTime("rest", unprofiled.get("rest", 0.0), rest, corrected, number)]
+
+
+def stacks(host: Iterable[Event], ranges: Ranges, parts: Sequence[str], overhead: Overhead) -> dict[str, float]:
+    """Self seconds a step by the path of names, the step's own range left out; for a flame graph. `host` is settled."""
+    found: dict[str, float] = collections.defaultdict(float)
+    for event in host:
         path = [name for name in event.path if not name.startswith(STEP)]
         if path[0] != ranges.part(event.begin):
             path.insert(0, ranges.part(event.begin))
-        found[";".join(path)] += max(0.0, event.self_seconds - event_seconds)  # type: ignore[assignment]
+        found[";".join(path)] += max(0.0, event.self_seconds - overhead.of(event, parts))
     steps = max(len(ranges.steps), 1)
     return {path: seconds / steps for path, seconds in found.items() if seconds > 0}
 
@@ -146,15 +217,23 @@ def kernels(events: Iterable[Event], steps: int) -> list[Kernel]:
 def gaps(events: Sequence[Event], ranges: Ranges) -> list[Gap]:
     """Between the device's first and last work, the time in which it idled, by what the host did in its middle."""
     device = sorted((e.begin, e.end) for e in events if e.on_device)
-    host = sorted((e for e in events if not e.on_device), key=lambda e: e.begin)
+    waiting = collections.deque(
+        sorted((e for e in events if not e.on_device and not e.name.startswith(STEP)), key=lambda e: e.begin)
+    )
+    under_way: list[Event] = []
     totals: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
     busy_until = device[0][1] if device else 0.0
     for begin, end in device[1:]:
         if begin > busy_until:
             middle = (begin + busy_until) / 2
-            around = [e for e in host if e.begin <= middle <= e.end and not e.name.startswith(STEP)]
-            doing = max(around, key=lambda e: len(e.path)).name if around else "nothing that was traced"
-            total = totals[doing if doing == ranges.part(middle) else f"{ranges.part(middle)}: {doing}"]
+            while waiting and waiting[0].begin <= middle:
+                under_way.append(waiting.popleft())
+            under_way = [event for event in under_way if event.end >= middle]
+            part = ranges.part(middle)
+            doing = (
+                max(under_way, key=lambda e: (len(e.path), e.begin)).name if under_way else "nothing that was traced"
+            )
+            total = totals[doing if doing == part else f"{part}: {doing}"]
             total[0] += begin - busy_until
             total[1] += 1
         busy_until = max(busy_until, end)

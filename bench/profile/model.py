@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PROFILE_VERSION = 1
-AGREEMENT_FRACTION = 0.10  # as far as corrected totals may be from the unprofiled step before the page says so
+AGREEMENT_FRACTION = 0.10  # as far as corrected times may be from the unprofiled ones before the page says so
+LARGE_SHARE = 0.05  # of a step, for a part to be named if it does not agree
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,9 @@ class Operator:
         line: The line of `fcnn` that caused it, such as `train.py:141 optimizer_step`; "" where there is none.
         calls: Calls a step.
         self_seconds: Host time a step, calls of other operators taken out; the profiler's own cost taken off.
+        device_seconds: Time a step that the device worked for it; 0 on the CPU, where the host is the device.
         flops: Floating-point operations a step, where the profiler knows a formula.
-        allocated_bytes: Bytes that it allocated a step.
+        allocated_bytes: Bytes that it allocated a step and did not free itself.
     """
 
     name: str
@@ -29,13 +31,14 @@ class Operator:
     line: str
     calls: float
     self_seconds: float
+    device_seconds: float
     flops: float
     allocated_bytes: float
 
 
 @dataclass(frozen=True)
 class PhaseTime:
-    """One part of the step: unprofiled, as traced, and with the profiler's cost taken off."""
+    """One part of the step: unprofiled, as traced, and with the profiler's cost taken off; `events` are operators'."""
 
     phase: str
     unprofiled_seconds: float
@@ -50,29 +53,30 @@ class Cost:
 
     Attributes:
         unprofiled_seconds: Median of blocks without a profiler.
-        profiled_seconds: Median of other blocks with it, which tell `event_seconds`, the cost of an event.
-        traced_seconds: Mean of the traced steps, of `events` events each.
+        profiled_seconds: Median of other blocks with it.
+        ranges_seconds: Of that, the named ranges' cost, from steps with nothing in them.
+        event_seconds: The cost of an operator's event: what is left, over the events.
+        events: Operators' events.
+        traced_seconds: Mean of the traced steps.
+        corrected_seconds: The sum of the traced operators and of what lies between them, without these costs.
     """
 
     unprofiled_seconds: float
     profiled_seconds: float
+    ranges_seconds: float
     event_seconds: float
-    traced_seconds: float
     events: float
-
-    @property
-    def corrected_seconds(self) -> float:
-        """The traced step without the cost of its events."""
-        return self.traced_seconds - self.events * self.event_seconds
+    traced_seconds: float
+    corrected_seconds: float
 
     @property
     def agreement_fraction(self) -> float:
-        """How far the corrected step is from the unprofiled one."""
+        """How far the corrected total is from the unprofiled step."""
         return self.corrected_seconds / self.unprofiled_seconds - 1
 
     @property
     def agrees(self) -> bool:
-        """Whether the numbers may be read as those of the unprofiled program."""
+        """Whether the total may be read as that of the unprofiled program."""
         return abs(self.agreement_fraction) <= AGREEMENT_FRACTION
 
 
@@ -180,6 +184,17 @@ class Profile:
     trace_bytes: int
     missing: dict[str, str] = field(default_factory=dict)
     version: int = PROFILE_VERSION
+
+    @property
+    def disagreeing(self) -> list[PhaseTime]:
+        """Parts that take a good share of the step and whose traced, corrected time is not their unprofiled one."""
+        least = LARGE_SHARE * self.cost.unprofiled_seconds
+        return [
+            phase
+            for phase in self.phases
+            if phase.unprofiled_seconds >= least
+            and abs(phase.corrected_seconds / phase.unprofiled_seconds - 1) > AGREEMENT_FRACTION
+        ]
 
 
 def to_json(profile: Profile) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -32,12 +35,20 @@ def sample(words: list[str], request: str, output: Path, cwd: Path) -> dict[str,
     if found is None:
         raise SamplingError("py-spy is not installed: pip install py-spy")
     asked = [found, "record", "--rate", str(SAMPLES_PER_SECOND), "--function", "--format", "raw"]
-    run = subprocess.run(
+    process = subprocess.Popen(
         [*asked, "--output", str(output), "--", sys.executable, *words],
-        input=request, capture_output=True, text=True, cwd=cwd, check=False,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=cwd,
+        start_new_session=True,
     )  # fmt: skip
+    try:
+        _, said = process.communicate(request)
+    finally:
+        # Interrupted, py-spy would leave the process that it looks at to itself.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     if not output.exists():
-        last = (run.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
+        last = (said.strip().splitlines() or ["it wrote nothing"])[-1]
         raise SamplingError(f"py-spy could not look into the process: {last}")
     stacks = read_stacks(output.read_text("utf-8"))
     if not stacks:

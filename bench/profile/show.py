@@ -50,7 +50,7 @@ def summary(profile: Profile) -> list[str]:
             f"{PARTS.get(first.phase, first.phase)}, {units.share(second.unprofiled_seconds / step)} "
             f"{PARTS.get(second.phase, second.phase)}."
         )
-    computing = sum(o.self_seconds for o in profile.operators if o.flops)
+    computing = sum(max(o.self_seconds, o.device_seconds) for o in profile.operators if o.flops)
     calls = sum(o.calls for o in profile.operators if o.name.startswith("aten::"))
     found.append(
         f"It makes {calls:,.0f} operator calls; those that do the network's arithmetic take "
@@ -59,7 +59,8 @@ def summary(profile: Profile) -> list[str]:
     if profile.python_stacks:
         frame, share = hottest(profile)
         found.append(f"Of the samples of the Python side, {units.share(share)} are in {frame} itself.")
-    if growth := profile.memory.growth_bytes:
+    growth = profile.memory.growth_bytes
+    if growth is not None and growth > 0:
         found.append(f"A leak: 100 steps leave {size(growth)} behind, {size(growth / 100)} each.")
     return found
 
@@ -79,14 +80,15 @@ def trust(profile: Profile) -> str:
     cost = profile.cost
     text = (
         f"The profiler makes a step {cost.profiled_seconds / cost.unprofiled_seconds:.2f} times as long: "
-        f"{units.duration(cost.profiled_seconds)} instead of {units.duration(cost.unprofiled_seconds)}, "
-        f"{units.duration(cost.event_seconds)} for each of {cost.events:,.0f} events. With that taken off, the "
-        f"{profile.steps} traced steps come to {units.duration(cost.corrected_seconds)} each, "
-        f"{cost.agreement_fraction:+.1%} from the unprofiled ones"
+        f"{units.duration(cost.profiled_seconds)} instead of {units.duration(cost.unprofiled_seconds)}; its ranges "
+        f"cost {units.duration(cost.ranges_seconds)}, each of {cost.events:,.0f} operator events "
+        f"{units.duration(cost.event_seconds)}. With that taken off, what the {profile.steps} traced steps hold adds "
+        f"up to {units.duration(cost.corrected_seconds)} each, {cost.agreement_fraction:+.1%} from the unprofiled step"
     )
-    if cost.agrees:
-        return f"{text}."
-    return f"{text}: THEY DO NOT AGREE within 10%. Take the shares as a hint, and profile again on a quieter machine."
+    if not cost.agrees:
+        text += ": THEY DO NOT AGREE within 10%. Take the shares as a hint, and profile again on a quieter machine"
+    apart = ", ".join(f"{p.phase} {p.corrected_seconds / p.unprofiled_seconds - 1:+.0%}" for p in profile.disagreeing)
+    return f"{text}." + (f" Single parts are further off: {apart}." if apart else "")
 
 
 def short(name: str) -> str:
@@ -98,7 +100,10 @@ def short(name: str) -> str:
 
 def operator_rows(operators: Sequence[Operator], step_seconds: float) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the hot spots."""
+    on_device = any(o.device_seconds for o in operators)
     headings = ["Part", "Operator", "Calls", "Self time", "Of the step", "FLOPs", "Allocates", "Line of fcnn"]
+    if on_device:
+        headings.insert(5, "On the device")
     rows = [
         [
             o.phase,
@@ -106,6 +111,7 @@ def operator_rows(operators: Sequence[Operator], step_seconds: float) -> tuple[l
             f"{o.calls:,.4g}",
             units.duration(o.self_seconds),
             units.share(o.self_seconds / step_seconds),
+            *([units.duration(o.device_seconds)] if on_device else []),
             f"{o.flops:,.0f}" if o.flops else "-",
             size(o.allocated_bytes) if o.allocated_bytes else "-",
             o.line or ("-" if o.name != BETWEEN else ""),
@@ -168,7 +174,7 @@ def difference_sentence(found: Difference) -> str:
         f"A is {found.a}, B is {found.b}. A step takes {units.duration(found.a_seconds)} in A and "
         f"{units.duration(found.b_seconds)} in B, {signed(change)}; the part that differs the most is {most.phase}, by "
         f"{signed(most.difference_seconds)}."
-    )
+    ) + ("" if found.b_agrees else " The trace of B does not agree with its unprofiled step within 10%.")
 
 
 def memory_rows(profile: Profile) -> tuple[list[str], list[list[str]]]:
@@ -196,7 +202,7 @@ def memory_sentences(profile: Profile) -> list[str]:
     if memory.allocations is not None:
         found.append(f"A step makes {memory.allocations:,} new tensors.")
     if memory.growth_bytes is not None:
-        grown = "nothing: no leak" if memory.growth_bytes == 0 else f"{size(memory.growth_bytes)}: a leak"
+        grown = f"{size(memory.growth_bytes)}: a leak" if memory.growth_bytes > 0 else "nothing: no leak"
         found.append(f"100 steps leave {grown}.")
     return found + [f"No {name}: {reason}." for name, reason in memory.missing.items()]
 

@@ -7,9 +7,11 @@ same calls every time, so the passes are joined by a call's name and number.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import gzip
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +26,15 @@ from bench.axes.devices import DEVICES
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import ON_DEVICE, quiet_profiler
 from bench.measure.phases import EPOCH_PARTS, measure_phases
-from bench.profile.events import STEP, Event, Origin, Ranges, numbered, within_steps
+from bench.profile.events import STEP, Event, Origin, Overhead, Ranges, numbered, within_steps
 from bench.suite.workloads import Prepared
 from fcnn.train import PARTS, unmarked
 
 TRACE_LIMIT_BYTES = 20 * 2**20
 WARM_STEPS = 20
 PROGRAM = "fcnn"  # the folder whose lines are named
+EMPTY_STEPS = 50
+OVERHEAD = ("Activity Buffer Request", "Lazy Function Loading", "Instrumentation", "Resource")  # the profiler's own
 BLOCK_SECONDS = 0.3  # of steps in a block that tells what profiling costs
 ROUNDS = 5
 
@@ -88,13 +92,20 @@ class Steps:
 
 
 def steps_of(case: Case, prepared: Prepared) -> Steps:
-    """The steps of a case: of an epoch its first ones; a part alone is one range of its own."""
-    if case.workload == "epoch":
-        assert prepared.marked is not None
-        return Steps(EPOCH_PARTS, lambda mark, steps: prepared.marked(mark, steps=steps))  # type: ignore[misc]
-    if prepared.marked is not None:
+    """The steps of a case: of an epoch its first ones, and of the next; a part alone is one range of its own."""
+    if prepared.marked is None:
+        return Steps((case.workload,), functools.partial(_repeat_part, case.workload, prepared.repeat))
+    if case.workload != "epoch":
         return Steps(PARTS, functools.partial(_repeat, prepared.marked))
-    return Steps((case.workload,), functools.partial(_repeat_part, case.workload, prepared.repeat))
+    assert prepared.images_per_repetition is not None
+    whole = math.ceil(prepared.images_per_repetition / case.batch_size)
+    return Steps(EPOCH_PARTS, functools.partial(_begin_epochs, prepared.marked, whole))
+
+
+def _begin_epochs(marked: Callable[..., object], whole: int, mark: Callable[[str], None], steps: int) -> None:
+    while steps > 0:
+        marked(mark, steps=min(steps, whole))
+        steps -= whole
 
 
 def _repeat(marked: Callable[..., object], mark: Callable[[str], None], steps: int) -> None:
@@ -114,16 +125,51 @@ def activities(case: Case) -> list[ProfilerActivity]:
     return [ProfilerActivity.CPU, *on_cuda]
 
 
-def trace(case: Case, steps: Steps, count: int, file: Path) -> tuple[list[Event], int]:
-    """Traces `count` steps into `file` (.json.gz), fewer if it would be too large; (events, steps)."""
+@dataclass(frozen=True)
+class Trace:
+    """Events of `count` steps that took `step_seconds` each, the device's last work waited for."""
+
+    events: list[Event]
+    count: int
+    step_seconds: float
+
+
+def trace(case: Case, steps: Steps, count: int, file: Path | None) -> Trace:
+    """Traces `count` steps into `file` (.json.gz, or None), fewer if that would be too large."""
     while True:
         with garbage_collector_off(), quiet_profiler(*activities(case)) as found:
-            Clock(DEVICES[case.device]).time_block(functools.partial(steps.traced, count), 1)
-        found.export_chrome_trace(str(file))
-        _without_host(file)
-        if file.stat().st_size <= TRACE_LIMIT_BYTES or count == 1:
-            return list(_events(found)), count
+            block = Clock(DEVICES[case.device]).time_block(functools.partial(steps.traced, count), 1)
+        if file is not None:
+            found.export_chrome_trace(str(file))
+            _without_host(file)
+        if file is None or file.stat().st_size <= TRACE_LIMIT_BYTES or count == 1:
+            return Trace(list(_events(found)), count, block.host_seconds / count)
         count = max(1, count // 2)
+
+
+def overhead(case: Case, steps: Steps, timing: Timing, events: float) -> Overhead:
+    """What profiling adds, from steps with nothing in them and from `timing`.
+
+    Args:
+        case: Whose steps.
+        steps: Whose parts.
+        timing: Steps profiled and not.
+        events: Operators' events a step.
+    """
+
+    def nothing(mark: Callable[[str], None], count: int) -> None:
+        for _ in range(count):
+            for part in steps.parts:
+                mark(part)
+
+    empty = Steps(steps.parts, nothing)
+    trace(case, empty, EMPTY_STEPS, None)
+    found = trace(case, empty, EMPTY_STEPS, None)
+    lengths = [event.end - event.begin for event in found.events if event.name in steps.parts and not event.on_device]
+    inside = statistics.median(lengths)
+    outside = max(0.0, found.step_seconds - len(steps.parts) * inside)
+    rest = timing.profiled_seconds - timing.unprofiled_seconds - found.step_seconds
+    return Overhead(max(0.0, rest / events) if events else 0.0, inside, outside)
 
 
 def _without_host(file: Path) -> None:
@@ -147,11 +193,17 @@ def _events(found: profile) -> Iterator[Event]:
 
     for event in found.events() or []:
         on_device = str(event.device_type) == ON_DEVICE
-        begin, end = event.time_range.start / 1e6, event.time_range.end / 1e6
-        if on_device and (event.name.startswith(STEP) or event.is_user_annotation):
+        if getattr(event, "activity_type", None) == "overhead" or event.name in OVERHEAD:
+            continue
+        if on_device and (event.name.startswith(STEP) or getattr(event, "is_user_annotation", False)):
             continue  # ranges are drawn on the device's timeline, too
-        own = end - begin if on_device else event.self_cpu_time_total / 1e6
-        yield Event((event.name,) if on_device else path(event), begin, end, own, on_device)
+        begin, end = event.time_range.start / 1e6, event.time_range.end / 1e6
+        if on_device:
+            yield Event((event.name,), begin, end, end - begin, on_device)
+        else:
+            yield Event(
+                path(event), begin, end, event.self_cpu_time_total / 1e6, False, event.self_device_time_total / 1e6
+            )
 
 
 def origins(case: Case, steps: Steps) -> dict[tuple[str, int], Origin]:
@@ -165,11 +217,15 @@ def origins(case: Case, steps: Steps) -> dict[tuple[str, int], Origin]:
         steps.traced(3)
     host = [event for event in found.events() or [] if str(event.device_type) != ON_DEVICE]
     sizes = _of_second_step(
-        [(e.name, e.time_range.start, e.time_range.end, (e.flops or 0, max(0, e.self_cpu_memory_usage))) for e in host],
+        [(e.name, e.time_range.start, e.time_range.end, (e.flops or 0, max(0, _allocated(e)))) for e in host],
         steps,
     )
     lines = _of_second_step(list(_calls(found)), steps)
     return {key: Origin(lines.get(key, ""), *map(float, size)) for key, size in sizes.items()}
+
+
+def _allocated(event: Any) -> int:
+    return int(event.self_cpu_memory_usage + event.self_device_memory_usage)
 
 
 def _of_second_step(calls: Sequence[tuple[str, float, float, Any]], steps: Steps) -> dict[tuple[str, int], Any]:
@@ -184,17 +240,33 @@ def _of_second_step(calls: Sequence[tuple[str, float, float, Any]], steps: Steps
 
 
 def _calls(found: profile) -> Iterator[tuple[str, float, float, str]]:
-    """Every operator's call (name, begin, end in ns), with the innermost line of the program that led to it."""
-    stack = [(root, "") for root in found.profiler.kineto_results.experimental_event_tree()]  # type: ignore[union-attr]
-    while stack:
-        node, line = stack.pop()
+    """Every operator's call (name, begin, end in ns), with the innermost line of the program that led to it.
+
+    On a GPU the backward pass calls its operators from a thread without Python: there, the line is the one that the
+    program was in at the time.
+    """
+    nodes = [(root, "", True) for root in found.profiler.kineto_results.experimental_event_tree()]  # type: ignore[union-attr]
+    calls, spans = [], []
+    while nodes:
+        node, line, is_root = nodes.pop()
         caller = getattr(node.extra_fields, "caller", None)
         # torch leaves out what a path has in common with Python's own search path.
         if caller is not None and Path(caller.file_name).parent.name == PROGRAM:
             line = f"{Path(caller.file_name).name}:{caller.line_number} {caller.function_name}"
+            spans.append((node.start_time_ns, node.end_time_ns, line))
         if node.tag.name == "TorchOp":
-            yield node.name, node.start_time_ns, node.end_time_ns, line
-        stack += [(child, line) for child in node.children]
+            calls.append((node.name, node.start_time_ns, node.end_time_ns, line, is_root))
+        # What a thread without Python's calls begins hands its line on to what it calls.
+        nodes += [(child, line, is_root and not line and node.tag.name == "TorchOp") for child in node.children]
+    spans.sort()
+    for name, begin, end, line, is_root in calls:
+        yield name, begin, end, line or (_line_at(spans, begin) if is_root else "")
+
+
+def _line_at(spans: Sequence[tuple[float, float, str]], moment: float) -> str:
+    """The line of the innermost span that holds `moment`: of those, the one that began last."""
+    at = bisect.bisect_right(spans, (moment, math.inf, ""))
+    return next((line for _, end, line in reversed(spans[:at]) if end >= moment), "")
 
 
 @dataclass(frozen=True)
@@ -218,6 +290,6 @@ def timing(case: Case, steps: Steps, count: int) -> Timing:
     if len(steps.parts) == 1:
         parts = {steps.parts[0]: statistics.median(plain)}
     else:
-        found = measure_phases(lambda mark: steps.run(mark, count), clock, repetitions=1, rounds=ROUNDS)
+        found = measure_phases(lambda mark: steps.run(mark, count), clock, repetitions=1, rounds=ROUNDS, device=False)
         parts = {part: seconds / count for part, seconds in found.host_seconds.items()}
     return Timing(statistics.median(plain), statistics.median(profiled), parts)

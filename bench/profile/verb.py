@@ -19,11 +19,12 @@ import fcnn
 from bench.axes.case import Case, parse_id, why_impossible
 from bench.gate.trees import TreeError, git, trees
 from bench.measure import facts, settings
-from bench.profile import against, page, show
+from bench.profile import against, compose, page, show
 from bench.profile.child import EMBEDDED
 from bench.profile.compose import ProfileError, Source, profile
 from bench.profile.model import Profile, to_json
 from fcnn.data import DataError, Images, load_images
+from fcnn.source import data_root
 
 DONE, USAGE, BROKEN, NOT_COMPARABLE = 0, 2, 3, 4
 MARKER = "<!-- profile -->"
@@ -62,21 +63,22 @@ def run_profile(asked: Asked) -> int:
         for one in (case, *([other] if other else [])):
             if reason := _why_not(one, images):
                 raise ValueError(f"{reason}")
-        folder = _folder(asked)
-        with staging(folder) as staged, _source(asked.ref) as source:
+        shown = _folder(asked)
+        folder = shown.resolve()
+        with contextlib.ExitStack() as stack:
+            # Both sides, and where it all goes, before a minute is spent on either.
+            source = stack.enter_context(_source(asked.ref))
+            second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref))
+            staged = stack.enter_context(staging(folder))
             found = _profiled(case, source, asked, images, staged, console)
             difference = None
             if asked.other:
-                with _source(asked.other if other is None else None) as second:
-                    compared = _profiled(other or case, second, asked, images, staged, console)
+                compared = _profiled(other or case, second, asked, images, staged, console)
                 difference = against.difference(found, compared)
                 (staged / "profile-b.json").write_text(_json(compared), "utf-8")
-            (staged / "profile.json").write_text(_json(found), "utf-8")
-            (staged / "profile.md").write_text(show.markdown(found, difference), "utf-8")
-            for name, text in page.pictures(found).items():
-                (staged / "traces" / f"{found.trace_file.removesuffix('.json.gz')}-{name}.svg").write_text(text, "utf-8")
-            (staged / "profile.html").write_text(page.page(found, difference), "utf-8")
-            link(folder / "report.html", staged / "report.html")
+            _write(found, difference, folder, staged)
+        if not asked.other:
+            (folder / "profile-b.json").unlink(missing_ok=True)  # of an earlier comparison
     except (ValueError, DataError) as error:
         print(f"fcnn-bench: {error}", file=sys.stderr)
         return USAGE
@@ -87,8 +89,17 @@ def run_profile(asked: Asked) -> int:
         print(f"fcnn-bench: {error}", file=sys.stderr)
         return BROKEN
     show.show(found, difference, console)
-    console.print(f"\nprofile: {folder}/profile.html", soft_wrap=True)
+    console.print(f"\nprofile: {shown}/profile.html", soft_wrap=True)
     return DONE
+
+
+def _write(found: Profile, difference: against.Difference | None, folder: Path, staged: Path) -> None:
+    (staged / "profile.json").write_text(_json(found), "utf-8")
+    (staged / "profile.md").write_text(show.markdown(found, difference), "utf-8")
+    for name, text in page.pictures(found).items():
+        (staged / "traces" / f"{found.trace_file.removesuffix('.json.gz')}-{name}.svg").write_text(text, "utf-8")
+    (staged / "profile.html").write_text(page.page(found, difference), "utf-8")
+    link(folder / "report.html", staged / "report.html")
 
 
 def _case(text: str) -> Case:
@@ -104,20 +115,26 @@ def _why_not(case: Case, images: Images) -> str | None:
 
 def _profiled(case: Case, source: Source, asked: Asked, images: Images, staged: Path, console: Console) -> Profile:
     (staged / "traces").mkdir(exist_ok=True)
+    asked_images = compose.Images(
+        # The processes of a profile need not look for images again that are not there.
+        dataset=EMBEDDED if images.fallback_reason else asked.dataset,
+        data=str(data_root(asked.data).resolve()),
+        sha256=images.sha256,
+        label=images.label,
+    )
     with console.status("") as status:
 
         def say(what: str) -> None:
             status.update(f"{what} ...")
 
-        dataset = EMBEDDED if images.fallback_reason else asked.dataset
-        return profile(case, source, dataset, images.label, asked.data, staged / "traces", asked.steps, say)
+        return profile(case, source, asked_images, staged / "traces", asked.steps, say)
 
 
 @contextlib.contextmanager
 def _source(ref: str | None) -> Iterator[Source]:
     """The program at a git ref, or as it is installed here."""
     if ref is None:
-        yield Source(Path(str(fcnn.__file__)).resolve().parents[1], "working tree")
+        yield Source(Path(str(fcnn.__file__)).resolve().parents[1])
         return
     root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
     with trees(root, ref) as sides:

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import os
 import shlex
-import signal
 import sys
 import tempfile
 import time
@@ -123,7 +122,6 @@ def _run_pytest(
             contextlib.redirect_stdout(file),
             contextlib.redirect_stderr(file),
             _only_our_plugins(),
-            _terminated_like_interrupted(),
         ):
             listener = Listener(expected, progress)
             code = int(pytest.main(words, plugins=[listener]))
@@ -144,16 +142,6 @@ def _only_our_plugins() -> Iterator[None]:
             del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
         else:
             os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = before
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """A job scheduler's SIGTERM leaves what was measured, as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _check_results_folder(results: Path) -> str | None:

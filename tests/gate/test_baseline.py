@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -41,6 +42,8 @@ def written(record: Record, folder: Path) -> Path:
 class Simulated:
     """Workers that answer for a program so many times as slow as the record's, on such a machine."""
 
+    yardsticks: ClassVar = {y.name: min(y.samples_seconds) for y in CPU_RECORD.yardsticks}
+
     def __init__(self, slowdown=0.0, machine=0.0, flags=(), calls=0, dies=False):
         self.slowdown, self.machine, self.flags, self.calls, self.dies = slowdown, machine, flags, calls, dies
         self.rng, self.started = np.random.default_rng(0), 0
@@ -55,8 +58,7 @@ class Simulated:
         if self.dies:
             raise WorkerError("the worker died")
         if name == "yardsticks":
-            known = {y.name: min(y.samples_seconds) for y in CPU_RECORD.yardsticks}
-            return {name: self.samples(seconds * (1 + self.machine)) for name, seconds in known.items()}
+            return {name: self.samples(seconds * (1 + self.machine)) for name, seconds in self.yardsticks.items()}
         then = self.known[baseline.Case(**arguments["case"])]
         counters = dataclasses.asdict(then.counters)
         counters["allocations"] += self.calls
@@ -118,6 +120,24 @@ def test_a_machine_that_has_changed_is_not_the_programs_fault(checked):
     assert found.exit_code == 5
 
 
+@pytest.mark.parametrize("missing", ["then", "now"])
+def test_without_yardsticks_nothing_is_judged(checked, monkeypatch, missing):
+    if missing == "then":
+        monkeypatch.setattr(baseline, "concerning", lambda measurement, record: [])
+    else:
+        monkeypatch.setattr(Simulated, "yardsticks", {})
+    found = checked(Simulated(), gates=("timing",))
+    assert verdicts(found) == {("timing", DEFAULT_ID): INCONCLUSIVE}
+    assert "whether the machine has changed cannot be told" in found.outcomes[0].reason
+
+
+def test_another_torch_is_said(checked, monkeypatch):
+    monkeypatch.setattr(baseline.facts, "environment", lambda devices: {"software": {"torch": "99.0"}})
+    found = checked(Simulated())
+    for outcome in found.outcomes:
+        assert any(line.endswith("then and 99.0 now") for line in outcome.lines)
+
+
 def test_a_changed_count_is_named_and_one_process_suffices_to_count(checked):
     simulated = Simulated(calls=1)
     found = checked(simulated, gates=("counts",))
@@ -134,7 +154,7 @@ def test_flagged_processes_take_no_part(checked):
 
 def test_a_process_that_dies_is_an_error_and_no_pass(checked):
     found = checked(Simulated(dies=True))
-    assert verdicts(found) == {("timing", DEFAULT_ID): ERROR}
+    assert verdicts(found) == {("counts", DEFAULT_ID): ERROR, ("timing", DEFAULT_ID): ERROR}
     assert found.exit_code == 3
 
 

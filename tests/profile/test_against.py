@@ -10,12 +10,12 @@ from tests.profile.made import PROFILE
 FUSED = dataclasses.replace(
     PROFILE,
     source="other",
-    cost=dataclasses.replace(PROFILE.cost, unprofiled_seconds=7e-3),
+    cost=dataclasses.replace(PROFILE.cost, unprofiled_seconds=7e-3, corrected_seconds=7e-3),
     phases=[dataclasses.replace(p, unprofiled_seconds=0.5e-3) if p.phase == "optimizer" else p for p in PROFILE.phases],
     operators=[
         *PROFILE.operators[:1],
         *PROFILE.operators[2:4],
-        Operator("aten::_fused_adam_", "optimizer", "", 1, 0.2e-3, 0, 0),
+        Operator("aten::_fused_adam_", "optimizer", "", 1, 0.2e-3, 0, 0, 0),
     ],
 )
 
@@ -43,6 +43,11 @@ def test_an_operator_from_several_lines_is_one_row():
     )
     row = next(row for row in difference(PROFILE, twice).operators if row.name == "aten::addmm")
     assert (row.a_calls, row.b_calls) == (2, 4)
+
+
+def test_a_side_whose_trace_does_not_agree_is_named():
+    apart = dataclasses.replace(FUSED, cost=dataclasses.replace(FUSED.cost, corrected_seconds=9e-3))
+    assert "The trace of B does not agree" in difference_sentence(difference(PROFILE, apart))
 
 
 def test_it_is_said_in_words_and_signs():

@@ -31,10 +31,26 @@ def test_a_leak_is_named():
 def test_the_profilers_cost_is_stated_and_whether_the_totals_agree():
     text = show.trust(PROFILE)
     assert text == (
-        "The profiler makes a step 1.25 times as long: 10.0 ms instead of 8.00 ms, 1.00 µs for each of 2,000 events. "
-        "With that taken off, the 40 traced steps come to 7.90 ms each, -1.2% from the unprofiled ones."
+        "The profiler makes a step 1.25 times as long: 10.0 ms instead of 8.00 ms; its ranges cost 100 µs, each of "
+        "2,000 operator events 950 ns. With that taken off, what the 40 traced steps hold adds up to 7.90 ms each, "
+        "-1.2% from the unprofiled step."
     )
     assert "THEY DO NOT AGREE within 10%" in show.trust(changed(cost=SLOW))
+
+
+def test_operators_that_add_up_to_twice_the_step_do_not_agree():
+    twice = changed(cost=dataclasses.replace(PROFILE.cost, corrected_seconds=16e-3))
+    assert not twice.cost.agrees
+    assert "THEY DO NOT AGREE" in show.trust(twice)
+
+
+def test_parts_that_are_further_off_are_named():
+    phases = [dataclasses.replace(p, corrected_seconds=0.7 * p.unprofiled_seconds) for p in PROFILE.phases]
+    assert show.trust(changed(phases=[*PROFILE.phases[:2], phases[2]])).endswith(
+        " Single parts are further off: optimizer -30%."
+    )
+    small = [dataclasses.replace(PROFILE.phases[1], unprofiled_seconds=0.1e-3)]
+    assert "further off" not in show.trust(changed(phases=small))  # 1% of the step
 
 
 @pytest.mark.parametrize("profile", [PROFILE, COMPILED, ON_GPU, changed(python_stacks={}, memory=Memory())])
@@ -64,6 +80,19 @@ def test_lines_gather_their_operators():
         ["train.py:169 train_epoch", "1", "5.00 ms", "62%"],
         ["train.py:141 optimizer_step", "5", "1.05 ms", "13%"],
     ]
+
+
+def test_a_gpus_operators_have_their_device_time():
+    busy = changed(operators=[dataclasses.replace(PROFILE.operators[2], device_seconds=0.3e-3)])
+    headings, (row,) = show.operator_rows(busy.operators, 8e-3)
+    assert row[headings.index("On the device")] == "300 µs"
+    assert "those that do the network's arithmetic take 3.8% of the time" in show.summary(busy)[1]
+
+
+def test_memory_that_shrinks_is_no_leak():
+    shrinking = changed(memory=dataclasses.replace(PROFILE.memory, growth_bytes=-8))
+    assert "100 steps leave nothing: no leak." in show.memory_sentences(shrinking)
+    assert not any("leak" in sentence for sentence in show.summary(shrinking))
 
 
 def test_memory_names_the_peak_and_what_is_missing():

@@ -1,6 +1,7 @@
 """Real profiles of real steps; the trace is read by Holistic Trace Analysis, too."""
 
 import dataclasses
+import functools
 import gzip
 import json
 import os
@@ -13,13 +14,20 @@ from bench.axes.case import parse_id
 from bench.measure import settings
 from bench.profile import compose, tracing
 from bench.profile.child import EMBEDDED
-from bench.profile.events import BETWEEN, Ranges, operators, within_steps
+from bench.profile.events import BETWEEN, Overhead, Ranges, operators, settled, within_steps
 from bench.suite import workloads
 from fcnn.data import embedded_images
 from fcnn.train import PARTS, unmarked
 
 pytestmark = pytest.mark.slow
 STEPS = 5
+
+
+@functools.cache
+def asked():
+    return compose.Images(EMBEDDED, None, embedded_images("asked for").sha256, "5,000 images")
+
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,8 +49,8 @@ def made(id, images):
 def traced(images, tmp_path_factory):
     case, steps = made("step[cpu-b64-fp32]", images)
     file = tmp_path_factory.mktemp("traces") / "step.json.gz"
-    events, count = tracing.trace(case, steps, STEPS, file)
-    return case, steps, file, events, count
+    found = tracing.trace(case, steps, STEPS, file)
+    return case, steps, file, found.events, found.count
 
 
 def test_every_step_has_its_parts_as_named_ranges(traced):
@@ -80,7 +88,8 @@ def test_a_reader_that_is_not_ours_reads_it(traced):
 def test_operators_are_in_their_parts_with_lines_flops_and_bytes(traced):
     case, steps, _, events, count = traced
     ranges = Ranges(events, steps.parts, count)
-    found = operators(events, ranges, steps.parts, tracing.origins(case, steps), 0.0)
+    host = settled(events, ranges, steps.parts)
+    found = operators(host, ranges, steps.parts, tracing.origins(case, steps), Overhead(0.0, 0.0, 0.0))
     by_name = {(o.phase, o.name): o for o in found}
     addmm, mm = by_name["forward", "aten::addmm"], by_name["backward", "aten::mm"]
     assert (addmm.calls, addmm.flops) == (2, 5_081_600)
@@ -98,20 +107,26 @@ def test_a_trace_that_is_too_large_has_fewer_steps(images, tmp_path, monkeypatch
     case, steps = made("step[cpu-b16-fp32]", images)
     tracing.trace(case, steps, 8, tmp_path / "whole.json.gz")
     monkeypatch.setattr(tracing, "TRACE_LIMIT_BYTES", (tmp_path / "whole.json.gz").stat().st_size * 2 // 3)
-    _, count = tracing.trace(case, steps, 8, tmp_path / "less.json.gz")
-    assert count == 4
+    assert tracing.trace(case, steps, 8, tmp_path / "less.json.gz").count == 4
     assert (tmp_path / "less.json.gz").stat().st_size <= tracing.TRACE_LIMIT_BYTES
 
 
 @pytest.mark.parametrize("id", ["epoch[cpu-b64-fp32-loader]", "epoch[cpu-b64-fp32]", "optimizer[cpu-b64-fp32]"])
 def test_epochs_and_parts_have_steps_too(images, tmp_path, id):
     case, steps = made(id, images)
-    events, count = tracing.trace(case, steps, 3, tmp_path / "trace.json.gz")
-    ranges = Ranges(events, steps.parts, count)
+    found = tracing.trace(case, steps, 3, tmp_path / "trace.json.gz")
+    ranges = Ranges(found.events, steps.parts, found.count)
     assert len(ranges.steps) == 3
-    assert [e.name for e in within_steps(events, ranges) if e.name in steps.parts] == list(steps.parts) * 3
+    assert [e.name for e in within_steps(found.events, ranges) if e.name in steps.parts] == list(steps.parts) * 3
     lines = {origin.line for origin in tracing.origins(case, steps).values()}
     assert any(line.startswith("train.py:") for line in lines)
+
+
+def test_more_steps_than_an_epoch_has_go_on_in_the_next(images):
+    _, steps = made("epoch[cpu-b1024-fp32]", images)  # 4,000 images: 4 steps an epoch
+    marks: list[str] = []
+    steps.run(marks.append, 10)
+    assert marks.count("optimizer") == marks.count("fetch") == 10
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +136,9 @@ def profiled(tmp_path_factory):
     environment = pytest.MonkeyPatch()
     environment.setattr(compose, "SAMPLED_SECONDS", 1.0)
     case = dataclasses.replace(parse_id("epoch[cpu-b64-fp32-loader]"), threads=1)
-    source = compose.Source(ROOT, "working tree")
+    source = compose.Source(ROOT)
     said: list[str] = []
-    found = compose.profile(case, source, EMBEDDED, "5,000 images", None, folder, 6, said.append)
+    found = compose.profile(case, source, asked(), folder, 6, said.append)
     environment.undo()
     return found, folder, said
 
@@ -159,9 +174,19 @@ def test_memory_is_held_by_lines_of_the_program(profiled):
 
 def test_a_process_that_fails_is_one_line(tmp_path):
     case = dataclasses.replace(parse_id("step[cpu-b64-fp32]"), threads=1)
-    source = compose.Source(tmp_path / "nowhere", "working tree")
-    with pytest.raises(compose.ProfileError, match="the process for trace failed: "):
-        compose.profile(case, source, EMBEDDED, "", None, tmp_path, 3, lambda what: None)
+    source = compose.Source(tmp_path / "nowhere")
+    with pytest.raises(
+        compose.ProfileError, match="the process for trace failed: RuntimeError: fcnn was imported from"
+    ):
+        compose.profile(case, source, asked(), tmp_path, 3, lambda what: None)
+
+
+def test_other_images_than_were_asked_for_are_refused(tmp_path):
+    case = dataclasses.replace(parse_id("step[cpu-b64-fp32]"), threads=1)
+    with pytest.raises(compose.ProfileError, match="these are other images than were asked for"):
+        compose.profile(
+            case, compose.Source(ROOT), dataclasses.replace(asked(), sha256="0"), tmp_path, 3, lambda what: None
+        )
 
 
 def test_a_planted_fault_is_found_by_comparing(tmp_path):
@@ -178,10 +203,11 @@ def test_a_planted_fault_is_found_by_comparing(tmp_path):
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(compose, "SAMPLED_SECONDS", 0.5)
     sides = [
-        compose.profile(case, compose.Source(tree, name), EMBEDDED, "", None, tmp_path, 4, lambda what: None)
-        for tree, name in ((program_of(ROOT, tmp_path / "same"), "working tree"), (slower, "slower"))
+        compose.profile(case, compose.Source(tree), asked(), tmp_path, 4, lambda what: None)
+        for tree in (program_of(ROOT, tmp_path / "same"), slower)
     ]
     monkeypatch.undo()
+    assert sides[0].trace_file != sides[1].trace_file
     rows = {(row.phase, row.name): row for row in difference(*sides).operators}
     assert (rows["flatten", "aten::clone"].a_calls, rows["flatten", "aten::clone"].b_calls) == (0, 1)
 
@@ -201,7 +227,7 @@ def test_compiled_code_is_described_and_a_planted_break_has_its_line(tmp_path):
     case = dataclasses.replace(parse_id("step[cpu-b64-fp32-compile]"), threads=1)
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(compose, "SAMPLED_SECONDS", 0.5)
-    found = compose.profile(case, compose.Source(broken, "broken"), EMBEDDED, "", None, tmp_path, 4, lambda what: None)
+    found = compose.profile(case, compose.Source(broken, "broken"), asked(), tmp_path, 4, lambda what: None)
     monkeypatch.undo()
     if reason := found.missing.get("compiled"):
         pytest.fail(reason)

@@ -17,7 +17,9 @@ def here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(verb, "load_images", lambda dataset, data: embedded_images("asked for"))
 
-    def profile(case, source, dataset, label, data, traces, steps, say):
+    def profile(case, source, images, traces, steps, say):
+        assert traces.is_absolute()  # its processes run elsewhere
+        assert Path(images.data).is_absolute()
         (traces / PROFILE.trace_file).write_bytes(b"trace")
         return PROFILE
 
@@ -82,6 +84,8 @@ def test_two_profiles_are_set_against_each_other(here):
     assert main(["profile", "--against", "epoch[cpu-b64-fp32]", "--run", "run"]) == 0
     assert files(here / "run") == {*WRITTEN, "profile-b.json"}
     assert "## The difference" in (here / "run" / "profile.md").read_text()
+    assert main(["profile", "--run", "run"]) == 0
+    assert files(here / "run") == WRITTEN  # the other side of an earlier comparison is not left beside
 
 
 @pytest.mark.parametrize(
@@ -129,6 +133,9 @@ def test_files_move_in_whole_and_only_at_the_end(tmp_path):
         (["step[cpu-b63]"], 2, "'b63' is no device"),
         (["step[b64-fp32]"], 2, "it names no device"),
         (["step[cpu-b64-tf32]"], 2, "TF32 is a format of NVIDIA's tensor cores"),
+        (["step[cpu-b64-b128-fp32]"], 2, "it names its batch size twice"),
+        (["step[cpu-b64-fp32-loader]"], 2, "the loader belongs to whole epochs"),
+        (["--against", "no-such-ref"], 4, "not a git repository"),
         (["accuracy[cpu-b64-fp32]"], 2, "profile an epoch, such as epoch[cpu-b64-fp32]"),
         (["--at", "no-such-ref"], 4, "not a git repository"),
     ],

@@ -5,8 +5,11 @@ import shutil
 
 import pytest
 
+from bench.profile.against import difference
+from bench.profile.page import page as profile_page
 from bench.report.write import write_report
 from tests.data.records import CPU_RECORD, GPU_RECORD, PARTIAL_RECORD
+from tests.profile.made import COMPILED, ON_GPU, PROFILE
 
 pytestmark = pytest.mark.slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -68,6 +71,10 @@ def pages(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         write_report(records, folder)
         made[name] = (folder / "report.html").as_uri()
+    for name, found in {"profile": COMPILED, "difference": ON_GPU}.items():
+        file = tmp_path_factory.mktemp(name) / "profile.html"
+        file.write_text(profile_page(found, difference(PROFILE, found) if name == "difference" else None), "utf-8")
+        made[name] = file.as_uri()
     return made
 
 
@@ -85,7 +92,8 @@ def opened(browser, pages, request):
     page.close()
 
 
-EVERY = [(name, width, scheme) for name in ("both", "partial") for width in (1280, 400) for scheme in ("light", "dark")]
+NAMES = ("both", "partial", "profile", "difference")
+EVERY = [(name, width, scheme) for name in NAMES for width in (1280, 400) for scheme in ("light", "dark")]
 
 
 @pytest.mark.parametrize("opened", EVERY, indirect=True, ids=lambda one: "-".join(map(str, one)))
@@ -101,7 +109,7 @@ def test_the_page_is_whole(opened):
     for figure in opened.query_selector_all("svg"):
         box = figure.bounding_box()
         assert box["width"] >= min(width, 600) - 60
-        assert box["height"] > 60
+        assert box["height"] > 30
 
 
 @pytest.mark.parametrize("opened", [("both", 1280, "light")], indirect=True)
