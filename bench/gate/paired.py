@@ -15,9 +15,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bench.axes.case import Case
-from bench.gate.fork import Forge
+from bench.gate.fork import Worker
 
 RULE_VERSION = 2  # of what a pair is and what is made of it; gates under another rule are not counted together
 # Processes differ by more than a process's chunks do: from 8 chunks a side on, more of them tell nothing more.
@@ -59,9 +60,18 @@ def orders(rounds: int, rng: random.Random) -> list[str]:
     return [rng.choice(("ABBA", "BAAB")) for _ in range(rounds)]
 
 
-def measure_pair(forge: Forge, reference: Path, candidate: Path, case: Case, rng: random.Random) -> Pair:
+class Workers(Protocol):
+    """What makes workers: a `bench.gate.fork.Forge`, or what stands for one."""
+
+    def worker(self, tree: Path) -> contextlib.AbstractContextManager[Worker]:
+        """A fresh worker for the `fcnn` in `tree`."""
+
+
+def measure_pair(
+    forge: Workers, reference: Path, candidate: Path, case: Case, rng: random.Random, *, one_core: bool = True
+) -> Pair:
     """Runs one pair of workers; raises bench.gate.fork.WorkerError if either fails."""
-    core = _core(case, rng)
+    core = _core(case, rng) if one_core else None
     with contextlib.ExitStack() as stack:
         trees = [("A", reference), ("B", candidate)]
         if rng.random() < 0.5:  # which is forked first must not matter, and is not left to find out
