@@ -89,6 +89,17 @@ def make_parser() -> argparse.ArgumentParser:
                          help="run folder to write to; default: the newest one of this machine")  # fmt: skip
     profile.set_defaults(do=_profile)
 
+    ladder = verbs.add_parser(
+        "ladder", help="how fast could this be? One change a rung, from the tutorial to the floor"
+    )
+    ladder.add_argument("--rungs", nargs="+", metavar="NAME", help="which, beside the tutorial; default: all")
+    ladder.add_argument("--epochs", type=matrix.whole, default=5, metavar="N", help="fewest epochs a rung (5)")
+    ladder.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    ladder.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="results folder (results)")
+    ladder.add_argument("--run", type=Path, metavar="DIR",
+                        help="run folder to write to; default: the newest one of this machine")  # fmt: skip
+    ladder.set_defaults(do=_ladder)
+
     env = verbs.add_parser("env", help="what this machine is, and what would make its numbers untrustworthy")
     env.set_defaults(do=_env)
     return parser
@@ -151,6 +162,12 @@ def _profile(options: argparse.Namespace) -> int:
             run=options.run,
         )
     )
+
+
+def _ladder(options: argparse.Namespace) -> int:
+    from bench.ladder.verb import run_ladder
+
+    return run_ladder(options.rungs, epochs=options.epochs, data=options.data, results=options.results, run=options.run)
 
 
 def _percent(text: str) -> float:

@@ -26,6 +26,18 @@ MAY_IMPORT = {
         "bench.report",
         "fcnn",
     },
+    "bench.ladder": {
+        "bench.ladder",
+        "bench.profile",
+        "bench.gate",
+        "bench.suite",
+        "bench.measure",
+        "bench.axes",
+        "bench.analyse",
+        "bench.record",
+        "bench.report",
+        "fcnn",
+    },
     "bench.suite": {
         "bench.suite",
         "bench.measure",

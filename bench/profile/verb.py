@@ -6,9 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +21,13 @@ from bench.profile import against, compose, page, show
 from bench.profile.child import EMBEDDED
 from bench.profile.compose import ProfileError, Source, profile
 from bench.profile.model import Profile, to_json
+from bench.record import store
+from bench.report import later
 from fcnn.data import DataError, Images, load_images
 from fcnn.source import data_root
 
 DONE, USAGE, BROKEN, NOT_COMPARABLE = 0, 2, 3, 4
-MARKER = "<!-- profile -->"
-LINK = f'Where the time of one case goes: <a href="profile.html">profile</a>. {MARKER}'
+LINK = 'Where the time of one case goes: <a href="profile.html">profile</a>.'
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def run_profile(asked: Asked) -> int:
             # Both sides, and where it all goes, before a minute is spent on either.
             source = stack.enter_context(_source(asked.ref))
             second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref))
-            staged = stack.enter_context(staging(folder))
+            staged = stack.enter_context(store.staged(folder))
             found = _profiled(case, source, asked, images, staged, console)
             difference = None
             if asked.other:
@@ -99,7 +98,7 @@ def _write(found: Profile, difference: against.Difference | None, folder: Path, 
     for name, text in page.pictures(found).items():
         (staged / "traces" / f"{found.trace_file.removesuffix('.json.gz')}-{name}.svg").write_text(text, "utf-8")
     (staged / "profile.html").write_text(page.page(found, difference), "utf-8")
-    link(folder / "report.html", staged / "report.html")
+    later.insert(folder / "report.html", "profile", LINK, staged / "report.html")
 
 
 def _case(text: str) -> Case:
@@ -145,9 +144,8 @@ def _folder(asked: Asked) -> Path:
     if asked.run:
         return asked.run
     slug = facts.machine(["cpu", "cuda"]).slug
-    found = sorted(asked.results.glob(f"{slug}/*/record.json"))
-    if found:
-        return found[-1].parent
+    if newest := store.newest_run(asked.results, slug):
+        return newest
     commit = facts.commit(Path(__file__).parent)
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     return asked.results / slug / f"{stamp}_{commit.id[:8] if commit else 'nocommit'}"
@@ -155,29 +153,3 @@ def _folder(asked: Asked) -> Path:
 
 def _json(found: Profile) -> str:
     return json.dumps(to_json(found), indent=1, allow_nan=False) + "\n"
-
-
-@contextlib.contextmanager
-def staging(folder: Path) -> Iterator[Path]:
-    """A hidden folder whose files move into `folder` at the end, each whole; after an error nothing is left of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
-    try:
-        yield staged
-        for file in sorted(path for path in staged.rglob("*") if path.is_file()):
-            target = folder / file.relative_to(staged)
-            target.parent.mkdir(exist_ok=True)
-            file.replace(target)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # if it is empty, it was made for this
-
-
-def link(report: Path, staged: Path) -> None:
-    """A copy of the report with a link to the profile, if there is a report without one."""
-    if not report.exists():
-        return
-    text = report.read_text("utf-8")
-    if LINK not in text and MARKER in text:
-        staged.write_text(text.replace(MARKER, LINK), "utf-8")

@@ -98,6 +98,32 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A hidden folder whose files move into `folder` at the end, each whole; after an error nothing is left of it.
+
+    For what is added to a run's folder that is there; `folder` is made where it is not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        yield staging
+        for file in sorted(path for path in staging.rglob("*") if path.is_file()):
+            target = folder / file.relative_to(staging)
+            target.parent.mkdir(exist_ok=True)
+            file.replace(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # if it is empty, it was made for this
+
+
+def newest_run(results: Path, machine_slug: str) -> Path | None:
+    """The folder of this machine's newest run; None if there is none."""
+    found = sorted(results.glob(f"{machine_slug}/*/{RECORD_FILE}"))
+    return found[-1].parent if found else None
+
+
 def free_name(target: Path) -> Path:
     """`target`, or with a number if there is such a folder: two runs in one second both stay."""
     candidates = (

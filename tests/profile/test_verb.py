@@ -6,7 +6,7 @@ import pytest
 from bench.cli import main
 from bench.profile import verb
 from bench.profile.compose import ProfileError
-from bench.profile.verb import LINK, MARKER, link, staging
+from bench.profile.verb import LINK
 from fcnn.data import embedded_images
 from tests.profile.made import PROFILE
 
@@ -62,22 +62,10 @@ def test_without_a_run_it_makes_a_folder(here):
 def test_the_report_gets_a_link_once(here):
     run = here / "run"
     run.mkdir()
-    (run / "report.html").write_text(f"<footer>Made. {MARKER}</footer>")
+    (run / "report.html").write_text("<footer>Made. <!-- profile --><!-- /profile --></footer>")
     for _ in range(2):
         assert main(["profile", "--run", "run"]) == 0
-        assert (run / "report.html").read_text() == f"<footer>Made. {LINK}</footer>"
-
-
-def test_the_reports_template_has_the_place_for_the_link():
-    template = Path(verb.__file__).parents[1] / "report" / "page.html.jinja"
-    assert template.read_text().count(MARKER) == 1
-
-
-def test_a_report_without_the_place_is_left_alone(tmp_path):
-    (tmp_path / "report.html").write_text("<p>old</p>")
-    link(tmp_path / "report.html", tmp_path / "staged.html")
-    link(tmp_path / "none.html", tmp_path / "staged.html")
-    assert not (tmp_path / "staged.html").exists()
+        assert (run / "report.html").read_text() == f"<footer>Made. <!-- profile -->{LINK}<!-- /profile --></footer>"
 
 
 def test_two_profiles_are_set_against_each_other(here):
@@ -116,13 +104,6 @@ def test_an_interruption_leaves_the_run_as_it_was(here, monkeypatch):
     assert main(["profile", "--run", "run"]) == 3
     assert files(run) == {"profile.html"}
     assert (run / "profile.html").read_text() == "earlier"
-
-
-def test_files_move_in_whole_and_only_at_the_end(tmp_path):
-    with staging(tmp_path / "run") as staged:
-        (staged / "a").write_text("1")
-        assert files(tmp_path / "run") == {f"{staged.name}/a"}
-    assert files(tmp_path / "run") == {"a"}
 
 
 @pytest.mark.parametrize(

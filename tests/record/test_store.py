@@ -172,3 +172,29 @@ def test_reference_records_are_found_by_machine(tmp_path):
         store.write(dataclasses.replace(RECORD, machine=Machine(slug, slug)), folder)
     assert [record.machine.slug for record in store.reference_records(tmp_path)] == ["a-cpu", "b-gpu"]
     assert store.reference_records(tmp_path / "nowhere") == []
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_move_in_whole_and_only_at_the_end(tmp_path):
+    with store.staged(tmp_path / "run") as staging:
+        (staging / "a").write_text("1")
+        assert files(tmp_path / "run") == {f"{staging.name}/a"}
+    assert files(tmp_path / "run") == {"a"}
+
+
+def test_after_an_error_nothing_is_left_of_what_was_staged(tmp_path):
+    def fails(folder):
+        with store.staged(folder) as staging:
+            (staging / "a").write_text("1")
+            raise ValueError("planted")
+
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "kept").write_text("")
+    for name in ("new", "there"):
+        with pytest.raises(ValueError, match="planted"):
+            fails(tmp_path / name)
+    assert files(tmp_path) == {"there/kept"}
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,80 @@
+"""One rung in a process of its own, cold at the start: `python -m bench.ladder.child`, a request on standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+FEWEST_EPOCHS, MOST_EPOCHS, ENOUGH_SECONDS = 5, 12, 15.0
+
+
+def climb(make: Any, images: Any, epochs: int, clock: Any) -> dict[str, Any]:
+    """Seconds of epochs, each of a fresh training from another seed, and what each has reached.
+
+    The first is from cold: whatever the program prepares (images as tensors, compiled code) is in it.
+    """
+    from bench.ladder.program import accuracy
+
+    begin = clock.now()
+    program = make(images, 0)
+    program.epoch()
+    cold = clock.now() - begin
+    accuracies = [accuracy(images, program.weights())]
+    seconds: list[float] = []
+    for seed in range(1, MOST_EPOCHS + 1):
+        if seed > epochs and sum(seconds) > ENOUGH_SECONDS:
+            break
+        program = make(images, seed)
+        seconds.append(clock.time_block(program.epoch, 1).host_seconds)
+        accuracies.append(accuracy(images, program.weights()))
+    return {"cold_seconds": cold, "seconds": seconds, "test_accuracy_fraction": accuracies}
+
+
+def floor_seconds(images: Any) -> dict[str, float]:
+    """The least that an epoch's arithmetic and bytes allow, by yardsticks timed here and now."""
+    from bench.analyse.floor import Floor, rate
+    from bench.axes.case import Case
+    from bench.measure import settings, yardsticks
+    from bench.measure.clock import Clock
+    from bench.measure.counters import count
+    from bench.suite import workloads
+
+    case = Case("epoch", "cpu", 64, "fp32", "off", "adam", "resident", threads=settings.default_threads())
+    prepared = workloads.epoch(case, images)
+    counters = count(prepared.counted, prepared.training, Clock(), growth=False)
+    found = yardsticks.run("cpu", case.threads, {"fp32"})
+    peak, copy, cached = (rate(found, "cpu", name) for name in ("matmul_fp32", "copy", "copy_cached"))
+    assert peak is not None
+    assert copy is not None
+    assert cached is not None
+    number = len(images.train)
+    steps = -(-number // case.batch_size)
+    updated = 2 * counters.parameter_bytes + counters.gradient_bytes + 2 * counters.optimizer_state_bytes
+    flops = round(counters.flops * number / case.batch_size)
+    floor = Floor(flops / peak, number * (784 * 4 + 8) / copy, steps * updated / cached, flops, peak)
+    return {"seconds": floor.seconds, "compute_seconds": floor.compute_seconds, "memory_seconds": floor.memory_seconds}
+
+
+def main() -> None:
+    """Answers one request: `{"name", "epochs", "dataset", "data"}`."""
+    asked = json.loads(sys.stdin.read())
+    from bench.ladder.table import ROWS
+    from bench.measure import settings
+    from bench.measure.clock import Clock
+    from bench.profile.child import EMBEDDED
+    from fcnn.data import embedded_images, load_images
+
+    settings.use_threads(settings.default_threads())
+    data = Path(asked["data"]) if asked["data"] else None
+    images = embedded_images("asked for") if asked["dataset"] == EMBEDDED else load_images(asked["dataset"], data)
+    if asked["name"] == "floor":
+        answer = floor_seconds(images)
+    else:
+        answer = climb(ROWS[asked["name"]].make, images, asked["epochs"], Clock())
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Rungs that are the same arithmetic reach the same weights; those that are not reach the same accuracy."""
+
+import ctypes
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from bench.ladder import native, peers, rungs
+from bench.ladder.child import climb
+from bench.ladder.program import accuracy, flat_images, parameters
+from bench.ladder.table import PEERS, ROWS, lines_changed
+from bench.measure.clock import Clock
+from fcnn.data import load_images
+
+
+@pytest.fixture
+def images(mnist_root):
+    return load_images("MNIST", mnist_root)
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def weights_after(make, images, epochs=3, seed=4):
+    program = make(images, seed)
+    for _ in range(epochs):
+        program.epoch()
+    return [weight.detach().clone() for weight in program.weights()]
+
+
+needs_compiler = pytest.mark.skipif(native.why_not() is not None, reason="no C compiler here")
+# The same order of images and the same formulas, so the same weights but for rounding; 640 images have no smaller last
+# batch, so some are left out.
+SAME = [
+    rungs.fused_adam,
+    rungs.one_thread,
+    rungs.by_hand,
+    pytest.param(rungs.compiled, marks=pytest.mark.slow),
+    pytest.param(rungs.one_function, marks=needs_compiler),
+]
+
+
+@pytest.mark.parametrize("make", SAME)
+@pytest.mark.parametrize("count", [640, 600])
+def test_the_same_arithmetic_reaches_the_same_weights(images, make, count):
+    images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
+    expected = weights_after(rungs.index_select, images)
+    found = weights_after(make, images)
+    assert [weight.shape for weight in found] == [weight.shape for weight in expected]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3)
+
+
+WITH_JAX = """
+import torch
+from bench.ladder import peers, rungs
+from fcnn.data import embedded_images
+
+images = embedded_images("asked for")
+programs = [make(images, 4) for make in (rungs.index_select, peers.jax_scan)]
+for program in programs:
+    program.epoch()
+for one, other in zip(*(program.weights() for program in programs), strict=True):
+    torch.testing.assert_close(other, one.detach(), atol=2e-4, rtol=2e-3)
+"""
+
+
+@pytest.mark.slow
+def test_jax_reaches_the_same_weights():
+    """In a process of its own: JAX's threads and the forks of other tests would not go together."""
+    if reason := peers.missing("jax", "'.[peers]'")():
+        pytest.skip(reason)
+    ran = subprocess.run([sys.executable, "-c", WITH_JAX], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+@needs_compiler
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_any_number_of_threads_reaches_the_same_weights(images, count):
+    torch.set_num_threads(1)
+    expected = weights_after(rungs.one_function, images)
+    torch.set_num_threads(count)
+    for one, other in zip(weights_after(rungs.one_function, images), expected, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3)
+
+
+@needs_compiler
+def test_black_pixels_are_left_out_and_all_others_kept(images):
+    start, place, value = native._lit_pixels(images)
+    pixels = images.train.data.reshape(len(images.train), -1)
+    assert start[-1] == (pixels != 0).sum()
+    rebuilt = torch.zeros_like(pixels)
+    for number in range(len(pixels)):
+        at = slice(int(start[number]), int(start[number + 1]))
+        rebuilt[number, place[at].long()] = value[at]
+    assert torch.equal(rebuilt, pixels)
+
+
+@pytest.mark.parametrize("make", [rungs.decoded_once, rungs.index_select, peers.scikit_learn])
+def test_every_way_learns(images, make):
+    weights = weights_after(make, images, epochs=12)
+    assert accuracy(images, weights) > 0.9
+    assert accuracy(images, parameters(4)) < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [rungs.tutorial, rungs.workers, rungs.bf16])
+def test_the_slower_ways_learn_too(images, make):
+    assert accuracy(images, weights_after(make, images, epochs=12)) > 0.9
+
+
+def test_scikit_learn_begins_with_the_references_weights(images):
+    program = peers.scikit_learn(images, 7)
+    for one, other in zip(program.weights(), parameters(7), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_without_a_compiler_the_reason_is_stated(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert native.why_not() == "no C compiler here (cc)"
+
+
+def test_a_compiler_that_fails_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(native, "SOURCE", tmp_path / "none.c")
+    monkeypatch.setattr(ctypes, "CDLL", None)
+    native._library.cache_clear()
+    try:
+        with pytest.raises(RuntimeError, match="failed: "):
+            native._library()
+    finally:
+        native._library.cache_clear()
+
+
+def test_a_missing_peer_says_what_to_install():
+    assert peers.missing("no_such_module_at_all", "'.[peers]'")() == (
+        "no_such_module_at_all is not installed: pip install '.[peers]'"
+    )
+    assert peers.missing("torch", "")() is None
+
+
+def test_a_rungs_lines_are_those_that_the_one_before_does_not_have():
+    assert lines_changed(ROWS["tutorial"]) is None
+    assert lines_changed(ROWS["workers"]) == 1
+    assert lines_changed(ROWS["fused Adam"]) == 1
+    assert lines_changed(ROWS["one function in C"]) > 100  # the C is counted
+    assert {lines_changed(peer) for peer in PEERS} == {None}
+
+
+def test_an_epoch_is_timed_on_fresh_trainings_and_the_first_is_told_apart(images):
+    seeds = []
+
+    def make(images, seed):
+        seeds.append(seed)
+        return rungs.index_select(images, seed)
+
+    found = climb(make, images, 5, Clock())
+    assert seeds[:6] == [0, 1, 2, 3, 4, 5]
+    assert len(found["seconds"]) == len(seeds) - 1 >= 5
+    assert len(found["test_accuracy_fraction"]) == len(seeds)
+    assert found["cold_seconds"] > 0
+
+
+def test_flat_images_are_what_the_reference_sees(images):
+    pixels, labels = flat_images(images)
+    assert pixels.shape == (640, 784)
+    assert float(pixels.max()) <= 1.0
+    assert torch.equal(labels, images.train.targets)
