@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FEWEST_EPOCHS, MOST_EPOCHS, ENOUGH_SECONDS = 5, 12, 15.0
+MOST_EPOCHS, ENOUGH_SECONDS = 12, 15.0  # more than were asked for, as long as they are quick
 
 
 def climb(make: Any, images: Any, epochs: int, clock: Any) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def climb(make: Any, images: Any, epochs: int, clock: Any) -> dict[str, Any]:
     cold = clock.now() - begin
     accuracies = [accuracy(images, program.weights())]
     seconds: list[float] = []
-    for seed in range(1, MOST_EPOCHS + 1):
+    for seed in range(1, max(MOST_EPOCHS, epochs) + 1):
         if seed > epochs and sum(seconds) > ENOUGH_SECONDS:
             break
         program = make(images, seed)
