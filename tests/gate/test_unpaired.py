@@ -30,6 +30,7 @@ def rates(records: int, slowdown: float, trials: int = 600, **options: float) ->
     return {verdict: found.count(verdict) / trials for verdict in (PASS, FAIL, INCONCLUSIVE)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", [1, 5])
 @pytest.mark.parametrize("deviation", [0.003, 0.01])
 def test_error_rates_hold_on_any_day_that_the_yardsticks_let_through(records, deviation):
@@ -38,6 +39,7 @@ def test_error_rates_hold_on_any_day_that_the_yardsticks_let_through(records, de
         assert rates(records, 0.05, deviation=deviation, day=day)[PASS] <= 0.02
 
 
+@pytest.mark.slow
 def test_several_records_tell_more_than_one():
     assert rates(5, 0.10)[FAIL] > 0.95 > rates(1, 0.05)[FAIL]
     assert rates(5, 0.0)[PASS] > 0.95 > rates(1, 0.0)[PASS]
