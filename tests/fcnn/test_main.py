@@ -78,6 +78,7 @@ def test_a_checkpoint_that_has_no_folder_is_said_before_the_training(mnist_root,
     assert err == f"fcnn: checkpoint {path} cannot be written: there is no folder {path.parent}\n"
 
 
+@pytest.mark.slow
 def test_training_needs_no_torchvision():
     code = "import sys, fcnn.train, fcnn.checkpoint; assert 'torchvision' not in sys.modules"
     root = Path(__file__).parents[2]

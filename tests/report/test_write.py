@@ -142,6 +142,7 @@ def _page(records):
     return page(records, plots(records))
 
 
+@pytest.mark.slow
 def test_partial_and_fallback_are_said_at_the_top():
     for records in ([PARTIAL_RECORD], [FALLBACK_RECORD]):
         page, text = _page(records), _markdown(records)
@@ -172,6 +173,7 @@ def test_highlights():
     assert highlights(two)[0].detail == "no interval"
 
 
+@pytest.mark.slow
 def test_plots_say_in_text_what_they_show():
     drawn = {plot.name: plot.svg for plot in plots([CPU_RECORD, GPU_RECORD])}
     for label in ("here cpu fp32", "elsewhere cuda fp32 reduce-overhead", "16,384", "10 ms"):
