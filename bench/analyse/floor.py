@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.analyse.statistics import summarise
-from bench.record.model import Measurement, Record, Yardstick
+from bench.record.model import CaseFields, Counters, Measurement, Record, Yardstick
 
 PIXELS, FLOAT_BYTES, LABEL_BYTES = 784, 4, 8
 UPDATING = ("optimizer", "step", "epoch", "accuracy")
@@ -76,14 +76,27 @@ def cost(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
 
 def floor(measurement: Measurement, record: Record) -> Floor | None:
     """The floor of a measured case; None if its counters or the yardsticks that it needs are missing."""
-    counters, case = measurement.counters, measurement.case
-    peak = rate(record.yardsticks, case.device, f"matmul_{case.precision}")
-    copy, cached = (rate(record.yardsticks, case.device, name) for name in ("copy", "copy_cached"))
+    m = measurement
+    return floor_of(m.case, m.counters, m.images_per_repetition or 0, m.steps_per_epoch or 1, record.yardsticks)
+
+
+def floor_of(
+    case: CaseFields, counters: Counters | None, images: int, steps: int, yardsticks: list[Yardstick]
+) -> Floor | None:
+    """The floor of a case.
+
+    Args:
+        case: What is run.
+        counters: Of a repetition; of an epoch or a training, of one of its steps.
+        images: That a repetition trains on.
+        steps: A repetition.
+        yardsticks: Of the same run.
+    """
+    peak = rate(yardsticks, case.device, f"matmul_{case.precision}")
+    copy, cached = (rate(yardsticks, case.device, name) for name in ("copy", "copy_cached"))
     if counters is None or peak is None or copy is None or cached is None:
         return None
-    images = measurement.images_per_repetition or 0
-    # The counters of an epoch or a training are those of one step; the last one's smaller batch computes less.
-    steps = measurement.steps_per_epoch or 1
+    # The last step's smaller batch computes less.
     flops = counters.flops if steps == 1 else round(counters.flops * images / case.batch_size)
     updated = 0
     if case.workload in UPDATING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from pathlib import Path
 from typing import Any
 
 MOST_EPOCHS, ENOUGH_SECONDS = 12, 15.0  # more than were asked for, as long as they are quick
@@ -34,7 +34,7 @@ def climb(make: Any, images: Any, epochs: int, clock: Any) -> dict[str, Any]:
 
 def floor_seconds(images: Any) -> dict[str, float]:
     """The least that an epoch's arithmetic and bytes allow, by yardsticks timed here and now."""
-    from bench.analyse.floor import Floor, rate
+    from bench.analyse.floor import floor_of
     from bench.axes.case import Case
     from bench.measure import settings, yardsticks
     from bench.measure.clock import Clock
@@ -45,15 +45,9 @@ def floor_seconds(images: Any) -> dict[str, float]:
     prepared = workloads.epoch(case, images)
     counters = count(prepared.counted, prepared.training, Clock(), growth=False)
     found = yardsticks.run("cpu", case.threads, {"fp32"})
-    peak, copy, cached = (rate(found, "cpu", name) for name in ("matmul_fp32", "copy", "copy_cached"))
-    assert peak is not None
-    assert copy is not None
-    assert cached is not None
-    number = len(images.train)
-    steps = -(-number // case.batch_size)
-    updated = 2 * counters.parameter_bytes + counters.gradient_bytes + 2 * counters.optimizer_state_bytes
-    flops = round(counters.flops * number / case.batch_size)
-    floor = Floor(flops / peak, number * (784 * 4 + 8) / copy, steps * updated / cached, flops, peak)
+    steps = math.ceil(len(images.train) / case.batch_size)
+    floor = floor_of(case, counters, len(images.train), steps, found)
+    assert floor is not None
     return {"seconds": floor.seconds, "compute_seconds": floor.compute_seconds, "memory_seconds": floor.memory_seconds}
 
 
@@ -63,12 +57,10 @@ def main() -> None:
     from bench.ladder.table import ROWS
     from bench.measure import settings
     from bench.measure.clock import Clock
-    from bench.profile.child import EMBEDDED
-    from fcnn.data import embedded_images, load_images
+    from bench.suite.fresh import load
 
     settings.use_threads(settings.default_threads())
-    data = Path(asked["data"]) if asked["data"] else None
-    images = embedded_images("asked for") if asked["dataset"] == EMBEDDED else load_images(asked["dataset"], data)
+    images = load(asked["dataset"], asked["data"])
     if asked["name"] == "floor":
         answer = floor_seconds(images)
     else:

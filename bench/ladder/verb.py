@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,14 +17,12 @@ from bench.ladder.rungs import RUNGS, Rung
 from bench.ladder.show import Ladder, Step
 from bench.ladder.table import PEERS, lines_changed
 from bench.measure import facts, settings
-from bench.profile.child import EMBEDDED
 from bench.record import store
 from bench.report import later
+from bench.suite.fresh import HARNESS, FreshError, ask, requested
 from fcnn.data import DataError, Images, load_images
-from fcnn.source import data_root
 
 DONE, USAGE, BROKEN = 0, 2, 3
-HARNESS = Path(__file__).parents[2]
 Ask = Callable[[str], dict[str, Any]]
 
 
@@ -61,10 +58,10 @@ def run_ladder(names: Sequence[str] | None, *, epochs: int, data: Path | None, r
     return DONE if found.first.seconds else BROKEN
 
 
-def climb(chosen: Sequence[Rung], images: Images, ask: Ask, say: Callable[[str], None]) -> Ladder:
+def climb(chosen: Sequence[Rung], images: Images, answer: Ask, say: Callable[[str], None]) -> Ladder:
     """All rows; a rung that fails or cannot be climbed is kept with its reason."""
     say("floor")
-    floor = ask("floor")
+    floor = answer("floor")
     if "error" in floor:
         raise OSError(f"the floor could not be measured: {floor['error']}")
     steps = []
@@ -72,7 +69,7 @@ def climb(chosen: Sequence[Rung], images: Images, ask: Ask, say: Callable[[str],
         say(rung.name)
         step = Step(rung.name, rung.removed, lines_changed(rung), rung in PEERS)
         reason = rung.why_not()
-        found = {} if reason else ask(rung.name)
+        found = {} if reason else answer(rung.name)
         if reason := reason or found.get("error"):
             steps.append(dataclasses.replace(step, reason=reason))
             continue
@@ -97,18 +94,12 @@ def _accuracy_p(found: list[float], images: Images) -> float | None:
 
 
 def _ask(images: Images, epochs: int, data: Path | None) -> Ask:
-    def ask(name: str) -> dict[str, Any]:
-        request = {
-            "name": name,
-            "epochs": epochs,
-            "dataset": EMBEDDED if images.fallback_reason else "MNIST",
-            "data": str(data_root(data).resolve()),
-        }
-        words = [sys.executable, "-m", "bench.ladder.child"]
-        ran = subprocess.run(words, input=json.dumps(request), capture_output=True, text=True, cwd=HARNESS, check=False)
-        if ran.returncode == 0 and ran.stdout.strip():
-            found: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
-            return found
-        return {"error": (ran.stderr.strip().splitlines() or ["the process said nothing"])[-1]}
+    def answer(name: str) -> dict[str, Any]:
+        request = {"name": name, "epochs": epochs, **requested(images, "MNIST", data)}
+        try:
+            found: dict[str, Any] = ask("bench.ladder.child", request)
+        except FreshError as error:
+            return {"error": str(error)}
+        return found
 
-    return ask
+    return answer

@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-EMBEDDED = "embedded"
-
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
@@ -26,7 +24,7 @@ class Asked:
         what: A name of `PARTS`.
         tree: Folder whose `fcnn` is looked at.
         case: The fields of the case, its threads resolved.
-        dataset: A name of torchvision's, or `EMBEDDED`; `sha256` is what its images must have.
+        dataset: A name of torchvision's, or `bench.suite.fresh.EMBEDDED`; `sha256` is what its images must have.
         file: Where the trace goes.
     """
 
@@ -34,7 +32,7 @@ class Asked:
     tree: str
     case: dict[str, Any]
     dataset: str
-    data: str | None
+    data: str
     sha256: str
     label: str
     steps: int
@@ -43,14 +41,12 @@ class Asked:
 
 
 @functools.cache
-def _images(dataset: str, data: str | None) -> Any:
+def _images(dataset: str, data: str) -> Any:
     from bench.measure import settings
-    from fcnn.data import embedded_images, load_images
+    from bench.suite.fresh import load
 
     settings.use_threads(settings.default_threads())
-    if dataset == EMBEDDED:  # the parent has found no others, and need not look again
-        return embedded_images("the profiled program has no others")
-    return load_images(dataset, Path(data) if data else None)
+    return load(dataset, data)
 
 
 def _prepare(asked: Asked) -> Any:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +23,10 @@ from bench.profile.model import (
     PhaseTime,
     Profile,
 )
+from bench.suite.fresh import HARNESS, FreshError, ask
 
 STEPS = 40
 SAMPLED_SECONDS = 6.0
-HARNESS = Path(__file__).parents[2]
 WORKING_TREE = "working tree"
 Say = Callable[[str], None]
 
@@ -49,10 +45,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Images:
-    """The images: the dataset's name (or `bench.profile.child.EMBEDDED`), the data root, their checksum and label."""
+    """The images: the dataset's name (or `bench.suite.fresh.EMBEDDED`), the data root, their checksum and label."""
 
     dataset: str
-    data: str | None
+    data: str
     sha256: str
     label: str
 
@@ -137,15 +133,9 @@ def _plain(text: str) -> str:
 
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
-    """The child's answer; raises ProfileError with its last line."""
-    environment = {**os.environ, "KINETO_LOG_LEVEL": "99"}
-    run = subprocess.run(
-        [sys.executable, "-m", "bench.profile.child"],
-        input=json.dumps(request), capture_output=True, text=True, cwd=HARNESS, env=environment, check=False,
-    )  # fmt: skip
-    if run.returncode == 0 and run.stdout.strip():
-        with contextlib.suppress(json.JSONDecodeError):
-            found: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
-            return found
-    last = (run.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    raise ProfileError(f"the process for {request['what']} failed: {last}")
+    """The child's answer; raises ProfileError."""
+    try:
+        found: dict[str, Any] = ask("bench.profile.child", request, KINETO_LOG_LEVEL="99")
+    except FreshError as error:
+        raise ProfileError(f"the process for {request['what']} failed: {error}") from error
+    return found

@@ -18,13 +18,12 @@ from bench.axes.case import Case, parse_id, why_impossible
 from bench.gate.trees import TreeError, git, trees
 from bench.measure import facts, settings
 from bench.profile import against, compose, page, show
-from bench.profile.child import EMBEDDED
 from bench.profile.compose import ProfileError, Source, profile
 from bench.profile.model import Profile, to_json
 from bench.record import store
 from bench.report import later
+from bench.suite.fresh import requested
 from fcnn.data import DataError, Images, load_images
-from fcnn.source import data_root
 
 DONE, USAGE, BROKEN, NOT_COMPARABLE = 0, 2, 3, 4
 LINK = 'Where the time of one case goes: <a href="profile.html">profile</a>.'
@@ -115,11 +114,7 @@ def _why_not(case: Case, images: Images) -> str | None:
 def _profiled(case: Case, source: Source, asked: Asked, images: Images, staged: Path, console: Console) -> Profile:
     (staged / "traces").mkdir(exist_ok=True)
     asked_images = compose.Images(
-        # The processes of a profile need not look for images again that are not there.
-        dataset=EMBEDDED if images.fallback_reason else asked.dataset,
-        data=str(data_root(asked.data).resolve()),
-        sha256=images.sha256,
-        label=images.label,
+        **requested(images, asked.dataset, asked.data), sha256=images.sha256, label=images.label
     )
     with console.status("") as status:
 

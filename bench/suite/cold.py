@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from bench.axes.case import Case
 from bench.axes.devices import DEVICES
 from bench.measure import settings
 from bench.measure.clock import Clock
+from bench.suite.fresh import FreshError, ask
 from bench.suite.workloads import make_training
 from fcnn import hyperparameters, train
 
@@ -38,13 +38,11 @@ def compile_seconds(case: Case, batch_sizes: Sequence[int], cache: Path) -> floa
     Raises:
         RuntimeError: The process failed; the message is the last line that it printed.
     """
-    words = [sys.executable, "-m", "bench.suite.cold", json.dumps(dataclasses.asdict(case)), *map(str, batch_sizes)]
-    child = subprocess.run(
-        words, env={**os.environ, CACHE_VARIABLE: str(cache)}, capture_output=True, text=True, check=False
-    )
-    if child.returncode != 0:
-        raise RuntimeError(f"compiling failed: {(child.stderr.strip().splitlines() or ['no message'])[-1]}")
-    return float(child.stdout.splitlines()[-1])
+    request = {"case": dataclasses.asdict(case), "batch_sizes": list(batch_sizes)}
+    try:
+        return float(ask("bench.suite.cold", request, **{CACHE_VARIABLE: str(cache)}))
+    except FreshError as error:
+        raise RuntimeError(f"compiling failed: {error}") from error
 
 
 @contextmanager
@@ -63,13 +61,14 @@ def compiler_cache(cache: Path) -> Iterator[None]:
             os.environ[CACHE_VARIABLE] = before
 
 
-def main(words: Sequence[str]) -> None:
-    """Prints the seconds. Words: the case as JSON, then the batch sizes."""
-    case = Case(**json.loads(words[0]))
+def main() -> None:
+    """Answers one request: `{"case", "batch_sizes"}`."""
+    asked = json.loads(sys.stdin.read())
+    case = Case(**asked["case"])
     settings.apply(case)
     training, clock = make_training(case), Clock(DEVICES[case.device])
     seconds = 0.0
-    for batch_size in map(int, words[1:]):
+    for batch_size in asked["batch_sizes"]:
         images = torch.rand(batch_size, hyperparameters.REFERENCE.input_size)
         labels = torch.randint(hyperparameters.REFERENCE.num_classes, (batch_size,))
         times = [clock.time_block(lambda: train.train_step(training, images, labels), 1).host_seconds for _ in range(5)]  # noqa: B023 - called at once
@@ -78,4 +77,4 @@ def main(words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -13,9 +13,9 @@ import pytest
 from bench.axes.case import parse_id
 from bench.measure import settings
 from bench.profile import compose, tracing
-from bench.profile.child import EMBEDDED
 from bench.profile.events import BETWEEN, Overhead, Ranges, operators, settled, within_steps
 from bench.suite import workloads
+from bench.suite.fresh import EMBEDDED
 from fcnn.data import embedded_images
 from fcnn.train import PARTS, unmarked
 
@@ -25,7 +25,7 @@ STEPS = 5
 
 @functools.cache
 def asked():
-    return compose.Images(EMBEDDED, None, embedded_images("asked for").sha256, "5,000 images")
+    return compose.Images(EMBEDDED, "", embedded_images("asked for").sha256, "5,000 images")
 
 
 ROOT = Path(__file__).parents[2]
