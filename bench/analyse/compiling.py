@@ -16,12 +16,20 @@ class Payoff:
     Attributes:
         compile_seconds: From a cold start.
         speedup: Eager time over compiled time, steady state.
-        steps: Steps after which compiling has paid; None is never.
+        steps: Steps after which compiling has paid; None is never, or nobody can tell: the speedup is not clear.
+        low, high: The 95% interval of `steps`, from that of the speedup.
     """
 
     compile_seconds: float
     speedup: Ratio
-    steps: int | None
+    steps: int | None = None
+    low: int | None = None
+    high: int | None = None
+
+    def in_words(self) -> str:
+        """`steps` with its interval, to three digits."""
+        value, low, high = (_three_digits(number) for number in (self.steps, self.low, self.high))
+        return f"{value} ({low} to {high})"
 
     def sentence(self) -> str:
         """The finding in words."""
@@ -30,8 +38,12 @@ class Payoff:
         elif self.steps is None:
             outcome = "never pays here"
         else:
-            outcome = f"has paid after {self.steps:,} steps"
+            outcome = f"has paid after {self.in_words()} steps"
         return f"compiling takes {self.compile_seconds:.1f} s from cold and {outcome}"
+
+
+def _three_digits(number: int | None) -> str:
+    return "?" if number is None else f"{round(number, min(0, 3 - len(str(number)))):,}"
 
 
 def payoff(eager: Measurement, compiled: Measurement) -> Payoff | None:
@@ -39,7 +51,12 @@ def payoff(eager: Measurement, compiled: Measurement) -> Payoff | None:
     if compiled.compilation is None:
         return None
     slow, fast = summarise(eager.samples_seconds), summarise(compiled.samples_seconds)
-    saved = slow.median - fast.median
-    cold = compiled.compilation.cold_seconds
-    steps = math.ceil(cold / saved) if saved > 0 else None
-    return Payoff(cold, ratio(slow, fast), steps)
+    cold, speedup = compiled.compilation.cold_seconds, ratio(slow, fast)
+    if speedup.low is None or speedup.high is None or speedup.low <= 1:
+        return Payoff(cold, speedup)
+
+    def steps(times: float) -> int:
+        """Steps that save what compiling costs, at a speedup of so many times."""
+        return math.ceil(cold / (slow.median - slow.median / times))
+
+    return Payoff(cold, speedup, steps(speedup.value), steps(speedup.high), steps(speedup.low))

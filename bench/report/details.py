@@ -76,21 +76,16 @@ def bound(cell: Cell) -> str:
 
 
 def payoff(cell: Cell) -> str:
-    """After how many repetitions compiling has paid: `121,000 steps`, `never`, or `unclear`."""
+    """After how many repetitions compiling has paid: `121,000 (119,000 to 124,000) steps`, `never`, or `unclear`."""
     found = cell.payoff
     if found is None:
         return MISSING
     if found.speedup.value <= 1:
         return "never"
-    if found.steps is None or not found.speedup.clear:
+    if found.steps is None:
         return "unclear"
-    return f"{found.steps:,} {plural(found.steps, REPETITIONS.get(cell.case.workload, 'step'))}"
-
-
-def pays_after(cell: Cell) -> int | None:
-    """The repetitions after which compiling has paid; None if it never does or nobody can tell."""
-    found = cell.payoff
-    return found.steps if found and found.speedup.clear and found.speedup.value > 1 else None
+    repetitions = plural(found.steps, REPETITIONS.get(cell.case.workload, "step"))
+    return f"{found.in_words()} {repetitions}"
 
 
 def why_no_payoff(cell: Cell) -> str | None:

@@ -14,7 +14,6 @@ from bench.analyse.explain import Verdict
 from bench.analyse.statistics import Summary
 from bench.record.model import Record
 from bench.report import units
-from bench.report.details import pays_after
 from bench.report.words import BOUNDS, REFERENCE_BATCH, capitalised, flag_mark, name, plural
 
 # Below this share, the largest known cause is called that and no more.
@@ -134,7 +133,7 @@ def _compiled(record: Record, cell: Cell) -> str:
     if cell.payoff is None:
         return f"{what} is not judged ({cell.why_no_payoff})."
     epochs = ""
-    if steps := pays_after(cell):
+    if steps := cell.payoff.steps:
         count = math.ceil(steps * case.batch_size / record.dataset.train_images)
         epochs = f", or {count:,} {plural(count, 'epoch')}"
     compilation = cell.measurement.compilation if cell.measurement else None

@@ -16,7 +16,16 @@ def test_compiling_has_paid_when_what_it_saves_has_repaid_it():
     assert found.compile_seconds == 12.0
     assert found.speedup.value == pytest.approx(4 / 3)
     assert found.steps == pytest.approx(120_000, abs=1)
-    assert found.sentence() == f"compiling takes 12.0 s from cold and has paid after {found.steps:,} steps"
+
+
+def test_the_steps_have_the_interval_of_what_a_step_saves():
+    times = [(1 + 0.01 * (number % 3 - 1)) * 1e-3 for number in range(40)]
+    found = payoff(step(samples_seconds=times), compiled(1e-3, samples_seconds=[0.8 * seconds for seconds in times]))
+    assert found.low < 60_000 <= found.steps <= 60_001 < found.high
+    assert [found.high, found.low] == [
+        pytest.approx(12.0 / (1e-3 * (1 - 1 / bound)), abs=1) for bound in (found.speedup.low, found.speedup.high)
+    ]
+    assert found.sentence() == ("compiling takes 12.0 s from cold and has paid after 60,000 (58,400 to 61,700) steps")
 
 
 def test_steps_are_whole_and_rounded_up():
@@ -35,6 +44,7 @@ def test_what_is_not_clearly_one_or_the_other_is_called_so(factor):
     other = compiled(1e-3, samples_seconds=[factor * seconds for seconds in noisy.samples_seconds])
     found = payoff(noisy, other)
     assert not found.speedup.clear
+    assert (found.steps, found.low, found.high) == (None, None, None)
     assert found.sentence() == "compiling takes 12.0 s from cold and is not clearly faster"
 
 

@@ -60,11 +60,11 @@ def test_parts():
 
 def test_compiled_cases_show_what_compiling_costs():
     assert shown(GPU_RECORD, "compiled") == [
-        "Device  Batch  Precision  Compile          Median    × not compiled          Compile time  Pays after     Graphs  Breaks  Recompiles  CUDA graphs                            Note",
-        "cuda    64     fp32       default          336.2 µs  1.205 (1.202 to 1.208)  8.41 s        122,098 steps  1       0       0           -",
-        "cuda    64     bf16       default          391 µs    -                       8.41 s        -              1       0       0           -                                      flagged: cold",
-        "cuda    64     fp32       reduce-overhead  128.0 µs  3.164 (3.157 to 3.169)  8.40 s        30,334 steps   1       0       0           captured",
-        "cuda    64     fp32       max-autotune     331.0 µs  1.224 (1.221 to 1.226)  21.7 s        293,244 steps  1       0       0           skipped: mutated inputs (6 instances)",
+        "Device  Batch  Precision  Compile          Median    × not compiled          Compile time  Pays after                          Graphs  Breaks  Recompiles  CUDA graphs                            Note",
+        "cuda    64     fp32       default          336.2 µs  1.205 (1.202 to 1.208)  8.41 s        122,000 (121,000 to 123,000) steps  1       0       0           -",
+        "cuda    64     bf16       default          391 µs    -                       8.41 s        -                                   1       0       0           -                                      flagged: cold",
+        "cuda    64     fp32       reduce-overhead  128.0 µs  3.164 (3.157 to 3.169)  8.40 s        30,300 (30,300 to 30,400) steps     1       0       0           captured",
+        "cuda    64     fp32       max-autotune     331.0 µs  1.224 (1.221 to 1.226)  21.7 s        293,000 (290,000 to 296,000) steps  1       0       0           skipped: mutated inputs (6 instances)",
     ]
 
 
@@ -119,9 +119,9 @@ def test_exact_counts():
 
 def test_breaks_and_recompilations_give_their_reasons():
     assert shown(CPU_RECORD, "compiled") == [
-        "Device  Batch  Compile       Median    × not compiled          Compile time  Pays after     Graphs  Breaks  Recompiles  Why                                                                                                                                                      Note",
-        "cpu     64     default       375.4 µs  1.042 (1.038 to 1.044)  9.10 s        581,842 steps  2       1       1           break: Data-dependent branching: the value of a tensor decides which way to go; recompiled: tensor 'x' size mismatch at index 0. expected 64, actual 32",
-        "cpu     64     max-autotune  -         -                       -             -              -       -       -                                                                                                                                                                    failed: RuntimeError: out of patience",
+        "Device  Batch  Compile       Median    × not compiled          Compile time  Pays after                          Graphs  Breaks  Recompiles  Why                                                                                                                                                      Note",
+        "cpu     64     default       375.4 µs  1.042 (1.038 to 1.044)  9.10 s        582,000 (550,000 to 630,000) steps  2       1       1           break: Data-dependent branching: the value of a tensor decides which way to go; recompiled: tensor 'x' size mismatch at index 0. expected 64, actual 32",
+        "cpu     64     max-autotune  -         -                       -             -                                   -       -       -                                                                                                                                                                    failed: RuntimeError: out of patience",
     ]
 
 
@@ -259,7 +259,7 @@ def test_compiling_that_does_not_pay(compiled, pays, reason):
 def test_compiling_of_an_epoch_pays_in_epochs():
     both = [measured(case("epoch"), 0.4, n=12), measured(case("epoch", compiler="default"), 0.2, n=12)]
     record = dataclasses.replace(CPU_RECORD, measurements=both, unmeasured=[])
-    assert table(record, BY_NAME["compiled"]).frame["Pays after"][0] == "61 epochs"
+    assert table(record, BY_NAME["compiled"]).frame["Pays after"][0] == "61 (61 to 62) epochs"
 
 
 def test_cuda_graphs_that_nobody_knows_of():
