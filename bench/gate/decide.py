@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.analyse.statistics import hodges_lehmann
+
 EXACT_UP_TO = 18  # pairs: 262,144 sign patterns, enough to fail for a hundred cases; beyond, some random ones
 RANDOM_PATTERNS = 2**18
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
@@ -112,27 +114,6 @@ def _signs(n: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     return np.random.default_rng(0).choice((1.0, -1.0), size=(RANDOM_PATTERNS, n))
 
 
-def estimate(log_ratios: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """The median of the means of all two log ratios, and its interval; infinite bounds where they are too few.
-
-    Hodges and Lehmann, Annals of Mathematical Statistics 34, 1963: the interval has those values that the signed-rank
-    test does not refute.
-    """
-    n = len(log_ratios)
-    if n == 0:
-        return 0.0, -math.inf, math.inf
-    x = np.asarray(log_ratios, dtype=float)
-    means = np.sort(np.add.outer(x, x)[np.triu_indices(n)] / 2)
-    ways = np.ones(1)  # in which ranks 1 to n, each taken or not, sum to 0, 1, 2 ...
-    for rank in range(1, n + 1):
-        ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))
-    outside = int(np.searchsorted(np.cumsum(ways) / 2**n, (1 - confidence) / 2, side="right"))
-    middle = float(np.median(means))
-    if outside == 0:
-        return middle, -math.inf, math.inf
-    return middle, float(means[outside - 1]), float(means[-outside])
-
-
 def student(log_ratios: Sequence[float], confidence: float) -> tuple[float, float, float]:
     """Mean and Student's interval of the log ratios, for very few of them; infinite bounds for fewer than 2."""
     import scipy.stats
@@ -162,7 +143,7 @@ def decide(screening: Sequence[float], confirmation: Sequence[float], control: S
         rule: Stages, bounds and error rates.
     """
     everything = [*screening, *confirmation]
-    middle, low, high = estimate(everything)
+    middle, low, high = hodges_lehmann(everything)
     fail_p = sign_flip_p(confirmation)
     pass_p = sign_flip_p([rule.bound - value for value in everything])
 
@@ -172,10 +153,10 @@ def decide(screening: Sequence[float], confirmation: Sequence[float], control: S
     if not everything:
         return decision(INCONCLUSIVE, "no pair was measured")
     if not is_flat(control, rule):
-        shown = f"{math.expm1(estimate(control)[0]):+.1%}" if control else "missing"
+        shown = f"{math.expm1(hodges_lehmann(control)[0]):+.1%}" if control else "missing"
         return decision(INCONCLUSIVE, f"the reference against itself is {shown}: this machine is too unsteady now")
     # A slowdown is confirmed on fresh pairs alone, and both stages must see it.
-    if confirmation and fail_p <= rule.look_alpha and estimate(screening)[0] > 0:
+    if confirmation and fail_p <= rule.look_alpha and hodges_lehmann(screening)[0] > 0:
         return decision(FAIL, f"slower by {math.expm1(middle):.1%} ({math.expm1(low):.1%} to {math.expm1(high):.1%})")
     # Half for the look at which a program that is as fast as before ends.
     if pass_p <= rule.pass_alpha / (4 if confirmation else 2):

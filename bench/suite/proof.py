@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
 import json
 import math
 import os
@@ -24,18 +23,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.analyse.statistics import mean_interval, summarise
-from bench.axes.case import Case
-from bench.axes.devices import DEVICES
+from bench.analyse.statistics import hodges_lehmann, summarise
 from bench.measure import facts, settings
 from bench.measure.clock import Clock
 from bench.measure.sampling import Rule, measure
-from bench.suite import cold, workloads
+from bench.suite import workloads
+from bench.suite.prediction import payoff, reference_case
 from bench.suite.session import images
 
 DELAYS = (0.0, 0.01, 0.02, 0.05, 0.10)
 QUICK = Rule(budget_seconds=0.15, warmup_seconds=0.05)
-PAYOFF_STEPS = 30_000
 THEIRS = """
 import os, pathlib
 from bench.measure import settings
@@ -48,12 +45,6 @@ def test_step(benchmark):
     settings.apply(case)
     benchmark(workloads.step(case, images("MNIST", None)).repeat)
 """
-
-
-def reference_case(**changes: Any) -> Case:
-    """The eager step at batch 64 on the CPU, or what differs from it."""
-    case = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=settings.default_threads())
-    return dataclasses.replace(case, **changes)
 
 
 class Later:
@@ -77,7 +68,11 @@ class Later:
 
 
 def bias(measurements: int) -> dict[str, Any]:
-    """By delay: the mean of the estimated slowdowns of alternated measurements, less the true one, in points."""
+    """By delay: the estimated slowdowns of alternated measurements, less the true one, in points.
+
+    The middle of the pairs' errors and not their mean: on a shared machine whose speed jumps by an eighth, the few
+    pairs that such a jump has parted would decide a mean of a hundred.
+    """
     case = reference_case()
     settings.apply(case)
     repeat = workloads.step(case, images("MNIST", None)).repeat
@@ -96,9 +91,9 @@ def bias(measurements: int) -> dict[str, Any]:
             100 * ((slow - delay * base) / plain - 1)
             for slow, plain in zip(medians["delayed"], medians["plain"], strict=True)
         ]
-        mean, low, high = mean_interval(errors)
-        print(f"bias at +{delay:.0%}: {mean:+.2f} points ({low:+.2f} to {high:+.2f}), {measurements} measurements")
-        found[f"{delay:g}"] = {"bias_points": mean, "low": low, "high": high, **medians}
+        middle, low, high = hodges_lehmann(errors)
+        print(f"bias at +{delay:.0%}: {middle:+.2f} points ({low:+.2f} to {high:+.2f}), {measurements} measurements")
+        found[f"{delay:g}"] = {"bias_points": middle, "low": low, "high": high, **medians}
     return {"base_seconds": base, "delays": found}
 
 
@@ -152,39 +147,6 @@ def speed(rounds: int) -> list[dict[str, float]]:
     return found
 
 
-def payoff() -> list[dict[str, Any]]:
-    """Seconds for many steps in fresh processes against the prediction: compile time, and steps at the median."""
-    found = []
-    for precision, compiler in itertools.product(("fp32", "bf16"), ("off", "default")):
-        case = reference_case(precision=precision, compiler=compiler)
-        settings.apply(case)
-        with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-            compile_seconds = 0.0
-            if compiler != "off":
-                compile_seconds = cold.compile_seconds(case, [case.batch_size], Path(first))
-            with cold.compiler_cache(Path(first)):
-                step = measure(workloads.step(case, images("MNIST", None)).repeat).summary.median
-            words = [sys.executable, "-m", "bench.suite.proof", "--steps", json.dumps(dataclasses.asdict(case))]
-            environment = {**os.environ, cold.CACHE_VARIABLE: second}
-            child = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-        predicted, took = compile_seconds + PAYOFF_STEPS * step, float(child.stdout.splitlines()[-1])
-        what = f"{PAYOFF_STEPS:,} steps {precision} {compiler}"
-        print(f"payoff: {what}: {predicted:.1f} s predicted, {took:.1f} s taken, {predicted / took - 1:+.1%}")
-        found.append({"precision": precision, "compiler": compiler, "compile_seconds": compile_seconds,
-                      "step_seconds": step, "predicted_seconds": predicted, "taken_seconds": took})  # fmt: skip
-    return found
-
-
-def take_steps(case: Case) -> float:
-    """Seconds of `PAYOFF_STEPS` steps in this process, compiling included."""
-    settings.apply(case)
-    return (
-        Clock(DEVICES[case.device])
-        .time_block(workloads.step(case, images("MNIST", None)).repeat, PAYOFF_STEPS)
-        .host_seconds
-    )
-
-
 def main(words: Sequence[str] | None = None) -> None:
     """Runs every proof, or those named."""
     proofs: dict[str, Callable[[], Any]] = {
@@ -196,11 +158,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.suite.proof", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("proofs", nargs="*", metavar="PROOF", help=f"which; default: all of {', '.join(proofs)}")
     parser.add_argument("--output", type=Path, default=Path("proof.json"), metavar="FILE", help="(proof.json)")
-    parser.add_argument("--steps", help=argparse.SUPPRESS)
     options = parser.parse_args(words)
-    if options.steps:
-        print(take_steps(Case(**json.loads(options.steps))))
-        return
     if unknown := set(options.proofs) - set(proofs):
         parser.error(f"there is no proof called {', '.join(sorted(unknown))}")
     found: dict[str, Any] = {"machine": facts.machine(["cpu"]).label}

@@ -1,9 +1,13 @@
+import math
+
 import numpy as np
 import pytest
+import scipy.stats
 
 from bench.analyse.statistics import (
     Ratio,
     correlation_time,
+    hodges_lehmann,
     mean_interval,
     median_interval,
     ratio,
@@ -115,3 +119,31 @@ def test_mean_interval_is_students():
     # t(0.975, 2) = 4.3027, standard error 0.01 / sqrt(3)
     assert (low, high) == (pytest.approx(0.93 - 0.024842, abs=1e-6), pytest.approx(0.93 + 0.024842, abs=1e-6))
     assert mean_interval([0.93]) == (0.93, None, None)
+
+
+def test_hodges_lehmann_is_the_estimate_of_the_signed_rank_test():
+    x = list(np.random.default_rng(4).normal(0.03, 0.01, 12))
+    middle, low, high = hodges_lehmann(x)
+    # scipy's test of the shift is just refuted outside of the interval and just not inside.
+    for edge, outwards in ((low, -1), (high, 1)):
+        p = [scipy.stats.wilcoxon(np.array(x) - edge - outwards * step).pvalue for step in (1e-6, -1e-6)]
+        assert p[0] <= 0.05 < p[1]
+    assert low < middle < high
+
+
+def test_hodges_lehmanns_interval_covers_as_stated():
+    rng = np.random.default_rng(5)
+    found = [hodges_lehmann(list(rng.normal(0.02, 1, 10))) for _ in range(1000)]
+    assert 0.93 <= np.mean([low <= 0.02 <= high for _, low, high in found]) <= 0.985
+
+
+def test_hodges_lehmann_of_too_few_has_no_bounds():
+    assert hodges_lehmann([]) == (0.0, -math.inf, math.inf)
+    assert hodges_lehmann([0.1, 0.2, 0.6]) == (pytest.approx(0.275), -math.inf, math.inf)
+
+
+def test_a_wild_value_hardly_moves_hodges_lehmann_and_many_values_are_no_problem():
+    x = list(np.random.default_rng(6).normal(0.0, 0.01, 2000))
+    assert hodges_lehmann([*x, 1e6])[0] == pytest.approx(hodges_lehmann(x)[0], abs=1e-4)
+    _, low, high = hodges_lehmann(x)
+    assert low < 0 < high
