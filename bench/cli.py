@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from bench.axes import matrix
 from bench.record.model import RecordError
@@ -18,6 +20,7 @@ Without a verb: a CPU-versus-GPU report in at most a minute, with a plan and its
 
 Exit codes: 0 done or passed; 1 a gate failed; 2 usage; 3 the harness failed, was interrupted or nothing ran;
 4 the baseline is missing or not comparable; 5 inconclusive."""
+T = TypeVar("T")
 GATES = ("counts", "timing", "accuracy")
 
 
@@ -77,8 +80,11 @@ def make_parser() -> argparse.ArgumentParser:
     profile = verbs.add_parser("profile", help="where the time and the memory of one case go")
     profile.add_argument("case", nargs="?", default="epoch[cpu-b64-fp32-loader]", metavar="CASE",
                          help="a case's id as the tables show it (the tutorial's epoch)")  # fmt: skip
-    profile.add_argument("--against", metavar="B", help="what accounts for the difference: another case, or a git ref")
-    profile.add_argument("--at", metavar="REF", help="profile the program of a git ref, not of the working tree")
+    profile.add_argument("--against", dest="other", metavar="B",
+                         help="what accounts for the difference: another case, or a git ref")  # fmt: skip
+    profile.add_argument(
+        "--at", dest="ref", metavar="REF", help="profile the program of a git ref, not of the working tree"
+    )
     profile.add_argument("--steps", type=matrix.whole, default=40, metavar="N", help="traced steps (40)")
     profile.add_argument("--dataset", choices=matrix.DATASETS, default="MNIST", help="which images (MNIST)")
     profile.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
@@ -92,6 +98,8 @@ def make_parser() -> argparse.ArgumentParser:
     ladder = verbs.add_parser(
         "ladder", help="how fast could this be? One change a rung, from the tutorial to the floor"
     )
+    ladder.add_argument("--device", nargs="+", choices=["cpu", "cuda"], metavar="DEVICE",
+                        help="cpu, cuda; default: those that are here")  # fmt: skip
     ladder.add_argument("--rungs", nargs="+", metavar="NAME", help="which, beside the tutorial; default: all")
     ladder.add_argument("--epochs", type=matrix.whole, default=5, metavar="N", help="fewest epochs a rung (5)")
     ladder.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
@@ -150,24 +158,18 @@ def _certify(options: argparse.Namespace) -> int:
 def _profile(options: argparse.Namespace) -> int:
     from bench.profile.verb import Asked, run_profile
 
-    return run_profile(
-        Asked(
-            case=options.case,
-            other=options.against,
-            ref=options.at,
-            steps=options.steps,
-            dataset=options.dataset,
-            data=options.data,
-            results=options.results,
-            run=options.run,
-        )
-    )
+    return run_profile(_filled(Asked, options))
 
 
 def _ladder(options: argparse.Namespace) -> int:
-    from bench.ladder.verb import run_ladder
+    from bench.ladder.verb import Asked, run_ladder
 
-    return run_ladder(options.rungs, epochs=options.epochs, data=options.data, results=options.results, run=options.run)
+    return run_ladder(_filled(Asked, options))
+
+
+def _filled(kind: type[T], options: argparse.Namespace) -> T:
+    """What a verb is asked: a dataclass whose fields are its options."""
+    return kind(**{field.name: getattr(options, field.name) for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
 
 
 def _percent(text: str) -> float:

@@ -13,6 +13,7 @@ import torch
 from bench.ladder.program import (
     BATCH_SIZE,
     BETAS,
+    CPU,
     EPSILON,
     LEARNING_RATE,
     Program,
@@ -28,8 +29,11 @@ def missing(module: str, install: str) -> Callable[[], str | None]:
     return lambda: None if importlib.util.find_spec(module) else f"{module} is not installed: pip install {install}"
 
 
-def scikit_learn(images: Images, seed: int) -> Program:
-    """`MLPClassifier` in float32, which halves the bytes; its defaults compute in what the images are."""
+def scikit_learn(images: Images, seed: int, device: torch.device = CPU) -> Program:
+    """`MLPClassifier` in float32, which halves the bytes; its defaults compute in what the images are.
+
+    It knows no GPU and computes on the CPU, whatever `device` says.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
@@ -56,11 +60,13 @@ def scikit_learn(images: Images, seed: int) -> Program:
     return Program(lambda: fit(len(labels)), weights)
 
 
-def jax_scan(images: Images, seed: int) -> Program:
+def jax_scan(images: Images, seed: int, device: torch.device = CPU) -> Program:
     """JAX with `jit` around a `scan` over all steps of an epoch: the whole of it is one compiled program."""
     import jax
     import jax.numpy as jnp
 
+    # The process that asked is to have no other device, not even for what is made on the way.
+    jax.config.update("jax_default_device", jax.devices(device.type)[0])
     pixels, labels = (jnp.asarray(tensor.numpy()) for tensor in flat_images(images))
     count = len(labels)
     whole = count // BATCH_SIZE * BATCH_SIZE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tabulate import tabulate
 
-from bench.report import drawing, units
+from bench.report import drawing, units, words
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Ladder:
-    """All rows and the floor, of one run on one machine."""
+    """All rows and the floor of a device, of one run on one machine."""
 
+    device: str
     machine: str
     dataset: str
     torch: str
@@ -72,6 +74,7 @@ def same_accuracy(step: Step) -> bool:
 HEADINGS = ["Rung", "s an epoch", "× tutorial", "× floor", "From cold", "Accuracy", "Lines", "What it removes"]
 
 
+CAPTION = "Seconds an epoch, a bar a rung"
 NARROW = 6  # columns on the terminal
 
 
@@ -119,14 +122,20 @@ def sentences(ladder: Ladder) -> list[str]:
     return found
 
 
+def heading(ladder: Ladder) -> str:
+    """The device and its model: `On the CPU: AMD EPYC, 2 cores`."""
+    return f"On {words.name(ladder.device)}: {ladder.machine}"
+
+
 def show(ladder: Ladder, console: Console) -> None:
     """Prints the sentences and the table; what has no number below it, with its reason."""
+    console.print(f"\n{heading(ladder)}", markup=False)
     for sentence in sentences(ladder):
         console.print(sentence, markup=False)
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for number, heading in enumerate(HEADINGS[:NARROW]):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for number, title in enumerate(HEADINGS[:NARROW]):
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
     for step, row in zip(ladder.steps, rows(ladder), strict=True):
         if step.median is not None:
             table.add_row(*row[:NARROW])
@@ -136,26 +145,32 @@ def show(ladder: Ladder, console: Console) -> None:
             console.print(f"{step.name}: {step.reason}", markup=False)
 
 
-def markdown(ladder: Ladder) -> str:
-    """ladder.md."""
-    alignment = ["left" if number in (0, len(HEADINGS) - 1) else "right" for number in range(len(HEADINGS))]
-    table = tabulate(rows(ladder), headers=HEADINGS, tablefmt="github", colalign=alignment, disable_numparse=True)
+def markdown(ladders: Sequence[Ladder]) -> str:
+    """ladder.md: a chapter a device."""
+    first = ladders[0]
     return "\n".join(
         [
             "# The ladder: from the tutorial to the floor",
             "",
-            f"The same network on the same images to the same accuracy, one change a rung. On {ladder.machine}, torch "
-            f"{ladder.torch}, with {ladder.dataset}. Medians over epochs of fresh trainings, each from another seed; "
-            "lines are those of a rung's function that the one before it does not have.",
-            "",
-            *sentences(ladder),
-            "",
-            "![Seconds an epoch, a bar a rung](ladder.svg)",
-            "",
-            table,
+            f"The same network on the same images to the same accuracy, one change a rung. torch {first.torch}, with "
+            f"{first.dataset}. Medians over epochs of fresh trainings, each from another seed; lines are those of a "
+            "rung's code that the one before it does not have.",
+            *(line for ladder in ladders for line in _chapter(ladder)),
             "",
         ]
     )
+
+
+def _chapter(ladder: Ladder) -> list[str]:
+    alignment = ["left" if number in (0, len(HEADINGS) - 1) else "right" for number in range(len(HEADINGS))]
+    table = tabulate(rows(ladder), headers=HEADINGS, tablefmt="github", colalign=alignment, disable_numparse=True)
+    picture = f"![{CAPTION}]({picture_file(ladder)})"
+    return ["", f"## {heading(ladder)}", "", *sentences(ladder), "", picture, "", table]
+
+
+def picture_file(ladder: Ladder) -> str:
+    """The name of a device's picture."""
+    return f"ladder-{ladder.device}.svg"
 
 
 def picture(ladder: Ladder) -> str:
@@ -179,16 +194,18 @@ def picture(ladder: Ladder) -> str:
         axes.set_xlabel("an epoch")
         axes.grid(axis="x")
         axes.set_axisbelow(True)
-        return drawing.svg(figure, "ladder")
+        return drawing.svg(figure, f"ladder-{ladder.device}")
 
 
-def section(ladder: Ladder) -> str:
-    """For the report's page: the sentences, the picture, and the way to the table."""
-    said = "".join(f'<p class="meaning">{html.escape(sentence)}</p>\n' for sentence in sentences(ladder))
-    drawn = drawing.for_page(picture(ladder), "Seconds an epoch, a bar a rung")
-    return (
-        '<section id="ladder">\n<h2>How fast could it be?</h2>\n'
-        f'{said}<figure><div class="scroll" tabindex="0">{drawn}</div>\n'
-        '<figcaption>One change a rung. The table is in <a href="ladder.md">ladder.md</a>.</figcaption>'
-        "</figure>\n</section>\n"
-    )
+def section(ladders: Sequence[Ladder]) -> str:
+    """For the report's page: a device's sentences and picture each, and the way to the table."""
+    figures = []
+    for ladder in ladders:
+        said = "".join(f'<p class="meaning">{html.escape(sentence)}</p>\n' for sentence in sentences(ladder))
+        drawn = drawing.for_page(picture(ladder), CAPTION)
+        figures.append(
+            f"<h3>{html.escape(heading(ladder))}</h3>\n"
+            f'{said}<figure><div class="scroll" tabindex="0">{drawn}</div>\n'
+            '<figcaption>One change a rung. The table is in <a href="ladder.md">ladder.md</a>.</figcaption></figure>\n'
+        )
+    return f'<section id="ladder">\n<h2>How fast could it be?</h2>\n{"".join(figures)}</section>\n'

@@ -1,31 +1,161 @@
-"""All rows of the ladder: the rungs in their order, then the peers."""
+"""All rows of the ladder: for each device its rungs in their order, then the peers."""
 
 from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import inspect
 import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.ladder import peers
-from bench.ladder.rungs import RUNGS, Rung
+import torch
 
+from bench.axes.compilers import COMPILERS
+from bench.ladder import graphs, native, peers, rungs
+from bench.ladder.program import Program
+from bench.measure.facts import has
+from fcnn.data import Images
+
+KERNELS = Path(__file__).with_name("kernels.py")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A row of the ladder.
+
+    Attributes:
+        make: A fresh training from images and a seed, on a device.
+        removed: What the rung takes away from the one before it.
+        why_not: Why it cannot be climbed here; None if it can.
+        also: Functions and files that belong to it, beside `make`.
+    """
+
+    name: str
+    make: Callable[[Images, int, torch.device], Program]
+    removed: str
+    why_not: Callable[[], str | None] = lambda: None
+    also: tuple[Callable[..., object] | Path, ...] = ()
+
+
+def _without_bf16() -> str | None:
+    return "this CPU has no bf16 instructions and emulates them" if has("bf16") is False else None
+
+
+def _no_bf16_cores() -> str | None:
+    major, minor = torch.cuda.get_device_capability()
+    if major < 8:
+        return f"bf16 needs compute capability 8.0, this GPU has {major}.{minor}"
+    return COMPILERS["default"].why_not("cuda")
+
+
+_uncompiled = {device: functools.partial(COMPILERS["default"].why_not, device) for device in ("cpu", "cuda")}
+
+TUTORIAL = Rung("tutorial", rungs.tutorial, "")
+WORKERS = Rung("workers", rungs.workers, "waiting for images: other processes decode them")
+DECODED_ONCE = Rung("decoded once", rungs.decoded_once, "decoding: PIL images and ToTensor, 60,000 times an epoch")
+INDEX_SELECT = Rung("index_select", rungs.index_select, "collecting a batch from 64 tensors in Python")
+
+RUNGS = {
+    "cpu": (
+        TUTORIAL,
+        WORKERS,
+        DECODED_ONCE,
+        INDEX_SELECT,
+        Rung("fused Adam", rungs.fused_adam, "34 of a step's 75 operator calls, the optimizer's"),
+        Rung("one thread", rungs.one_thread, "handing pieces of small operators to another core"),
+        Rung(
+            "by hand",
+            rungs.by_hand,
+            "autograd, modules and the optimizer's Python; one tensor instead of four",
+            also=(rungs.written_out,),
+        ),
+        Rung(
+            "compiled",
+            rungs.compiled,
+            "the calls of single operators",
+            _uncompiled["cpu"],
+            (rungs.generated, rungs.pure_step),
+        ),
+        Rung("bf16", rungs.bf16, "half of the bytes, where the CPU has the instructions", _without_bf16),
+        Rung(
+            "one function in C",
+            native.one_function,
+            "Python, all calls, and the arithmetic on black pixels",
+            native.why_not,
+            (native.SOURCE,),
+        ),
+    ),
+    "cuda": (
+        TUTORIAL,
+        WORKERS,
+        DECODED_ONCE,
+        INDEX_SELECT,
+        Rung("resident", rungs.resident, "copies to the GPU: all images lie there, and batches are gathered there"),
+        Rung("fused Adam", rungs.fused_adam, "most of the optimizer's launches"),
+        Rung(
+            "graph a step",
+            graphs.graph_a_step,
+            "Python and all launches of a step but one",
+            also=(graphs.reference_steps, graphs.replayed_steps, graphs.capture),
+        ),
+        Rung(
+            "graph an epoch",
+            graphs.graph_an_epoch,
+            "Python and all launches of an epoch but one",
+            also=(graphs.reference_steps, graphs.replayed_epochs, graphs.capture),
+        ),
+        Rung(
+            "by hand",
+            graphs.by_hand_in_a_graph,
+            "kernels of autograd; one tensor for Adam instead of four",
+            also=(rungs.written_out, graphs.replayed_epochs, graphs.capture),
+        ),
+        Rung(
+            "compiled",
+            graphs.compiled_in_a_graph,
+            "a kernel an operator: those that can be are made one",
+            _uncompiled["cuda"],
+            (rungs.generated, rungs.pure_step, graphs.replayed_epochs, graphs.capture),
+        ),
+        Rung(
+            "bf16",
+            graphs.bf16_in_a_graph,
+            "half of the products' bytes, on tensor cores",
+            _no_bf16_cores,
+            (rungs.generated, rungs.pure_step, graphs.replayed_epochs, graphs.capture),
+        ),
+        Rung(
+            "two kernels",
+            graphs.two_kernels,
+            "all kernels of a step but two, and gradients in memory",
+            _uncompiled["cuda"],
+            (KERNELS, graphs.replayed_epochs, graphs.capture),
+        ),
+    ),
+}
 PEERS = (
     Rung(
         "scikit-learn", peers.scikit_learn, "peer: MLPClassifier", peers.missing("sklearn", "pip install scikit-learn")
     ),
     Rung("JAX", peers.jax_scan, "peer: jit + scan", peers.missing("jax", "'.[peers]'")),
 )
-ROWS = {rung.name: rung for rung in (*RUNGS, *PEERS)}
 
 
-def lines_changed(rung: Rung) -> int | None:
+def rows(device: str) -> tuple[Rung, ...]:
+    """The device's rungs, then the peers."""
+    return (*RUNGS[device], *PEERS)
+
+
+def lines_changed(rung: Rung, device: str) -> int | None:
     """Lines of the rung's code that the one before it does not have; None for the first and for peers."""
-    at = next((number for number, one in enumerate(RUNGS) if one is rung), 0)
+    ladder = RUNGS[device]
+    at = next((number for number, one in enumerate(ladder) if one is rung), 0)
     if at == 0:
         return None
-    before, after = _code(RUNGS[at - 1]), _code(rung)
+    before, after = _code(ladder[at - 1]), _code(rung)
     kept = difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
     return len(after) - sum(block.size for block in kept)
 

@@ -1,4 +1,4 @@
-"""`fcnn-bench ladder`: every rung and every peer in a process of its own, then a table and a picture."""
+"""`fcnn-bench ladder`: every rung and every peer in a process of its own, then a table and a picture a device."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.axes.devices import DEVICES
 from bench.gate import accuracy
 from bench.ladder import show
-from bench.ladder.rungs import RUNGS, Rung
 from bench.ladder.show import Ladder, Step
-from bench.ladder.table import PEERS, lines_changed
+from bench.ladder.table import PEERS, RUNGS, Rung, lines_changed, rows
 from bench.measure import facts, settings
 from bench.record import store
 from bench.report import later
@@ -26,40 +26,76 @@ DONE, USAGE, BROKEN = 0, 2, 3
 Ask = Callable[[str], dict[str, Any]]
 
 
-def run_ladder(names: Sequence[str] | None, *, epochs: int, data: Path | None, results: Path, run: Path | None) -> int:
-    """Climbs the named rungs, or all, and the peers; writes ladder.md, ladder.json and ladder.svg.
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What the command line says; the fields are its options."""
+
+    rungs: Sequence[str] | None
+    device: Sequence[str] | None
+    epochs: int
+    data: Path | None
+    results: Path
+    run: Path | None
+
+
+def run_ladder(asked: Asked) -> int:
+    """Climbs the named rungs, or all, and the peers, on the devices asked for that are here; writes the ladder's files.
 
     The tutorial is always climbed: all others are told by it.
     """
     console = Console(highlight=False)
-    chosen = [rung for rung in (*RUNGS, *PEERS) if not names or rung.name in names or rung is RUNGS[0]]
-    if unknown := set(names or ()) - {rung.name for rung in chosen}:
-        known = ", ".join(repr(rung.name) for rung in (*RUNGS, *PEERS))
-        print(f"fcnn-bench: there is no rung {sorted(unknown)[0]!r}; there are {known}", file=sys.stderr)
+    wanted = asked.device or list(RUNGS)
+    missing = {device: reason for device in wanted if (reason := DEVICES[device].why_missing())}
+    devices = [device for device in wanted if device not in missing]
+    known = dict.fromkeys(rung.name for device in wanted for rung in rows(device))
+    if unknown := [name for name in asked.rungs or () if name not in known]:
+        there = ", ".join(map(repr, known))
+        print(f"fcnn-bench: there is no rung {unknown[0]!r}; there are {there}", file=sys.stderr)
         return USAGE
+    if not devices:
+        print(f"fcnn-bench: nothing can be measured: {'; '.join(missing.values())}", file=sys.stderr)
+        return BROKEN
     try:
         settings.use_threads(settings.default_threads())
-        images = load_images("MNIST", data)
-        folder = run or store.newest_run(results, facts.machine(["cpu"]).slug) or results / "ladder"
+        images = load_images("MNIST", asked.data)
+        folder = asked.run or store.newest_run(asked.results, facts.machine(list(RUNGS)).slug)
+        folder = folder or asked.results / "ladder"
         with store.staged(folder) as staged, console.status("") as status:
-            found = climb(chosen, images, _ask(images, epochs, data), lambda name: status.update(f"{name} ..."))
-            (staged / "ladder.json").write_text(json.dumps(dataclasses.asdict(found), indent=1) + "\n", "utf-8")
-            (staged / "ladder.md").write_text(show.markdown(found), "utf-8")
-            (staged / "ladder.svg").write_text(show.picture(found), "utf-8")
-            later.insert(folder / "report.html", "ladder", show.section(found), staged / "report.html")
+            found = []
+            for device in devices:
+                first, *others = rows(device)
+                chosen = [first, *(rung for rung in others if not asked.rungs or rung.name in asked.rungs)]
+
+                def say(name: str, device: str = device) -> None:
+                    status.update(f"{device}: {name} ...")
+
+                found.append(climb(device, chosen, images, _ask(device, images, asked), say))
+            _write(found, folder, staged)
     except DataError as error:
         print(f"fcnn-bench: {error}", file=sys.stderr)
         return USAGE
     except OSError as error:
         print(f"fcnn-bench: {error}", file=sys.stderr)
         return BROKEN
-    show.show(found, console)
+    for ladder in found:
+        show.show(ladder, console)
+    for device, reason in missing.items():
+        console.print(f"\nNo ladder for {device}: {reason}", markup=False)
     console.print(f"\nladder: {folder}/ladder.md", soft_wrap=True)
-    return DONE if found.first.seconds else BROKEN
+    return DONE if all(ladder.first.seconds for ladder in found) else BROKEN
 
 
-def climb(chosen: Sequence[Rung], images: Images, answer: Ask, say: Callable[[str], None]) -> Ladder:
-    """All rows; a rung that fails or cannot be climbed is kept with its reason."""
+def _write(found: list[Ladder], folder: Path, staged: Path) -> None:
+    text = json.dumps({"ladders": [dataclasses.asdict(ladder) for ladder in found]}, indent=1, allow_nan=False)
+    (staged / "ladder.json").write_text(text + "\n", "utf-8")
+    (staged / "ladder.md").write_text(show.markdown(found), "utf-8")
+    for ladder in found:
+        (staged / show.picture_file(ladder)).write_text(show.picture(ladder), "utf-8")
+    later.insert(folder / "report.html", "ladder", show.section(found), staged / "report.html")
+
+
+def climb(device: str, chosen: Sequence[Rung], images: Images, answer: Ask, say: Callable[[str], None]) -> Ladder:
+    """All rows of a device; a rung that fails or cannot be climbed is kept with its reason."""
     say("floor")
     floor = answer("floor")
     if "error" in floor:
@@ -67,7 +103,7 @@ def climb(chosen: Sequence[Rung], images: Images, answer: Ask, say: Callable[[st
     steps = []
     for rung in chosen:
         say(rung.name)
-        step = Step(rung.name, rung.removed, lines_changed(rung), rung in PEERS)
+        step = Step(rung.name, rung.removed, lines_changed(rung, device), rung in PEERS)
         reason = rung.why_not()
         found = {} if reason else answer(rung.name)
         if reason := reason or found.get("error"):
@@ -76,9 +112,10 @@ def climb(chosen: Sequence[Rung], images: Images, answer: Ask, say: Callable[[st
         p = _accuracy_p(found["test_accuracy_fraction"], images)
         steps.append(dataclasses.replace(step, **found, accuracy_p=p))
     return Ladder(
-        machine=facts.machine(["cpu"]).label,
+        device=device,
+        machine=facts.machine([device]).label,
         dataset=images.label,
-        torch=facts.environment(["cpu"])["software"].get("torch", "unknown"),
+        torch=facts.environment([device])["software"].get("torch", "unknown"),
         floor_seconds=floor["seconds"],
         steps=steps,
     )
@@ -93,9 +130,9 @@ def _accuracy_p(found: list[float], images: Images) -> float | None:
     return accuracy.judge(found, reference, accuracy.Rule()).p if reference.epochs == 1 else None
 
 
-def _ask(images: Images, epochs: int, data: Path | None) -> Ask:
+def _ask(device: str, images: Images, asked: Asked) -> Ask:
     def answer(name: str) -> dict[str, Any]:
-        request = {"name": name, "epochs": epochs, **requested(images, "MNIST", data)}
+        request = {"device": device, "name": name, "epochs": asked.epochs, **requested(images, "MNIST", asked.data)}
         try:
             found: dict[str, Any] = ask("bench.ladder.child", request)
         except FreshError as error:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -11,6 +12,7 @@ from bench.cli import main
 from bench.gate.accuracy import Reference
 from bench.ladder import show, verb
 from bench.ladder.show import Ladder, Step, same_accuracy
+from bench.suite.fresh import FreshError
 from fcnn.data import embedded_images
 
 TUTORIAL = Step("tutorial", "", None, False, [7.0, 6.9, 7.1], 7.2, [0.931, 0.932], 0.5)
@@ -18,7 +20,7 @@ FAST = Step("by hand", "autograd", 20, False, [0.1, 0.12, 0.11], 0.5, [0.931, 0.
 BLOCKED = Step("bf16", "bytes", 1, False, reason="no instructions")
 WRONG = Step("too fast", "training", 1, False, [0.01], 0.01, [0.5], 1e-9)
 PEER = Step("JAX", "peer: jit + scan", None, True, [0.2, 0.22, 0.21], 2.0, [0.931], 0.6)
-LADDER = Ladder("Some CPU, 2 cores", "MNIST", "2.14.1", 0.05, [TUTORIAL, FAST, BLOCKED, WRONG, PEER])
+LADDER = Ladder("cpu", "Some CPU, 2 cores", "MNIST", "2.14.1", 0.05, [TUTORIAL, FAST, BLOCKED, WRONG, PEER])
 
 
 def test_the_best_rung_has_the_same_accuracy_and_is_no_peer():
@@ -55,7 +57,7 @@ def test_it_comes_to_this():
 
 
 def test_markdown_and_terminal_have_every_row(capsys):
-    text = show.markdown(LADDER)
+    text = show.markdown([LADDER])
     show.show(LADDER, Console(width=100))
     out = capsys.readouterr().out
     for step in LADDER.steps:
@@ -75,9 +77,21 @@ def test_the_picture_has_a_bar_a_rung_and_the_floor():
 
 
 def test_the_reports_section_is_one_svg_and_its_sentences():
-    text = show.section(LADDER)
+    text = show.section([LADDER])
     assert text.count("<svg") == 1
     assert "63.6 times" in text
+    assert "<h3>On the CPU: Some CPU, 2 cores</h3>" in text
+
+
+def test_every_device_has_a_chapter_and_a_picture_of_its_own():
+    gpu = dataclasses.replace(LADDER, device="cuda", machine="Some GPU with Some CPU, 2 cores")
+    text = show.markdown([LADDER, gpu])
+    assert text.index("## On the CPU: Some CPU") < text.index("ladder-cpu.svg") < text.index("## On the GPU: Some GPU")
+    assert text.index("## On the GPU") < text.index("ladder-cuda.svg")
+    page = show.section([LADDER, gpu])
+    assert page.count("<svg") == 2
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
 
 
 @pytest.fixture
@@ -90,13 +104,31 @@ def here(monkeypatch, tmp_path):
     monkeypatch.setattr(verb.accuracy, "read_reference", lambda *_: known)
     answers = {"floor": {"seconds": 0.05}}
 
-    def ask(images, epochs, data):
-        return lambda name: answers.get(
-            name, {"cold_seconds": 2.0, "seconds": [1.0, 1.1], "test_accuracy_fraction": [0.931, 0.931]}
+    def ask(module, request, **environment):
+        assert module == "bench.ladder.child"
+        asked.append((request["device"], request["name"]))
+        found = answers.get(
+            request["name"], {"cold_seconds": 2.0, "seconds": [1.0, 1.1], "test_accuracy_fraction": [0.931, 0.931]}
         )
+        if "error" in found:
+            raise FreshError(found["error"])
+        return found
 
-    monkeypatch.setattr(verb, "_ask", ask)
+    monkeypatch.setattr(verb, "ask", ask)
     return answers
+
+
+asked: list[tuple[str, str]] = []
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Stands for a GPU that has all that its rungs need."""
+    model = dataclasses.replace(verb.DEVICES["cuda"], why_missing=lambda: None, model=lambda: "Some GPU")
+    monkeypatch.setitem(verb.DEVICES, "cuda", model)
+    monkeypatch.setitem(verb.RUNGS, "cuda", [
+        dataclasses.replace(rung, why_not=lambda: None) for rung in verb.RUNGS["cuda"]
+    ])  # fmt: skip
 
 
 def test_the_verb_writes_the_ladder(here, tmp_path, capsys):
@@ -104,18 +136,49 @@ def test_the_verb_writes_the_ladder(here, tmp_path, capsys):
     (tmp_path / "run" / "report.html").write_text("<main><!-- ladder --><!-- /ladder --></main>")
     assert main(["ladder", "--run", "run"]) == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"ladder.md", "ladder.json", "ladder.svg", "report.html"}
-    data = json.loads((tmp_path / "run" / "ladder.json").read_text())
+    assert names == {"ladder.md", "ladder.json", "ladder-cpu.svg", "report.html"}
+    (data,) = json.loads((tmp_path / "run" / "ladder.json").read_text())["ladders"]
     assert [step["name"] for step in data["steps"]][:2] == ["tutorial", "workers"]
     assert data["steps"][0]["accuracy_p"] > 0.001
     assert '<section id="ladder">' in (tmp_path / "run" / "report.html").read_text()
-    assert "ladder: run/ladder.md" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "On the CPU: " in out
+    assert "ladder: run/ladder.md" in out
+
+
+def test_both_devices_are_climbed_where_both_are(here, gpu, tmp_path, capsys):
+    asked.clear()
+    assert main(["ladder", "--run", "run", "--rungs", "graph an epoch", "JAX"]) == 0
+    cpu, cuda = json.loads((tmp_path / "run" / "ladder.json").read_text())["ladders"]
+    assert [step["name"] for step in cpu["steps"]] == ["tutorial", "JAX"]
+    assert [step["name"] for step in cuda["steps"]] == ["tutorial", "graph an epoch", "JAX"]
+    assert asked == [
+        ("cpu", "floor"), ("cpu", "tutorial"), ("cpu", "JAX"),
+        ("cuda", "floor"), ("cuda", "tutorial"), ("cuda", "graph an epoch"), ("cuda", "JAX"),
+    ]  # fmt: skip
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"ladder-cpu.svg", "ladder-cuda.svg"}
+    assert "On the GPU: Some GPU with " in capsys.readouterr().out
+
+
+def test_a_device_that_is_not_here_is_told_with_its_reason(here, monkeypatch, capsys):
+    away = dataclasses.replace(verb.DEVICES["cuda"], why_missing=lambda: "no CUDA GPU here")
+    monkeypatch.setitem(verb.DEVICES, "cuda", away)
+    assert main(["ladder", "--run", "run", "--rungs", "fused Adam"]) == 0
+    assert "No ladder for cuda: no CUDA GPU here" in capsys.readouterr().out
+    assert main(["ladder", "--run", "run", "--device", "cuda"]) == 3
+    assert capsys.readouterr().err == "fcnn-bench: nothing can be measured: no CUDA GPU here\n"
+
+
+def test_a_device_that_has_no_ladder_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["ladder", "--device", "tpu"])
+    assert exit.value.code == 2
 
 
 def test_a_rung_that_fails_is_kept_with_its_reason(here, tmp_path):
     here["fused Adam"] = {"error": "RuntimeError: planted"}
     assert main(["ladder", "--run", "run", "--rungs", "fused Adam"]) == 0
-    data = json.loads((tmp_path / "run" / "ladder.json").read_text())
+    (data,) = json.loads((tmp_path / "run" / "ladder.json").read_text())["ladders"]
     assert [(step["name"], step["reason"]) for step in data["steps"]] == [
         ("tutorial", None), ("fused Adam", "RuntimeError: planted"),
     ]  # fmt: skip

@@ -8,11 +8,11 @@ import sys
 import pytest
 import torch
 
+from bench.axes.devices import DEVICES
 from bench.ladder import native, peers, rungs
 from bench.ladder.child import climb
-from bench.ladder.program import accuracy, flat_images, parameters
-from bench.ladder.table import PEERS, ROWS, lines_changed
-from bench.measure.clock import Clock
+from bench.ladder.program import CPU, accuracy, flat_images, parameters
+from bench.ladder.table import PEERS, RUNGS, lines_changed
 from fcnn.data import load_images
 
 
@@ -29,7 +29,7 @@ def threads():
 
 
 def weights_after(make, images, epochs=3, seed=4):
-    program = make(images, seed)
+    program = make(images, seed, CPU)
     for _ in range(epochs):
         program.epoch()
     return [weight.detach().clone() for weight in program.weights()]
@@ -43,7 +43,7 @@ SAME = [
     rungs.one_thread,
     rungs.by_hand,
     pytest.param(rungs.compiled, marks=pytest.mark.slow),
-    pytest.param(rungs.one_function, marks=needs_compiler),
+    pytest.param(native.one_function, marks=needs_compiler),
 ]
 
 
@@ -64,7 +64,7 @@ from bench.ladder import peers, rungs
 from fcnn.data import embedded_images
 
 images = embedded_images("asked for")
-programs = [make(images, 4) for make in (rungs.index_select, peers.jax_scan)]
+programs = [make(images, 4, torch.device("cpu")) for make in (rungs.index_select, peers.jax_scan)]
 for program in programs:
     program.epoch()
 for one, other in zip(*(program.weights() for program in programs), strict=True):
@@ -85,9 +85,9 @@ def test_jax_reaches_the_same_weights():
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_any_number_of_threads_reaches_the_same_weights(images, count):
     torch.set_num_threads(1)
-    expected = weights_after(rungs.one_function, images)
+    expected = weights_after(native.one_function, images)
     torch.set_num_threads(count)
-    for one, other in zip(weights_after(rungs.one_function, images), expected, strict=True):
+    for one, other in zip(weights_after(native.one_function, images), expected, strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3)
 
 
@@ -117,7 +117,7 @@ def test_the_slower_ways_learn_too(images, make):
 
 
 def test_scikit_learn_begins_with_the_references_weights(images):
-    program = peers.scikit_learn(images, 7)
+    program = peers.scikit_learn(images, 7, CPU)
     for one, other in zip(program.weights(), parameters(7), strict=True):
         torch.testing.assert_close(one, other)
 
@@ -146,21 +146,24 @@ def test_a_missing_peer_says_what_to_install():
 
 
 def test_a_rungs_lines_are_those_that_the_one_before_does_not_have():
-    assert lines_changed(ROWS["tutorial"]) is None
-    assert lines_changed(ROWS["workers"]) == 1
-    assert lines_changed(ROWS["fused Adam"]) == 1
-    assert lines_changed(ROWS["one function in C"]) > 100  # the C is counted
-    assert {lines_changed(peer) for peer in PEERS} == {None}
+    for device, ladder in RUNGS.items():
+        changed = {rung.name: lines_changed(rung, device) for rung in ladder}
+        assert changed.pop("tutorial") is None
+        assert all(changed.values())
+        assert changed["index_select"] == 1
+        assert {lines_changed(peer, device) for peer in PEERS} == {None}
+    row = {rung.name: lines_changed(rung, "cpu") for rung in RUNGS["cpu"]}
+    assert row["one function in C"] > 100  # the C is counted
 
 
 def test_an_epoch_is_timed_on_fresh_trainings_and_the_first_is_told_apart(images):
     seeds = []
 
-    def make(images, seed):
+    def make(images, seed, device):
         seeds.append(seed)
-        return rungs.index_select(images, seed)
+        return rungs.index_select(images, seed, device)
 
-    found = climb(make, images, 5, Clock())
+    found = climb(make, images, 5, DEVICES["cpu"])
     assert seeds[:6] == [0, 1, 2, 3, 4, 5]
     assert len(found["seconds"]) == len(seeds) - 1 >= 5
     assert len(found["test_accuracy_fraction"]) == len(seeds)

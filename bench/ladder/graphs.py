@@ -1,0 +1,126 @@
+"""What only a GPU can do: steps that are recorded once as a CUDA graph and then replayed without Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from bench.ladder.program import BATCH_SIZE, Program, Steps
+from bench.ladder.rungs import generated, written_out
+from fcnn import train
+from fcnn.data import Images, as_tensors
+
+
+def graph_a_step(images: Images, seed: int, device: torch.device) -> Program:
+    """The reference's step, Adam included, is one CUDA graph; Python only says which images."""
+    return replayed_steps(reference_steps(images, seed, device))
+
+
+def graph_an_epoch(images: Images, seed: int, device: torch.device) -> Program:
+    """All steps of an epoch are one CUDA graph: a launch an epoch."""
+    return replayed_epochs(reference_steps(images, seed, device))
+
+
+def by_hand_in_a_graph(images: Images, seed: int, device: torch.device) -> Program:
+    """The epoch's graph with forward and backward pass written out, and one tensor for Adam to update."""
+    return replayed_epochs(written_out(images, seed, device))
+
+
+def compiled_in_a_graph(images: Images, seed: int, device: torch.device) -> Program:
+    """The epoch's graph with the step's kernels generated, the fastest of many candidates each."""
+    return replayed_epochs(generated(images, seed, device, mode=MODE))
+
+
+def bf16_in_a_graph(images: Images, seed: int, device: torch.device) -> Program:
+    """The generated kernels with products in bfloat16, for which the GPU has tensor cores."""
+    return replayed_epochs(generated(images, seed, device, mode=MODE, dtype=torch.bfloat16))
+
+
+def two_kernels(images: Images, seed: int, device: torch.device) -> Program:
+    """The epoch's graph with two kernels a step, written for this network."""
+    from bench.ladder.kernels import steps_in_two_kernels  # here, since Triton is not everywhere
+
+    return replayed_epochs(steps_in_two_kernels(images, seed, device))
+
+
+MODE = "max-autotune-no-cudagraphs"  # the graph is made here: torch's own would hold a step and not an epoch
+
+
+def reference_steps(images: Images, seed: int, device: torch.device) -> Steps:
+    """The reference's own step, with an Adam that keeps its step count where a graph can count."""
+    options = {"fused": True, "capturable": device.type == "cuda"}
+    training = train.make_training(device, seed, optimizer_options=options)
+    pixels, labels = (tensor.to(device) for tensor in as_tensors(images.train))
+
+    def step(chosen: Tensor) -> None:
+        train.train_step(training, pixels.index_select(0, chosen), labels.index_select(0, chosen))
+
+    weights = list(training.model.parameters())
+    begin = [weight.detach().clone() for weight in weights]
+    step(torch.zeros(1, dtype=torch.int64, device=device))  # Adam's state, made in its first step
+    moments = [value for state in training.optimizer.state.values() for value in state.values()]
+    _restore([*weights, *moments], [*begin, *map(torch.zeros_like, moments)])
+    generator = torch.Generator(device).manual_seed(seed)
+    return Steps(step, len(labels), generator, [*weights, *moments], weights)
+
+
+def replayed_steps(steps: Steps) -> Program:
+    """A graph for a whole batch and one for the last, smaller one."""
+    sizes = dict.fromkeys((BATCH_SIZE, steps.count % BATCH_SIZE or BATCH_SIZE))
+    batches = {size: torch.zeros(size, dtype=torch.int64, device=steps.generator.device) for size in sizes}
+    replays = {size: _recorded(steps, [batch]) for size, batch in batches.items()}
+
+    def epoch() -> None:
+        for chosen in steps.order().split(BATCH_SIZE):
+            batches[len(chosen)].copy_(chosen)
+            replays[len(chosen)]()
+
+    return Program(epoch, lambda: steps.weights)
+
+
+def replayed_epochs(steps: Steps) -> Program:
+    """A graph of all steps of an epoch, which take their images from one tensor of numbers."""
+    order = torch.zeros(steps.count, dtype=torch.int64, device=steps.generator.device)
+    replay = _recorded(steps, order.split(BATCH_SIZE))
+
+    def epoch() -> None:
+        order.copy_(steps.order())
+        replay()
+
+    return Program(epoch, lambda: steps.weights)
+
+
+def _recorded(steps: Steps, batches: Sequence[Tensor]) -> Callable[[], None]:
+    """What replays the steps on what `batches` then hold; the training is as it was before."""
+    before = [tensor.detach().clone() for tensor in steps.state]
+    sizes = {len(batch): batch for batch in batches}
+    replay = capture(
+        warm=lambda: [steps.step(batch) for batch in sizes.values()],
+        run=lambda: [steps.step(batch) for batch in batches],
+    )
+    _restore(steps.state, before)
+    return replay
+
+
+def capture(warm: Callable[[], object], run: Callable[[], object]) -> Callable[[], None]:
+    """`run` as a CUDA graph, recorded after `warm` has met all that may only happen once (libraries, generated code).
+
+    On a side stream, as the CUDA semantics note of PyTorch's documentation asks.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        warm()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
+
+
+@torch.no_grad()
+def _restore(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)

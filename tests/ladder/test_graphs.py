@@ -1,0 +1,158 @@
+"""The rungs of a GPU, on the CPU: a recorder stands for the CUDA graph, Triton's interpreter for its compiler.
+
+What no CPU can show is that the driver takes the recording and the GPU the kernels.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from bench.ladder import graphs, rungs
+from bench.ladder.program import CPU, accuracy
+from fcnn.data import load_images
+
+
+class Recorder(TorchDispatchMode):
+    """Keeps every operator with its tensors, and replays all in the same memory, as a CUDA graph does.
+
+    Python does not run again, so a number that it has read or counted is what it was; reading one from the device is
+    refused, as it is while a graph is recorded.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        out = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, kwargs or {}, out))
+        return out
+
+    @torch.no_grad()
+    def replay(self):
+        for func, args, kwargs, out in self.calls:
+            for old, new in zip(tree_leaves(out), tree_leaves(func(*args, **kwargs)), strict=True):
+                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+def recorded(warm, run):
+    warm()
+    with Recorder() as recorder:
+        run()
+    return recorder.replay
+
+
+@pytest.fixture
+def images(mnist_root, monkeypatch):
+    monkeypatch.setattr(graphs, "capture", recorded)
+    # What the compiler makes of it is not made of operators; the function is the same.
+    monkeypatch.setattr(rungs, "_compiled", lambda mode: rungs.pure_step)
+    return load_images("MNIST", mnist_root)
+
+
+def weights_after(make, images, epochs=3, seed=4):
+    program = make(images, seed, CPU)
+    for _ in range(epochs):
+        program.epoch()
+    return [weight.detach().clone() for weight in program.weights()]
+
+
+SAME = [
+    rungs.resident,
+    graphs.graph_a_step,
+    graphs.graph_an_epoch,
+    graphs.by_hand_in_a_graph,
+    graphs.compiled_in_a_graph,
+]
+
+
+@pytest.mark.parametrize("make", SAME)
+@pytest.mark.parametrize("count", [640, 600])
+def test_a_replayed_epoch_reaches_the_same_weights(images, make, count):
+    """Recording changes nothing, every replay takes new images, and the last, smaller batch is one of them."""
+    images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
+    expected, found = weights_after(rungs.index_select, images), weights_after(make, images)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3)
+
+
+@pytest.mark.parametrize("make", SAME)
+def test_before_its_first_epoch_it_is_as_the_reference_begins(images, make):
+    begin = weights_after(rungs.index_select, images, epochs=0)
+    for one, other in zip(weights_after(make, images, epochs=0), begin, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_products_in_bfloat16_learn_as_well(images):
+    assert accuracy(images, weights_after(graphs.bf16_in_a_graph, images, epochs=12)) > 0.9
+
+
+def test_a_graph_is_replayed_without_python(images, monkeypatch):
+    program = graphs.graph_an_epoch(images, 4, CPU)
+    monkeypatch.setattr(graphs.train, "train_step", None)
+    before = [weight.detach().clone() for weight in program.weights()]
+    program.epoch()
+    assert not any(torch.equal(one, other) for one, other in zip(program.weights(), before, strict=True))
+
+
+def test_the_stand_in_refuses_what_a_recording_refuses():
+    with Recorder(), pytest.raises(RuntimeError, match="not permitted"):
+        torch.ones(()).item()
+
+
+INTERPRETED = """
+import sys
+import torch
+from bench.ladder import graphs, rungs
+from fcnn.data import embedded_images
+
+graphs.capture = lambda warm, run: (warm(), run)[1]
+torch.set_num_threads(1)
+images, count = embedded_images("asked for"), int(sys.argv[1])
+images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
+programs = [make(images, 4, torch.device("cpu")) for make in (rungs.index_select, graphs.two_kernels)]
+for program in programs:
+    for _ in range(2):
+        program.epoch()
+for one, other in zip(*(program.weights() for program in programs), strict=True):
+    torch.testing.assert_close(other, one.detach(), atol=2e-4, rtol=2e-3)
+"""
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no Triton here")
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [256, 200])
+def test_the_two_kernels_reach_the_same_weights(count):
+    words = [sys.executable, "-c", INTERPRETED, str(count)]
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    ran = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+def test_the_two_kernels_are_machine_code_for_gpus_that_are_not_here(capability, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from bench.ladder import kernels
+
+    types = {"labels": "*i64", "chosen": "*i64", "count": "i32"}
+    for kernel in (kernels.forward_backward, kernels.update):
+        signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
+        made = triton.compile(ASTSource(kernel, signature), target=GPUTarget("cuda", capability, 32))
+        assert made.asm["cubin"]
+        assert f".target sm_{capability}" in made.asm["ptx"]
