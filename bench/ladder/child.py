@@ -1,4 +1,4 @@
-"""One rung in a process of its own, cold at the start: `python -m bench.ladder.child`, a request on standard input."""
+"""One rung in a process of its own, cold at the start: `python -m bench.ladder.child`, requests on standard input."""
 
 from __future__ import annotations
 
@@ -7,34 +7,25 @@ import math
 import sys
 from typing import Any
 
-MOST_EPOCHS, ENOUGH_SECONDS = 12, 15.0  # more than were asked for, as long as they are quick
 
+def one_epoch(make: Any, images: Any, seed: int, device: Any) -> dict[str, float]:
+    """Seconds of an epoch of a fresh training and what it has reached.
 
-def climb(make: Any, images: Any, epochs: int, device: Any) -> dict[str, Any]:
-    """Seconds of epochs, each of a fresh training from another seed, and what each has reached.
-
-    The first is from cold: whatever the program prepares (images as tensors, compiled code) is in it.
+    `with_all_seconds` also has what the program prepares: images as tensors, compiled code, graphs. In a process that
+    has just begun, that is the first epoch from cold.
     """
     import torch
 
     from bench.ladder.program import accuracy
     from bench.measure.clock import Clock
 
-    clock, where = Clock(device), torch.device(device.torch_name)
+    clock = Clock(device)
     begin = clock.now()
-    program = make(images, 0, where)
-    program.epoch()
-    device.synchronize()
-    cold = clock.now() - begin
-    accuracies = [accuracy(images, program.weights())]
-    seconds: list[float] = []
-    for seed in range(1, max(MOST_EPOCHS, epochs) + 1):
-        if seed > epochs and sum(seconds) > ENOUGH_SECONDS:
-            break
-        program = make(images, seed, where)
-        seconds.append(clock.time_block(program.epoch, 1).host_seconds)
-        accuracies.append(accuracy(images, program.weights()))
-    return {"cold_seconds": cold, "seconds": seconds, "test_accuracy_fraction": accuracies}
+    program = make(images, seed, torch.device(device.torch_name))
+    seconds = clock.time_block(program.epoch, 1).host_seconds
+    with_all = clock.now() - begin
+    reached = accuracy(images, program.weights())
+    return {"seconds": seconds, "with_all_seconds": with_all, "test_accuracy_fraction": reached}
 
 
 def floor_seconds(images: Any, device: Any) -> dict[str, float]:
@@ -57,8 +48,8 @@ def floor_seconds(images: Any, device: Any) -> dict[str, float]:
 
 
 def main() -> None:
-    """Answers one request: `{"device", "name", "epochs", "dataset", "data"}`."""
-    asked = json.loads(sys.stdin.read())
+    """Answers requests, a line each: `{"device", "name", "dataset", "data"}`, then `{"seed"}` for every epoch."""
+    asked = json.loads(sys.stdin.readline())
     from bench.axes.devices import DEVICES
     from bench.ladder.table import rows
     from bench.measure import settings
@@ -67,11 +58,12 @@ def main() -> None:
     settings.use_threads(settings.default_threads())
     images, device = load(asked["dataset"], asked["data"]), DEVICES[asked["device"]]
     if asked["name"] == "floor":
-        answer = floor_seconds(images, device)
-    else:
-        (rung,) = (row for row in rows(device.name) if row.name == asked["name"])
-        answer = climb(rung.make, images, asked["epochs"], device)
-    print(json.dumps(answer))
+        print(json.dumps(floor_seconds(images, device)), flush=True)
+        return
+    (rung,) = (row for row in rows(device.name) if row.name == asked["name"])
+    print(json.dumps({"ready": rung.name}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(one_epoch(rung.make, images, json.loads(line)["seed"], device)), flush=True)
 
 
 if __name__ == "__main__":

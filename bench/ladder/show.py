@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tabulate import tabulate
 
+from bench.analyse.statistics import Summary, summarise
 from bench.report import drawing, units, words
 
 
@@ -21,7 +22,7 @@ class Step:
     """What came of a row.
 
     Attributes:
-        seconds: Epochs, each of a fresh training; empty where it could not be climbed, with the `reason`.
+        seconds: Epochs, each of a fresh training, one a round; empty where it could not be climbed, with the `reason`.
         cold_seconds: The first epoch of a fresh process, with all that it prepares and compiles.
         accuracy_p: The probability of a mean accuracy so far from the reference's, were they of one distribution.
         lines: Lines of its function that the one before does not have; None for the first and for peers.
@@ -38,9 +39,19 @@ class Step:
     reason: str | None = None
 
     @property
+    def summary(self) -> Summary | None:
+        """Seconds an epoch."""
+        return summarise(self.seconds) if self.seconds else None
+
+    @property
     def median(self) -> float | None:
         """Seconds an epoch."""
-        return statistics.median(self.seconds) if self.seconds else None
+        return self.summary.median if self.summary else None
+
+    def times(self, other: Step) -> float | None:
+        """How many times as long as this the other takes: the median over the rounds that both were in."""
+        rounds = [theirs / ours for ours, theirs in zip(self.seconds, other.seconds, strict=False)]
+        return statistics.median(rounds) if rounds else None
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,17 @@ def same_accuracy(step: Step) -> bool:
     return step.accuracy_p is not None and step.accuracy_p > 0.001
 
 
-HEADINGS = ["Rung", "s an epoch", "× tutorial", "× floor", "From cold", "Accuracy", "Lines", "What it removes"]
+HEADINGS = [
+    "Rung",
+    "s an epoch",
+    "× tutorial",
+    "× floor",
+    "From cold",
+    "Accuracy",
+    "95% interval",
+    "Lines",
+    "What it removes",
+]
 
 
 CAPTION = "Seconds an epoch, a bar a rung"
@@ -85,17 +106,18 @@ def rows(ladder: Ladder) -> list[list[str]]:
 
 def _row(ladder: Ladder, step: Step) -> list[str]:
     lines = units.MISSING if step.lines is None else str(step.lines)
-    median, first = step.median, ladder.first.median
-    if median is None:
-        return [step.name, *[units.MISSING] * 5, lines, f"{step.removed} (not here: {step.reason})"]
+    times, summary = step.times(ladder.first), step.summary
+    if summary is None:
+        return [step.name, *[units.MISSING] * 6, lines, f"{step.removed} (not here: {step.reason})"]
     accuracy = units.percent(statistics.fmean(step.test_accuracy_fraction))
     return [
         step.name,
-        units.duration(median),
-        f"{first / median:,.1f}" if first else units.MISSING,
-        f"{median / ladder.floor_seconds:,.1f}",
+        units.median(summary),
+        f"{times:,.1f}" if times else units.MISSING,
+        f"{summary.median / ladder.floor_seconds:,.1f}",
         units.MISSING if step.cold_seconds is None else units.duration(step.cold_seconds),
         accuracy if same_accuracy(step) else f"{accuracy} ({'not judged' if step.accuracy_p is None else 'another'})",
+        units.interval(summary),
         lines,
         step.removed,
     ]
@@ -103,19 +125,21 @@ def _row(ladder: Ladder, step: Step) -> list[str]:
 
 def sentences(ladder: Ladder) -> list[str]:
     """What the best rung is worth, against the tutorial, the floor and the peers."""
-    best, first = ladder.best, ladder.first
-    if best.median is None or first.median is None:
+    best = ladder.best
+    times = best.times(ladder.first)
+    if best.median is None or times is None:
         return ["Nothing was measured that could be compared."]
     found = [
-        f"The best rung, {best.name}, takes {units.duration(best.median)} an epoch: {first.median / best.median:,.1f} "
-        f"times as fast as the tutorial and {best.median / ladder.floor_seconds:.1f} times the floor of "
+        f"The best rung, {best.name}, takes {units.duration(best.median)} an epoch: {times:,.1f} times as fast as the "
+        f"tutorial and {best.median / ladder.floor_seconds:.1f} times the floor of "
         f"{units.duration(ladder.floor_seconds)}."
     ]
-    for peer in (step for step in ladder.steps if step.is_peer and step.median is not None):
-        assert peer.median is not None
+    for peer in (step for step in ladder.steps if step.is_peer):
+        if (times := best.times(peer)) is None or peer.median is None:
+            continue
         found.append(
-            f"It is {peer.median / best.median:.1f} times as fast as {peer.name} ({units.duration(peer.median)}); from "
-            f"cold, {units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
+            f"It is {times:.1f} times as fast as {peer.name} ({units.duration(peer.median)}); from cold, "
+            f"{units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
         )
     if best.median < ladder.floor_seconds:
         found.append("The floor counts products with black pixels, which it skips.")
@@ -153,8 +177,9 @@ def markdown(ladders: Sequence[Ladder]) -> str:
             "# The ladder: from the tutorial to the floor",
             "",
             f"The same network on the same images to the same accuracy, one change a rung. torch {first.torch}, with "
-            f"{first.dataset}. Medians over epochs of fresh trainings, each from another seed; lines are those of a "
-            "rung's code that the one before it does not have.",
+            f"{first.dataset}. Medians over epochs of fresh trainings, each from another seed. The rungs take turns, "
+            "and how many times as fast one is as another is the median over rounds. Lines are those of a rung's code "
+            "that the one before it does not have.",
             *(line for ladder in ladders for line in _chapter(ladder)),
             "",
         ]

@@ -5,25 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from bench.axes.devices import DEVICES
-from bench.gate import accuracy
 from bench.ladder import show
-from bench.ladder.show import Ladder, Step
-from bench.ladder.table import PEERS, RUNGS, Rung, lines_changed, rows
+from bench.ladder.climb import climb
+from bench.ladder.show import Ladder
+from bench.ladder.table import RUNGS, rows
 from bench.measure import facts, settings
 from bench.record import store
 from bench.report import later
-from bench.suite.fresh import HARNESS, FreshError, ask, requested
-from fcnn.data import DataError, Images, load_images
+from bench.suite.fresh import FreshError, requested
+from fcnn.data import DataError, load_images
 
 DONE, USAGE, BROKEN = 0, 2, 3
-Ask = Callable[[str], dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +67,15 @@ def run_ladder(asked: Asked) -> int:
                 def say(name: str, device: str = device) -> None:
                     status.update(f"{device}: {name} ...")
 
-                found.append(climb(device, chosen, images, _ask(device, images, asked), say))
+                request = requested(images, "MNIST", asked.data)
+                found.append(climb(device, chosen, images, request, asked.epochs, say))
             _write(found, folder, staged)
     except DataError as error:
         print(f"fcnn-bench: {error}", file=sys.stderr)
         return USAGE
+    except FreshError as error:
+        print(f"fcnn-bench: the floor could not be measured: {error}", file=sys.stderr)
+        return BROKEN
     except OSError as error:
         print(f"fcnn-bench: {error}", file=sys.stderr)
         return BROKEN
@@ -92,51 +94,3 @@ def _write(found: list[Ladder], folder: Path, staged: Path) -> None:
     for ladder in found:
         (staged / show.picture_file(ladder)).write_text(show.picture(ladder), "utf-8")
     later.insert(folder / "report.html", "ladder", show.section(found), staged / "report.html")
-
-
-def climb(device: str, chosen: Sequence[Rung], images: Images, answer: Ask, say: Callable[[str], None]) -> Ladder:
-    """All rows of a device; a rung that fails or cannot be climbed is kept with its reason."""
-    say("floor")
-    floor = answer("floor")
-    if "error" in floor:
-        raise OSError(f"the floor could not be measured: {floor['error']}")
-    steps = []
-    for rung in chosen:
-        say(rung.name)
-        step = Step(rung.name, rung.removed, lines_changed(rung, device), rung in PEERS)
-        reason = rung.why_not()
-        found = {} if reason else answer(rung.name)
-        if reason := reason or found.get("error"):
-            steps.append(dataclasses.replace(step, reason=reason))
-            continue
-        p = _accuracy_p(found["test_accuracy_fraction"], images)
-        steps.append(dataclasses.replace(step, **found, accuracy_p=p))
-    return Ladder(
-        device=device,
-        machine=facts.machine([device]).label,
-        dataset=images.label,
-        torch=facts.environment([device])["software"].get("torch", "unknown"),
-        floor_seconds=floor["seconds"],
-        steps=steps,
-    )
-
-
-def _accuracy_p(found: list[float], images: Images) -> float | None:
-    """Against the reference's distribution of one epoch on these images; None where there is none."""
-    try:
-        reference = accuracy.read_reference(images.name, images.sha256, HARNESS / accuracy.REFERENCE_FOLDER)
-    except accuracy.ReferenceError:
-        return None
-    return accuracy.judge(found, reference, accuracy.Rule()).p if reference.epochs == 1 else None
-
-
-def _ask(device: str, images: Images, asked: Asked) -> Ask:
-    def answer(name: str) -> dict[str, Any]:
-        request = {"device": device, "name": name, "epochs": asked.epochs, **requested(images, "MNIST", asked.data)}
-        try:
-            found: dict[str, Any] = ask("bench.ladder.child", request)
-        except FreshError as error:
-            return {"error": str(error)}
-        return found
-
-    return answer

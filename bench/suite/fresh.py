@@ -1,4 +1,4 @@
-"""A process of its own that answers one question: `python -m MODULE`, JSON on standard input and on standard output.
+"""A process of its own that answers questions: `python -m MODULE`, JSON on standard input and on standard output.
 
 Children import this before they know whose `fcnn` they are to look at, so it imports none.
 """
@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,59 @@ def ask(module: str, request: dict[str, Any], **environment: str) -> Any:
     if run.returncode == 0 and run.stdout.strip():
         with contextlib.suppress(json.JSONDecodeError):
             return json.loads(run.stdout.strip().splitlines()[-1])
-    raise FreshError((run.stderr.strip().splitlines() or ["it said nothing"])[-1])
+    raise FreshError(_last_line(run.stderr, run.returncode))
+
+
+class Conversation:
+    """A process that answers one request after another, a line each; a context, at whose end it is killed.
+
+    Args:
+        module: As for `ask`.
+        environment: Variables beside those of this process.
+    """
+
+    def __init__(self, module: str, **environment: str) -> None:
+        self._module, self._environment = module, environment
+
+    def __enter__(self) -> Conversation:
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self._module],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, cwd=HARNESS,
+            env={**os.environ, **self._environment},
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._said.close()
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer, an object; other lines are what libraries print.
+
+        Raises:
+            FreshError: The process has ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        for line in self._process.stdout:
+            with contextlib.suppress(json.JSONDecodeError):
+                if isinstance(found := json.loads(line), dict):
+                    return found
+        code = self._process.wait()
+        self._said.seek(0)
+        raise FreshError(_last_line(self._said.read(), code))
+
+
+def _last_line(said: str, code: int) -> str:
+    lines = said.strip().splitlines()
+    if code < 0:
+        return f"it was killed by signal {-code}"  # whatever it said before, that is no reason
+    return lines[-1] if lines else "it said nothing"
 
 
 def requested(images: Images, dataset: str, data: Path | None) -> dict[str, str]:

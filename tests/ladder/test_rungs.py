@@ -10,9 +10,10 @@ import torch
 
 from bench.axes.devices import DEVICES
 from bench.ladder import native, peers, rungs
-from bench.ladder.child import climb
+from bench.ladder.child import one_epoch
 from bench.ladder.program import CPU, accuracy, flat_images, parameters
 from bench.ladder.table import PEERS, RUNGS, lines_changed
+from bench.suite.fresh import EMBEDDED, Conversation, ask
 from fcnn.data import load_images
 
 
@@ -156,18 +157,28 @@ def test_a_rungs_lines_are_those_that_the_one_before_does_not_have():
     assert row["one function in C"] > 100  # the C is counted
 
 
-def test_an_epoch_is_timed_on_fresh_trainings_and_the_first_is_told_apart(images):
-    seeds = []
+def test_an_epoch_is_timed_on_a_fresh_training(images):
+    made = []
 
     def make(images, seed, device):
-        seeds.append(seed)
+        made.append((seed, device))
         return rungs.index_select(images, seed, device)
 
-    found = climb(make, images, 5, DEVICES["cpu"])
-    assert seeds[:6] == [0, 1, 2, 3, 4, 5]
-    assert len(found["seconds"]) == len(seeds) - 1 >= 5
-    assert len(found["test_accuracy_fraction"]) == len(seeds)
-    assert found["cold_seconds"] > 0
+    found = one_epoch(make, images, 3, DEVICES["cpu"])
+    assert made == [(3, CPU)]
+    assert 0 < found["seconds"] < found["with_all_seconds"]
+    assert found["test_accuracy_fraction"] == accuracy(images, weights_after(rungs.index_select, images, 1, 3))
+
+
+@pytest.mark.slow
+def test_a_rung_in_a_process_of_its_own_answers_epoch_by_epoch():
+    images = {"dataset": EMBEDDED, "data": "", "device": "cpu"}
+    with Conversation("bench.ladder.child") as process:
+        assert process.ask({**images, "name": "index_select"}) == {"ready": "index_select"}
+        first, again, other = (process.ask({"seed": seed}) for seed in (0, 0, 1))
+    assert first["test_accuracy_fraction"] == again["test_accuracy_fraction"] != other["test_accuracy_fraction"]
+    floor = ask("bench.ladder.child", {**images, "name": "floor"})
+    assert 0 < max(floor["compute_seconds"], floor["memory_seconds"]) == floor["seconds"] < first["seconds"]
 
 
 def test_flat_images_are_what_the_reference_sees(images):

@@ -1,26 +1,35 @@
 """Processes that answer a request: this module is one, too."""
 
 import json
+import os
+import signal
 import sys
 
 import pytest
 
 from bench.suite import fresh
-from bench.suite.fresh import EMBEDDED, FreshError, ask, load, requested
+from bench.suite.fresh import EMBEDDED, Conversation, FreshError, ask, load, requested
 from fcnn.data import embedded_images, load_images
 
 THIS = "tests.suite.test_fresh"
 
 
 def main() -> None:
-    asked = json.loads(sys.stdin.read())
+    for line in sys.stdin:
+        answer(json.loads(line))
+
+
+def answer(asked) -> None:
     if asked["then"] == "answer":
         print("something that a library says")
-        print(json.dumps({"got": asked["value"]}))
+        print(json.dumps({"got": asked["value"]}), flush=True)
     elif asked["then"] == "mumble":
         print("no JSON")
     elif asked["then"] == "fail":
         raise ValueError("planted")
+    elif asked["then"] == "die":
+        print("about to", file=sys.stderr)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_the_last_line_is_the_answer():
@@ -34,6 +43,27 @@ def test_the_last_line_is_the_answer():
 def test_a_process_that_fails_is_its_last_line(then, message):
     with pytest.raises(FreshError, match=message):
         ask(THIS, {"then": then})
+
+
+def test_a_conversation_goes_on_until_the_process_ends():
+    with Conversation(THIS) as process:
+        for number in range(3):
+            assert process.ask({"then": "answer", "value": number}) == {"got": number}
+        with pytest.raises(FreshError, match=r"^ValueError: planted$"):
+            process.ask({"then": "fail"})
+        with pytest.raises(FreshError, match=r"^ValueError: planted$"):
+            process.ask({"then": "answer", "value": 1})
+
+
+def test_a_process_that_was_killed_says_so():
+    with Conversation(THIS) as process, pytest.raises(FreshError, match=r"^it was killed by signal 9$"):
+        process.ask({"then": "die"})
+
+
+def test_a_conversation_leaves_no_process_behind():
+    with Conversation(THIS) as process:
+        process.ask({"then": "answer", "value": 1})
+    assert process._process.poll() is not None
 
 
 def test_a_child_runs_where_the_harness_is_and_has_the_variables(monkeypatch, tmp_path):
