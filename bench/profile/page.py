@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 
-import jinja2
 from markupsafe import Markup
 
-from bench.profile import flame, show
+from bench.profile import flame, sentences, tables
 from bench.profile.against import Difference
 from bench.profile.model import Profile
-from bench.report import drawing
+from bench.report import drawing, template
 
 LEAST_SHARE = 0.001  # of all samples; below, a stack is left out of the picture
 
@@ -37,19 +35,12 @@ class Block:
 
 def page(profile: Profile, against: Difference | None) -> str:
     """The whole page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bench.profile", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("page.html.jinja").render(
-        css=Markup(resources.files("bench.report").joinpath("page.css").read_text("utf-8")),
+    return template.render(
+        "bench.profile",
         profile=profile,
-        summary=show.summary(profile),
-        trust=show.trust(profile),
-        numeric=show.numeric,
+        summary=sentences.summary(profile),
+        trust=sentences.trust(profile),
+        numeric=tables.numeric,
         blocks=[block for block in _blocks(profile, against) if block],
     )
 
@@ -59,13 +50,13 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
     return [
         _difference(against) if against else None,
         Block("parts", "Parts of a step", ["As measured without a profiler, and as the trace has them."],
-              tables=(show.phase_rows(profile),)),
+              tables=(tables.phase_rows(profile),)),
         _python(profile),
         Block("hotspots", "Hot spots",
               ["Operators by their own time, those that they call taken out."],
-              tables=(show.operator_rows(profile.operators, step),)),
+              tables=(tables.operator_rows(profile.operators, step),)),
         Block("lines", "Lines of the program", ["Operators' own time by the line of fcnn that caused it."],
-              tables=(show.line_rows(profile),)),
+              tables=(tables.line_rows(profile),)),
         Block("operators", "Operators as a flame graph",
               ["Width is time, the part of the step at the top, callers above what they call."],
               Markup(pictures(profile)["operators"])),
@@ -73,14 +64,14 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
         _memory(profile),
         _compiled(profile),
         Block("trace", "The trace", [
-            f"traces/{profile.trace_file} ({show.size(profile.trace_bytes)}, {profile.steps} steps) opens in "
+            f"traces/{profile.trace_file} ({sentences.size(profile.trace_bytes)}, {profile.steps} steps) opens in "
             "ui.perfetto.dev and in chrome://tracing; the parts of a step are named ranges in it."]),
     ]  # fmt: skip
 
 
 def _difference(found: Difference) -> Block:
-    tables = (show.difference_rows(found, phases=True), show.difference_rows(found, phases=False))
-    return Block("difference", "The difference", [show.difference_sentence(found)], tables=tables)
+    rows = (tables.difference_rows(found, phases=True), tables.difference_rows(found, phases=False))
+    return Block("difference", "The difference", [sentences.difference_sentence(found)], tables=rows)
 
 
 def _python(profile: Profile) -> Block:
@@ -97,11 +88,13 @@ def _device(profile: Profile) -> Block | None:
     if not profile.kernels:
         return None
     return Block("kernels", "On the device", ["Kernels and copies by time, and the gaps between them."],
-                 tables=(show.kernel_rows(profile), show.gap_rows(profile)))  # fmt: skip
+                 tables=(tables.kernel_rows(profile), tables.gap_rows(profile)))  # fmt: skip
 
 
 def _memory(profile: Profile) -> Block:
-    return Block("memory", "Memory", show.memory_sentences(profile), timeline(profile), (show.memory_rows(profile),))
+    return Block(
+        "memory", "Memory", sentences.memory_sentences(profile), timeline(profile), (tables.memory_rows(profile),)
+    )
 
 
 def timeline(profile: Profile) -> Markup | None:
@@ -125,7 +118,7 @@ def timeline(profile: Profile) -> Markup | None:
 
 def _compiled(profile: Profile) -> Block | None:
     if profile.compiled:
-        return Block("compiled", "Compiled code", show.compiled_lines(profile))
+        return Block("compiled", "Compiled code", sentences.compiled_lines(profile))
     if reason := profile.missing.get("compiled"):
         return Block("compiled", "Compiled code", [f"Not here: {reason}."])
     return None

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
 from bench.analyse.cell import Cell
 from bench.record.model import Measurement, Record
-from bench.report import captions, column, drawing, sentences, tables, units, words
+from bench.report import captions, column, drawing, sentences, tables, template, units, words
 from bench.report.column import Column
 from bench.report.details import note
 from bench.report.highlights import highlights
@@ -75,16 +73,9 @@ class Section:
 
 def page(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
     """The whole page; `records[0]` is the run at hand."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bench.report", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     sections = [_section(records, view, drawn) for view in tables.VIEWS]
-    return environment.get_template("page.html.jinja").render(
-        css=Markup(resources.files("bench.report").joinpath("page.css").read_text("utf-8")),
+    return template.render(
+        "bench.report",
         captions=captions,
         words=words,
         records=records,

@@ -4,7 +4,8 @@ import pytest
 
 from bench.profile.against import difference
 from bench.profile.model import Operator
-from bench.profile.show import difference_rows, difference_sentence
+from bench.profile.sentences import difference_sentence
+from bench.profile.tables import difference_rows
 from tests.profile.made import PROFILE
 
 FUSED = dataclasses.replace(

@@ -1,0 +1,116 @@
+"""The tables of a profile, each as headings and rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.profile.against import Difference
+from bench.profile.events import BETWEEN
+from bench.profile.model import Operator, Profile
+from bench.profile.sentences import signed, size
+from bench.report import units
+
+Shown = tuple[list[str], list[list[str]]]
+SHOWN_ROWS = 15  # all are in profile.json
+
+
+def operator_rows(operators: Sequence[Operator], step_seconds: float) -> Shown:
+    """Headings and rows of the hot spots."""
+    on_device = any(o.device_seconds for o in operators)
+    headings = ["Part", "Operator", "Calls", "Self time", "Of the step", "FLOPs", "Allocates", "Line of fcnn"]
+    if on_device:
+        headings.insert(5, "On the device")
+    rows = [
+        [
+            o.phase,
+            short(o.name),
+            f"{o.calls:,.4g}",
+            units.duration(o.self_seconds),
+            units.share(o.self_seconds / step_seconds),
+            *([units.duration(o.device_seconds)] if on_device else []),
+            f"{o.flops:,.0f}" if o.flops else "-",
+            size(o.allocated_bytes) if o.allocated_bytes else "-",
+            o.line or ("-" if o.name != BETWEEN else ""),
+        ]
+        for o in operators[:SHOWN_ROWS]
+    ]
+    return headings, rows
+
+
+def phase_rows(profile: Profile) -> Shown:
+    """Headings and rows of the parts."""
+    headings = ["Part", "Unprofiled", "Of the step", "Traced, corrected", "Events"]
+    step = profile.cost.unprofiled_seconds
+    rows = [
+        [p.phase, units.duration(p.unprofiled_seconds), units.share(p.unprofiled_seconds / step),
+         units.duration(p.corrected_seconds), f"{p.events:,.4g}"]
+        for p in profile.phases
+    ]  # fmt: skip
+    return headings, rows
+
+
+def line_rows(profile: Profile) -> Shown:
+    """Self time by the line of `fcnn` that caused it, operators together."""
+    found: dict[str, list[float]] = {}
+    for operator in profile.operators:
+        if operator.line:
+            total = found.setdefault(operator.line, [0.0, 0.0])
+            total[0] += operator.self_seconds
+            total[1] += operator.calls
+    step = profile.cost.unprofiled_seconds
+    ordered = sorted(found.items(), key=lambda item: -item[1][0])
+    rows = [
+        [line, f"{calls:,.4g}", units.duration(seconds), units.share(seconds / step)]
+        for line, (seconds, calls) in ordered
+    ]
+    return ["Line of fcnn", "Calls", "Operators' self time", "Of the step"], rows
+
+
+def difference_rows(found: Difference, *, phases: bool) -> Shown:
+    """Headings and rows of two profiles' difference, the largest first."""
+    rows = found.phases if phases else found.operators[:SHOWN_ROWS]
+    headings = ["Part", *([] if phases else ["Operator", "Calls A", "Calls B"]), "A", "B", "B less A"]
+    return headings, [
+        [
+            row.phase,
+            *([] if phases else [short(row.name), f"{row.a_calls:,.4g}", f"{row.b_calls:,.4g}"]),
+            units.duration(row.a_seconds),
+            units.duration(row.b_seconds),
+            signed(row.difference_seconds),
+        ]
+        for row in rows
+    ]
+
+
+def memory_rows(profile: Profile) -> Shown:
+    """Where what was alive at the process's peak had been allocated."""
+    rows = [[holder.where, size(holder.bytes), f"{holder.allocations:,}"] for holder in profile.memory.holders]
+    return ["Allocated by", "Alive at the peak", "Allocations"], rows
+
+
+def kernel_rows(profile: Profile) -> Shown:
+    """What the device ran."""
+    step = profile.cost.unprofiled_seconds
+    rows = [
+        [kernel.name, f"{kernel.calls:,.4g}", units.duration(kernel.seconds), units.share(kernel.seconds / step)]
+        for kernel in profile.kernels[:SHOWN_ROWS]
+    ]
+    return ["Kernel", "Calls", "Device time", "Of the step"], rows
+
+
+def gap_rows(profile: Profile) -> Shown:
+    """When the device had nothing to do."""
+    rows = [[gap.host, f"{gap.count:,.4g}", units.duration(gap.seconds)] for gap in profile.gaps[:SHOWN_ROWS]]
+    return ["While the host was in", "Gaps", "Idle device time"], rows
+
+
+def short(name: str) -> str:
+    """An operator's name without what the profiler says twice."""
+    if name.startswith("enumerate(DataLoader)"):
+        return "DataLoader: next batch"
+    return name.partition("#")[2] or name if name.startswith("Optimizer.") else name
+
+
+def numeric(rows: list[list[str]], column: int) -> bool:
+    """Whether a column holds numbers, which are set to the right: no cell begins with a letter."""
+    return bool(rows) and not any(row[column][:1].isalpha() or row[column][:1] == "(" for row in rows)

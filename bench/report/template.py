@@ -1,0 +1,21 @@
+"""Every page is the `page.html.jinja` of its room, with the one style sheet in it."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+
+def render(room: str, **values: object) -> str:
+    """The page of a room, such as `bench.report`, with these values; one that the template lacks is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(room, ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    css = Markup(resources.files("bench.report").joinpath("page.css").read_text("utf-8"))
+    return environment.get_template("page.html.jinja").render(css=css, **values)
