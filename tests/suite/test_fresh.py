@@ -1,8 +1,6 @@
-"""Processes that answer a request: this module is one, too."""
+"""Processes that answer a request, by one that imports nothing."""
 
 import json
-import os
-import signal
 import sys
 
 import pytest
@@ -11,29 +9,11 @@ from bench.suite import fresh
 from bench.suite.fresh import EMBEDDED, Conversation, FreshError, ask, load, requested
 from fcnn.data import embedded_images, load_images
 
-THIS = "tests.suite.test_fresh"
-
-
-def main() -> None:
-    for line in sys.stdin:
-        answer(json.loads(line))
-
-
-def answer(asked) -> None:
-    if asked["then"] == "answer":
-        print("something that a library says")
-        print(json.dumps({"got": asked["value"]}), flush=True)
-    elif asked["then"] == "mumble":
-        print("no JSON")
-    elif asked["then"] == "fail":
-        raise ValueError("planted")
-    elif asked["then"] == "die":
-        print("about to", file=sys.stderr)
-        os.kill(os.getpid(), signal.SIGKILL)
+ANSWERING = "tests.suite.answering"
 
 
 def test_the_last_line_is_the_answer():
-    assert ask(THIS, {"then": "answer", "value": [1, 2.5]}) == {"got": [1, 2.5]}
+    assert ask(ANSWERING, {"then": "answer", "value": [1, 2.5]}) == {"got": [1, 2.5]}
 
 
 @pytest.mark.parametrize(
@@ -42,11 +22,11 @@ def test_the_last_line_is_the_answer():
 )
 def test_a_process_that_fails_is_its_last_line(then, message):
     with pytest.raises(FreshError, match=message):
-        ask(THIS, {"then": then})
+        ask(ANSWERING, {"then": then})
 
 
 def test_a_conversation_goes_on_until_the_process_ends():
-    with Conversation(THIS) as process:
+    with Conversation(ANSWERING) as process:
         for number in range(3):
             assert process.ask({"then": "answer", "value": number}) == {"got": number}
         with pytest.raises(FreshError, match=r"^ValueError: planted$"):
@@ -56,12 +36,12 @@ def test_a_conversation_goes_on_until_the_process_ends():
 
 
 def test_a_process_that_was_killed_says_so():
-    with Conversation(THIS) as process, pytest.raises(FreshError, match=r"^it was killed by signal 9$"):
+    with Conversation(ANSWERING) as process, pytest.raises(FreshError, match=r"^it was killed by signal 9$"):
         process.ask({"then": "die"})
 
 
 def test_a_conversation_leaves_no_process_behind():
-    with Conversation(THIS) as process:
+    with Conversation(ANSWERING) as process:
         process.ask({"then": "answer", "value": 1})
     assert process._process.poll() is not None
 
@@ -91,7 +71,3 @@ def test_a_child_loads_the_images_that_were_found(mnist_root, monkeypatch):
     fallback = embedded_images("no network")
     assert requested(fallback, "MNIST", None)["dataset"] == EMBEDDED
     assert load(EMBEDDED, "").sha256 == fallback.sha256
-
-
-if __name__ == "__main__":
-    main()
