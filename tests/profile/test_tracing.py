@@ -133,13 +133,10 @@ def test_more_steps_than_an_epoch_has_go_on_in_the_next(images):
 def profiled(tmp_path_factory):
     """A whole profile, from its processes."""
     folder = tmp_path_factory.mktemp("profile")
-    environment = pytest.MonkeyPatch()
-    environment.setattr(compose, "SAMPLED_SECONDS", 1.0)
     case = dataclasses.replace(parse_id("epoch[cpu-b64-fp32-loader]"), threads=1)
     source = compose.Source(ROOT)
     said: list[str] = []
     found = compose.profile(case, source, asked(), folder, 6, said.append)
-    environment.undo()
     return found, folder, said
 
 
@@ -160,6 +157,7 @@ def test_to_tensor_and_collate_show_on_the_python_side(profiled):
     if reason := found.missing.get("python"):
         assert os.environ.get("CI") is None, f"py-spy is installed and may look at its child: {reason}"
         pytest.skip(reason)
+    # Collating takes 2% to 3% of the samples, about 30 of 1,200: fewer seconds than usual may well miss it.
     frames = {frame.partition(" (")[0] for stack in found.python_stacks for frame in stack.split(";")}
     assert "to_tensor" in frames
     assert any("collate" in frame for frame in frames)
