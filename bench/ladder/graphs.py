@@ -100,6 +100,7 @@ def _recorded(steps: Steps, batches: Sequence[Tensor]) -> Callable[[], None]:
         warm=lambda: [steps.step(batch) for batch in sizes.values()],
         run=lambda: [steps.step(batch) for batch in batches],
     )
+    replay()  # the first one also brings the graph to the GPU
     _restore(steps.state, before)
     return replay
 

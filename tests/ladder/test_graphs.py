@@ -151,8 +151,9 @@ def test_the_two_kernels_are_machine_code_for_gpus_that_are_not_here(capability,
     from bench.ladder import kernels
 
     types = {"labels": "*i64", "chosen": "*i64", "count": "i32"}
-    for kernel in (kernels.forward_backward, kernels.update):
+    for kernel in (kernels.begin, kernels.learn):
         signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
-        made = triton.compile(ASTSource(kernel, signature), target=GPUTarget("cuda", capability, 32))
+        target, options = GPUTarget("cuda", capability, 32), {"num_warps": kernels.WARPS}
+        made = triton.compile(ASTSource(kernel, signature), target=target, options=options)
         assert made.asm["cubin"]
         assert f".target sm_{capability}" in made.asm["ptx"]
