@@ -7,6 +7,7 @@ any noise.
 from __future__ import annotations
 
 import collections
+import contextlib
 import warnings
 import weakref
 from collections.abc import Callable
@@ -95,15 +96,15 @@ def count(
         repeat: The repetition, as it was timed.
         training: The training it works on; its parameters, gradients and optimizer state are measured.
         clock: The device that it runs on.
-        compiled: Whether the model is compiled. torch runs its Python instead where every call is watched, which is
-            right for FLOPs and bytes; the calls are then read off a profile, without their types.
+        compiled: Whether the model is compiled. Its Python runs instead where every call is watched, which is right
+            for FLOPs and bytes; the calls are then read off a profile, without their types.
         growth: Whether to see what 100 repetitions leave behind, too.
     """
     for _ in range(3):
         repeat()
-    with _Watch(training.device.type) as watch:
+    with _python_instead(), _Watch(training.device.type) as watch:
         repeat()
-    with warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
+    with _python_instead(), warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
         # Its hooks on modules fire twice for a compiled one; only the depth of its table, which is not shown, minds.
         warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
         repeat()
@@ -125,6 +126,14 @@ def count(
         kernels_launched=work.kernels_launched if work else None,
         cuda_graph_launches=work.cuda_graph_launches if work else None,
     )
+
+
+def _python_instead() -> contextlib.AbstractContextManager[None]:
+    """Runs the Python of what is compiled, which torch does by itself where every call is watched.
+
+    But torch 2.11 then also compiles those who watch, and goes on without compiled code when they are gone.
+    """
+    return torch.compiler.set_stance("force_eager")  # type: ignore[no-any-return]
 
 
 def profiled_calls(repeat: Callable[[], object]) -> collections.Counter[str]:
@@ -165,14 +174,14 @@ def saved_tensor_bytes(repeat: Callable[[], object], parameters: list[Tensor]) -
             total += tensor.numel() * tensor.element_size()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with _python_instead(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         repeat()
     return total
 
 
 def growth_bytes(repeat: Callable[[], object], repetitions: int = GROWTH_REPETITIONS) -> int:
     """Bytes that stay allocated after so many repetitions: 0 unless something is kept that should not be."""
-    with _Watch("cpu") as watch:
+    with _python_instead(), _Watch("cpu") as watch:
         repeat()
         before = watch.live_bytes
         for _ in range(repetitions):
