@@ -81,11 +81,12 @@ def profile(case: Case, source: Source, images: Images, traces: Path, steps: int
     say("trace")
     traced = _ask({**asked, "what": "trace"})
     say("Python stacks")
-    python_stacks: dict[str, int] = {}
+    python = sampling.Sampled({})
     try:
         words = ["-m", "bench.profile.child"]
         output = file.with_name(".python.raw")
-        python_stacks = sampling.sample(words, json.dumps({**asked, "what": "loop"}), output, HARNESS)
+        loop = json.dumps({**asked, "what": "loop"})
+        python = sampling.sample(words, loop, output, HARNESS, SAMPLED_SECONDS)
     except sampling.SamplingError as error:
         missing["python"] = str(error)
     finally:
@@ -119,7 +120,8 @@ def profile(case: Case, source: Source, images: Images, traces: Path, steps: int
         operator_stacks=traced["operator_stacks"],
         kernels=[Kernel(**kernel) for kernel in traced["kernels"]],
         gaps=[Gap(**gap) for gap in traced["gaps"]],
-        python_stacks=python_stacks,
+        python_stacks=python.stacks,
+        python_torn=python.torn,
         memory=memory,
         compiled=compiled,
         trace_file=file.name,

@@ -160,6 +160,7 @@ class Profile:
     Attributes:
         steps: Traced steps; a trace that would be too large has fewer.
         python_stacks: Samples by stack of the Python program, frames joined by `;`.
+        python_torn: Whether the program ran on while it was sampled: a few stacks may be of two moments.
         operator_stacks: Self seconds a step by stack of operators, the part of the step first.
         missing: Why a section is not there, by name.
     """
@@ -183,6 +184,7 @@ class Profile:
     trace_file: str
     trace_bytes: int
     missing: dict[str, str] = field(default_factory=dict)
+    python_torn: bool = False
     version: int = PROFILE_VERSION
 
     @property

@@ -81,6 +81,8 @@ def _python(profile: Profile) -> Block:
         )
     total = sum(profile.python_stacks.values())
     said = f"{total:,} samples by py-spy, without a profiler; width is share, callers above what they call."
+    if profile.python_torn:
+        said += " py-spy did not come back from stopping the program, so it ran on: a few stacks are of two moments."
     return Block("python", "The Python side", [said], Markup(pictures(profile)["python"]))
 
 

@@ -127,6 +127,11 @@ def test_what_is_missing_is_said_with_its_reason(capsys):
     assert "Not here: py-spy is not installed" in page.page(profile, None)
 
 
+def test_stacks_of_a_program_that_ran_on_are_said_to_be_so():
+    assert "it ran on" in page.page(changed(python_torn=True), None)
+    assert "it ran on" not in page.page(PROFILE, None)
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [(12, "12 B"), (15_360, "15 KiB"), (1_267_995, "1.21 MiB"), (3 * 2**30, "3 GiB"), (1020 * 1024, "1,020 KiB")],
