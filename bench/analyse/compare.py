@@ -9,7 +9,14 @@ from bench.analyse.trust import objections
 from bench.record.model import Measurement, Record
 
 # What must be the same for two records to be compared at all. Machines may differ: that is what one compares.
-MUST_MATCH = ("timing_rule_version", "dataset.sha256")
+MUST_MATCH = (
+    "timing_rule_version",
+    "dataset.sha256",
+    "environment.settings.flush_denormal",
+    "environment.settings.cudnn_benchmark",
+    "environment.settings.deterministic_algorithms",
+    "environment.settings.garbage_collector_in_timed_blocks",
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def mismatch(a: Record, b: Record) -> str | None:
 def _field(record: Record, name: str) -> object:
     value: object = record
     for part in name.split("."):
-        value = getattr(value, part)
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part)
     return value
 
 

@@ -59,6 +59,8 @@ def summarise(samples: Sequence[float]) -> Summary:
         raise ValueError("no samples")
     x = np.sort(np.asarray(samples, dtype=float))
     low, high = median_interval(samples)
+    if low is not None and low < 0 <= x[0]:
+        low = 0.0  # of what cannot be negative, such as a time
     q1, q3 = np.percentile(x, [25, 75])
     # Tukey's fences (Exploratory Data Analysis, 1977); outliers are counted, never dropped.
     reach = 1.5 * (q3 - q1)
@@ -148,10 +150,13 @@ def _summed_correlation(series: Array) -> float:
 
 
 def ratio(numerator: Summary, denominator: Summary) -> Ratio:
-    """Ratio of two medians. The two intervals' half-widths are added in quadrature on the log scale (delta method)."""
+    """Ratio of two medians. The two intervals' half-widths are added in quadrature on the log scale (delta method).
+
+    An interval that reaches down to 0, as one wild sample among few makes it, says nothing of the ratio.
+    """
     value = numerator.median / denominator.median
     bounds = (numerator.low, numerator.high, denominator.low, denominator.high)
-    if None in bounds:
+    if any(bound is None or bound <= 0 for bound in bounds):
         return Ratio(value, None, None)
     nl, nh, dl, dh = (float(bound) for bound in bounds if bound is not None)
     down = math.hypot(math.log(numerator.median / nl), math.log(dh / denominator.median))

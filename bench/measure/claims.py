@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 
 from bench.axes.case import Case
@@ -22,15 +24,55 @@ FLOPS_PER_IMAGE = {
 }
 
 
-def why_not_as_claimed(case: Case, training: Training, counters: Counters | None) -> str | None:
+@dataclass
+class Fed:
+    """What an epoch was given when it was last looked at.
+
+    Attributes:
+        images: Images that an epoch has.
+        batch_sizes: Of the batches, in their order.
+        whole: Whether that was all of an epoch, and not its beginning.
+    """
+
+    images: int
+    batch_sizes: list[int] = field(default_factory=list)
+    whole: bool = False
+
+
+def why_not_as_claimed(case: Case, training: Training, counters: Counters | None, fed: Fed | None = None) -> str | None:
     """The first difference between what `case` claims and what was found; None if there is none.
 
     Args:
         case: The claim.
         training: What was timed.
         counters: What one repetition, or one step of an epoch, was counted to do; None is not looked at.
+        fed: What an epoch was given; None is not looked at.
     """
-    return _model_differs(case, training) or (_work_differs(case, counters) if counters else None)
+    return (
+        _settings_differ(case)
+        or _model_differs(case, training)
+        or (_work_differs(case, counters) if counters else None)
+        or (_feed_differs(case, fed) if fed else None)
+    )
+
+
+def _settings_differ(case: Case) -> str | None:
+    if (threads := torch.get_num_threads()) != case.threads:
+        return f"torch computes with {threads} threads, not with {case.threads}"
+    precision, claimed = torch.get_float32_matmul_precision(), PRECISIONS[case.precision].float32_matmul
+    return None if precision == claimed else f"float32 products have the precision '{precision}', not '{claimed}'"
+
+
+def _feed_differs(case: Case, fed: Fed) -> str | None:
+    """An epoch has every image once, in batches of one size but for the last."""
+    steps, last = divmod(fed.images, case.batch_size)
+    claimed, found = [case.batch_size] * steps + [last] * (last > 0), fed.batch_sizes
+    if found and found == (claimed if fed.whole else claimed[: len(found)]):
+        return None
+    return (
+        f"the feed gave {sum(found):,} images in {len(found):,} batches of up to {max(found, default=0):,}, "
+        f"where an epoch has {fed.images:,} in {len(claimed):,} of {case.batch_size:,}"
+    )
 
 
 def _model_differs(case: Case, training: Training) -> str | None:
@@ -45,6 +87,9 @@ def _model_differs(case: Case, training: Training) -> str | None:
         return f"the model is on {parameters[0].device.type}, not on {case.device}"
     if not all(bool(p.isfinite().all()) for p in parameters):
         return "the parameters are not finite: it has not learnt but diverged"
+    claimed_type = PRECISIONS[case.precision].amp_dtype
+    if (amp_type := str(training.amp_dtype).removeprefix("torch.")) != str(claimed_type):
+        return f"mixed precision is in {amp_type}, not in {claimed_type}"
     if isinstance(training.model, torch._dynamo.OptimizedModule) != (case.compiler != "off"):
         return f"the model is {'not ' * (case.compiler != 'off')}compiled"
     chosen = {name: bool(training.optimizer.defaults.get(name)) for name in ("fused", "foreach")}

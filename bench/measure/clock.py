@@ -44,8 +44,11 @@ class Clock:
             events[1].record()
         self.device.synchronize()
         end = self.now()
-        # elapsed_time is in milliseconds.
-        return Block(end - start, events[0].elapsed_time(events[1]) / 1e3 if events else None)
+        if not events:
+            return Block(end - start, None)
+        # Already over, if the device was waited for; if not, it is to show, and CUDA reads no event that lies ahead.
+        events[1].synchronize()
+        return Block(end - start, events[0].elapsed_time(events[1]) / 1e3)  # it is in milliseconds
 
 
 @contextlib.contextmanager

@@ -95,9 +95,12 @@ def measure_energy(repeat: Callable[[], object], clock: Clock, seconds: float) -
         return Energy(None, None, None, f"not measurable here: {reason}")
     meter = next(meter for meter in METERS if meter.device == device)
     repetitions = math.ceil(1.25 * WINDOW_SECONDS / seconds)
-    before = meter.joules()
-    window = clock.time_block(repeat, repetitions).host_seconds
-    joules = meter.joules_since(before)
+    try:
+        before = meter.joules()
+        window = clock.time_block(repeat, repetitions).host_seconds
+        joules = meter.joules_since(before)
+    except MeterError as error:
+        return Energy(None, None, None, f"the counter was lost: {error}")
     if window < WINDOW_SECONDS:
         return Energy(None, None, None, f"the window of {window:.2f} s is too short for {meter.name}")
     if joules <= 0:

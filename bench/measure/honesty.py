@@ -15,12 +15,13 @@ import torch
 
 from bench.axes.case import Case
 from bench.measure import settings
-from bench.measure.claims import why_not_as_claimed
+from bench.measure.claims import Fed, why_not_as_claimed
 from bench.measure.sampling import Rule, Samples
 from bench.record.model import Counters, Flag
 from fcnn.train import Training
 
 CONTENDED_CORES = 0.15
+STOPPED_FRACTION = 0.01
 THROTTLED = 0x8 | 0x20 | 0x40 | 0x80  # NVML: hardware slowdown, software and hardware thermal, power brake
 
 
@@ -35,6 +36,8 @@ class Seen:
         throttle_reasons: NVML's bit mask of why the GPU's clocks are lowered; 0 without a GPU.
         gpu_others: Other processes with work on the GPU.
         counters: What one repetition, or one step of an epoch, was counted to do.
+        fed: What an epoch was given.
+        stopped_fraction: Of the time, in which the control group let the process wait for its quota.
     """
 
     case: Case
@@ -47,6 +50,8 @@ class Seen:
     throttle_reasons: int = 0
     gpu_others: int = 0
     counters: Counters | None = None
+    fed: Fed | None = None
+    stopped_fraction: float = 0.0
 
 
 def _unsynchronised(seen: Seen) -> str | None:
@@ -61,7 +66,7 @@ def _unsynchronised(seen: Seen) -> str | None:
 def _cold(seen: Seen) -> str | None:
     first, rest = seen.samples.seconds[0], sorted(seen.samples.seconds[1:])
     # Twice the others' median and above all of them: lazy initialisation, and no blip of a shared machine.
-    if len(rest) < 5 or first <= max(rest[-1], 2 * rest[len(rest) // 2]):
+    if len(rest) < 2 or first <= max(rest[-1], 2 * rest[len(rest) // 2]):
         return None
     return f"no warm-up: the first sample took {first / rest[len(rest) // 2]:.1f} times as long as the others"
 
@@ -72,7 +77,7 @@ def _recompiled(seen: Seen) -> str | None:
 
 
 def _not_as_claimed(seen: Seen) -> str | None:
-    return None if seen.training is None else why_not_as_claimed(seen.case, seen.training, seen.counters)
+    return None if seen.training is None else why_not_as_claimed(seen.case, seen.training, seen.counters, seen.fed)
 
 
 def _oversubscribed(seen: Seen) -> str | None:
@@ -94,8 +99,11 @@ def _gpu_shared(seen: Seen) -> str | None:
 
 
 def _throttled(seen: Seen) -> str | None:
-    reasons = seen.throttle_reasons & THROTTLED
-    return f"the GPU has lowered its clocks (NVML reasons {reasons:#x})" if reasons else None
+    if reasons := seen.throttle_reasons & THROTTLED:
+        return f"the GPU has lowered its clocks (NVML reasons {reasons:#x})"
+    if seen.stopped_fraction > STOPPED_FRACTION:
+        return f"the control group let it wait for its quota in {seen.stopped_fraction:.0%} of the time"
+    return None
 
 
 def _launch_blocking(seen: Seen) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psutil
 
 from bench.axes.case import Case
-from bench.measure import nvml
+from bench.measure import nvml, settings
 from bench.measure.compilation import graphs_compiled
 from bench.measure.honesty import Seen
 from bench.measure.sampling import Rule, Samples
@@ -25,6 +25,16 @@ def clock_resolution_seconds(now: Callable[[], float] = time.perf_counter) -> fl
             end = now()
         steps.append(end - begin)
     return min(steps)
+
+
+def stopped_seconds() -> float:
+    """For how long the control group has let its processes wait for their quota so far; 0 without one."""
+    # Version 2 of control groups counts in microseconds, version 1 in nanoseconds.
+    for file, name, per_second in (("cpu.stat", "throttled_usec", 1e6), ("cpu/cpu.stat", "throttled_time", 1e9)):
+        with contextlib.suppress(OSError):
+            found = dict(line.partition(" ")[::2] for line in (settings.CGROUP / file).read_text().splitlines())
+            return int(found.get(name, 0)) / per_second
+    return 0.0
 
 
 class OtherLoad:
@@ -58,6 +68,7 @@ class Watch:
     def start(self) -> None:
         """Begins to watch."""
         self._load = OtherLoad()
+        self._begin, self._stopped = time.monotonic(), stopped_seconds()
         self._graphs = graphs_compiled()
 
     def seen(self, case: Case, samples: Samples, rule: Rule, training: Training | None) -> Seen:
@@ -73,6 +84,7 @@ class Watch:
             clock_resolution_seconds=clock_resolution_seconds(),
             throttle_reasons=throttle_reasons,
             gpu_others=gpu_others,
+            stopped_fraction=(stopped_seconds() - self._stopped) / max(time.monotonic() - self._begin, 1e-9),
         )
 
 

@@ -80,10 +80,8 @@ def payoff(cell: Cell) -> str:
     found = cell.payoff
     if found is None:
         return MISSING
-    if found.speedup.value <= 1:
-        return "never"
     if found.steps is None:
-        return "unclear"
+        return "never" if found.speedup.clear else "unclear"
     repetitions = plural(found.steps, REPETITIONS.get(cell.case.workload, "step"))
     return f"{found.in_words()} {repetitions}"
 

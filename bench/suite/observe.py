@@ -66,7 +66,10 @@ def observe(case: Case, images: Images, effort: Effort) -> Observed:
         seconds = cold.compile_seconds(case, list(sizes), Path(cache))
         with cold.compiler_cache(Path(cache)), compilations() as compiled:
             observed = see(case, images, effort)
-    return dataclasses.replace(observed, compilation=Compilation(seconds, **vars(compiled)))
+    flags = list(observed.flags)
+    if not compiled.graphs:
+        flags.append(Flag("not-as-claimed", "torch.compile made no graph: what was timed is not compiled"))
+    return dataclasses.replace(observed, flags=flags, compilation=Compilation(seconds, **vars(compiled)))
 
 
 def _time(case: Case, images: Images, effort: Effort) -> Observed:
@@ -86,7 +89,7 @@ def _time(case: Case, images: Images, effort: Effort) -> Observed:
     energy = None
     if effort.thorough and case.workload in ("step", "epoch"):
         energy = measure_energy(prepared.repeat, clock, median)
-    flags = samples.flags + honesty.flags(dataclasses.replace(seen, counters=counters))
+    flags = samples.flags + honesty.flags(dataclasses.replace(seen, counters=counters, fed=prepared.fed))
     return Observed(samples, flags, prepared.images_per_repetition, counters, phases, energy)
 
 
@@ -113,13 +116,12 @@ def _train(case: Case, images: Images, effort: Effort) -> Observed:
     """Trains from several seeds; each training is a sample."""
     clock, rule = Clock(DEVICES[case.device]), Rule()
     watch = Watch()
-    watch.start()
     begin = clock.now()
-    seconds, accuracy = train_seeds(case, images, clock, effort.seeds)
+    seconds, accuracy, training = train_seeds(case, images, clock, effort.seeds, watch.start)
     warmup = max(0.0, clock.now() - begin - sum(seconds))
     samples = Samples(seconds, None, 1, seconds[0], warmup, 0, sample_flags(seconds, rule))
-    prepared = workloads.step(case, images)
-    seen = watch.seen(case, samples, rule, prepared.training)
+    seen = watch.seen(case, samples, rule, training)
+    prepared = workloads.step(case, images, training)
     counters = count(prepared.counted, prepared.training, clock, compiled=case.compiler != "off", growth=False)
     flags = samples.flags + honesty.flags(dataclasses.replace(seen, counters=counters))
     return Observed(samples, flags, len(images.train), counters, accuracy=accuracy)

@@ -13,8 +13,8 @@ from bench.axes.case import Case
 from bench.axes.feeds import FEEDS
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.record.model import Accuracy
-from bench.suite.workloads import evaluation_batches, make_training
-from fcnn.train import evaluate, train_epoch
+from bench.suite.workloads import evaluation_batches, first_batches, make_training
+from fcnn.train import Training, evaluate, train_epoch
 
 if TYPE_CHECKING:
     from fcnn.data import Images, TensorBatches
@@ -35,9 +35,10 @@ class Trained:
     seconds_to_target: float | None
 
 
-def train_from(seed: int, case: Case, images: Images, clock: Clock, evaluation: dict[str, TensorBatches]) -> Trained:
-    """Trains a fresh model from `seed`, stopping the clock at every evaluation."""
-    training = make_training(case, seed)
+def train_from(
+    seed: int, training: Training, case: Case, images: Images, clock: Clock, evaluation: dict[str, TensorBatches]
+) -> Trained:
+    """Trains a fresh `training` in the order of `seed`, stopping the clock at every evaluation."""
     feed = FEEDS[case.feed].batches(images, case, seed)
     seconds, to_target, at_end = 0.0, None, None
     for number in range(1, MAX_EPOCHS + 1):
@@ -67,22 +68,25 @@ def train_seeds(
     images: Images,
     clock: Clock,
     count: int,
-    after_each: Callable[[int], None] = lambda seed: None,
-) -> tuple[list[float], Accuracy]:
-    """Trains from seeds 0 to count - 1; the seconds of each training and the accuracies.
+    when_warm: Callable[[], object] = lambda: None,
+) -> tuple[list[float], Accuracy, Training]:
+    """Trains from seeds 0 to count - 1; the seconds of each training, the accuracies, and the last seed's training.
 
-    A short training from another seed goes first: it takes the lazy initialisation, which no seed should pay for.
+    A short training from another seed goes first: it takes the lazy initialisation, which no seed should pay for. Then
+    `when_warm` is called.
     """
     evaluation = evaluation_batches(images, case.device)
     warm = make_training(case, seed=count)
-    train_epoch(warm, itertools.islice(FEEDS[case.feed].batches(images, case, count), 50))
-    evaluate(warm.model, evaluation["test"], warm.device)
+    train_epoch(warm, first_batches(FEEDS[case.feed].batches(images, case, count), case, images))
+    for batches in evaluation.values():  # each has batches of its own sizes, for which a compiled model has graphs
+        evaluate(warm.model, batches, warm.device)
+    when_warm()
     trained = []
     with garbage_collector_off():
         for seed in range(count):
-            trained.append(train_from(seed, case, images, clock, evaluation))
-            after_each(seed)
-    return [one.seconds for one in trained], Accuracy(
+            training = make_training(case, seed)
+            trained.append(train_from(seed, training, case, images, clock, evaluation))
+    accuracy = Accuracy(
         seeds=list(range(count)),
         epochs=EPOCHS,
         test_accuracy_fraction=[one.test_accuracy_fraction for one in trained],
@@ -91,3 +95,4 @@ def train_seeds(
         max_epochs=MAX_EPOCHS,
         seconds_to_target=[one.seconds_to_target for one in trained],
     )
+    return [one.seconds for one in trained], accuracy, training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,14 @@ from bench.axes.devices import DEVICES
 from bench.axes.feeds import FEEDS
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
+from bench.measure.claims import Fed
 from fcnn import train
 from fcnn.data import TensorBatches, as_tensors
 
 if TYPE_CHECKING:
     from fcnn.data import Images
 
+Batch = tuple[torch.Tensor, torch.Tensor]
 SEED = 0
 FIRST_BATCHES = 50  # to warm an epoch up
 STEP_BATCHES = 4096  # different batches a step case cycles through: more than it trains on, where there are so many
@@ -39,6 +41,7 @@ class Prepared:
         marked: The repetition with a mark after each of its parts, of an epoch its first `steps` if that is given; None
             for a part alone.
         first: A short piece of a long repetition, which meets all that `repeat` must not be the first to meet.
+        fed: What an epoch's `marked` was last given; None for all others.
     """
 
     repeat: Callable[[], object]
@@ -47,6 +50,7 @@ class Prepared:
     counted: Callable[[], object]
     marked: Callable[..., object] | None = None
     first: Callable[[], object] | None = None
+    fed: Fed | None = None
 
 
 def make_training(case: Case, seed: int = SEED) -> train.Training:
@@ -74,7 +78,7 @@ def _resident(images: Images) -> tuple[torch.Tensor, torch.Tensor]:
     return as_tensors(images.train)
 
 
-def _full_batches(images: Images, case: Case) -> itertools.cycle[tuple[torch.Tensor, torch.Tensor]]:
+def _full_batches(images: Images, case: Case) -> itertools.cycle[Batch]:
     """Cycles through different whole batches where the feed keeps them, gathered beforehand.
 
     Different batches, because a network that sees one batch for thousands of steps learns it by heart, and no training
@@ -90,9 +94,12 @@ def _full_batches(images: Images, case: Case) -> itertools.cycle[tuple[torch.Ten
     return itertools.cycle(list(zip(pixels.split(case.batch_size), labels.split(case.batch_size), strict=True)))
 
 
-def step(case: Case, images: Images) -> Prepared:
-    """The whole training step. The loader feed belongs to epochs; a step takes its batches ready-made."""
-    training, batches = make_training(case), _full_batches(images, case)
+def step(case: Case, images: Images, training: train.Training | None = None) -> Prepared:
+    """The whole training step of a fresh training, or of `training`.
+
+    The loader feed belongs to epochs; a step takes its batches ready-made.
+    """
+    training, batches = training or make_training(case), _full_batches(images, case)
 
     def marked(mark: train.Mark = train.unmarked) -> None:
         train.train_step(training, *next(batches), mark)
@@ -138,25 +145,38 @@ def optimizer(case: Case, images: Images) -> Prepared:
 def epoch(case: Case, images: Images) -> Prepared:
     """Every training image once, in a new order each time, from the case's feed; the last batch may be smaller."""
     training, batches = make_training(case), FEEDS[case.feed].batches(images, case, SEED)
+    fed = Fed(len(images.train))
+
+    def looked_at(found: Iterable[Batch]) -> Iterator[Batch]:
+        for pixels, labels in found:
+            fed.batch_sizes.append(len(labels))
+            yield pixels, labels
 
     def marked(mark: train.Mark = train.unmarked, steps: int | None = None) -> None:
-        train.train_epoch(training, itertools.islice(batches, steps), mark)
+        fed.batch_sizes, fed.whole = [], steps is None
+        train.train_epoch(training, looked_at(itertools.islice(batches, steps)), mark)
 
     def first() -> None:
-        pieces = list(itertools.islice(batches, FIRST_BATCHES))
-        # The last batch's size as well: a compiled step gets a graph of its own for it.
-        last = len(images.train) % case.batch_size
-        pixels, labels = pieces[0]
-        train.train_epoch(training, [*pieces, (pixels[:last], labels[:last])] if last else pieces)
+        train.train_epoch(training, first_batches(batches, case, images))
 
     @functools.cache  # made when something is counted: a loader's epoch is to have the memory of a loader's epoch
-    def whole() -> itertools.cycle[tuple[torch.Tensor, torch.Tensor]]:
+    def whole() -> itertools.cycle[Batch]:
         return _full_batches(images, case)
 
     def counted() -> None:
         train.train_step(training, *next(whole()))
 
-    return Prepared(lambda: train.train_epoch(training, batches), len(images.train), training, counted, marked, first)
+    return Prepared(
+        lambda: train.train_epoch(training, batches), len(images.train), training, counted, marked, first, fed
+    )
+
+
+def first_batches(batches: Iterable[Batch], case: Case, images: Images) -> list[Batch]:
+    """The first batches of an epoch, and one of the last one's size: a compiled step gets a graph of its own for it."""
+    found = list(itertools.islice(batches, FIRST_BATCHES))
+    last = len(images.train) % case.batch_size
+    pixels, labels = found[0]
+    return [*found, (pixels[:last], labels[:last])] if last else found
 
 
 BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {

@@ -47,3 +47,13 @@ def test_other_images_or_other_timing_rules_are_refused():
     assert mismatch(RECORD, other) == "they differ in dataset.sha256: MNIST against 5,000 images"
     with pytest.raises(ValueError, match="timing_rule_version"):
         compare(RECORD, dataclasses.replace(RECORD, timing_rule_version=2))
+
+
+@pytest.mark.parametrize("setting", ["flush_denormal", "deterministic_algorithms", "cudnn_benchmark"])
+def test_records_of_other_settings_are_refused(setting):
+    on, off = (
+        dataclasses.replace(RECORD, environment={**RECORD.environment, "settings": {setting: value}})
+        for value in (True, False)
+    )
+    assert mismatch(on, on) is None
+    assert mismatch(on, off) == f"they differ in environment.settings.{setting}: True against False"

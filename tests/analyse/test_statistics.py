@@ -103,6 +103,13 @@ def test_a_ratio_without_an_interval_is_never_clear():
     assert not ratio(many, few).clear
 
 
+def test_one_wild_sample_of_three_leaves_a_ratio_without_an_interval():
+    wild, calm = summarise([0.4, 0.4, 0.8]), summarise([0.40, 0.41, 0.42])
+    assert wild.low == 0.0
+    assert ratio(wild, calm) == Ratio(0.4 / 0.41, None, None)
+    assert ratio(calm, wild) == Ratio(0.41 / 0.4, None, None)
+
+
 def test_ratio_interval_covers_the_true_ratio():
     rng = np.random.default_rng(5)
     hits = 0

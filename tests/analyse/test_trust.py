@@ -3,6 +3,8 @@ import dataclasses
 import pytest
 
 from bench.analyse.cells import cells
+from bench.analyse.floor import floor
+from bench.analyse.statistics import summarise
 from bench.analyse.trust import concerning, drift, impossible, judged, objections
 from bench.record.model import Flag
 from tests.analyse.synthetic import COUNTERS, epoch, names, record, step, yardstick, yardsticks
@@ -29,6 +31,14 @@ def test_a_neighbour_that_was_busy_during_one_probe_is_no_drift():
     assert drift(yardstick("copy", samples_seconds=disturbed, after_samples_seconds=quiet)) is None
     slower = [1.1 * seconds for seconds in quiet]
     assert drift(yardstick("copy", samples_seconds=quiet, after_samples_seconds=slower)) is not None
+
+
+def test_samples_too_alike_in_time_for_an_interval_drift_by_their_median_and_best():
+    before = [1.0 + 0.001 * n for n in range(40)]
+    assert summarise(before).low is None
+    for factor, drifts in ((1.5, True), (1.01, False)):
+        after = [factor * seconds for seconds in before]
+        assert (drift(yardstick("copy", samples_seconds=before, after_samples_seconds=after)) is not None) is drifts
 
 
 def test_drift_is_flagged_where_the_yardstick_could_matter():
@@ -72,6 +82,16 @@ def test_a_rate_above_the_measured_peak_is_impossible():
     # An epoch computes in all of its steps.
     assert impossible(epoch(938 * 50e-6), record()) is not None
     assert impossible(epoch(938 * FULL), record()) is None
+
+
+def test_less_than_half_of_what_the_bytes_take_is_impossible():
+    bounds = floor(step(FULL), record())
+    by_bytes = dataclasses.replace(step(FULL), counters=dataclasses.replace(COUNTERS, flops=0))
+    at = floor(by_bytes, record()).memory_seconds
+    assert at == bounds.memory_seconds
+    slow, quick = (dataclasses.replace(by_bytes, samples_seconds=[share * at] * 10) for share in (0.6, 0.4))
+    assert impossible(slow, record()) is None
+    assert impossible(quick, record()) == "2.5 times as fast as its bytes can be moved here"
 
 
 def test_flags_are_added_to_those_that_are_there():

@@ -175,8 +175,10 @@ def test_a_rung_in_a_process_of_its_own_answers_epoch_by_epoch():
     images = {"dataset": EMBEDDED, "data": "", "device": "cpu"}
     with Conversation("bench.ladder.child") as process:
         assert process.ask({**images, "name": "index_select"}) == {"ready": "index_select"}
-        first, again, other = (process.ask({"seed": seed}) for seed in (0, 0, 1))
-    assert first["test_accuracy_fraction"] == again["test_accuracy_fraction"] != other["test_accuracy_fraction"]
+        first, again, *others = (process.ask({"seed": seed}) for seed in (0, 0, 1, 2, 3))
+    assert first["test_accuracy_fraction"] == again["test_accuracy_fraction"]
+    # Of a thousand images, two seeds may well get as many right.
+    assert any(other["test_accuracy_fraction"] != first["test_accuracy_fraction"] for other in others)
     floor = ask("bench.ladder.child", {**images, "name": "floor"})
     assert 0 < max(floor["compute_seconds"], floor["memory_seconds"]) == floor["seconds"] < first["seconds"]
 

@@ -33,6 +33,9 @@ def test_device_events_enclose_the_repetitions_and_come_in_seconds():
             order.append("event")
             self.at = time.seconds
 
+        def synchronize(self) -> None:
+            order.append("wait for the last event")
+
         def elapsed_time(self, end: "Event") -> float:
             return (end.at - self.at) * 1e3
 
@@ -42,7 +45,7 @@ def test_device_events_enclose_the_repetitions_and_come_in_seconds():
 
     clock = time.clock(timing_event=Event, synchronize=lambda: order.append("synchronize"))
     block = clock.time_block(repeat, 2)
-    assert order == ["synchronize", "event", "repeat", "repeat", "event", "synchronize"]
+    assert order == ["synchronize", "event", "repeat", "repeat", "event", "synchronize", "wait for the last event"]
     assert block.device_seconds == 0.25
 
 
@@ -66,6 +69,9 @@ def test_the_cuda_row_waits_for_cuda_and_uses_timed_events(monkeypatch):
         def record(self) -> None:
             calls.append("record")
 
+        def synchronize(self) -> None:
+            calls.append("event over")
+
         def elapsed_time(self, end: "Event") -> float:
             return 1.0
 
@@ -73,6 +79,7 @@ def test_the_cuda_row_waits_for_cuda_and_uses_timed_events(monkeypatch):
     block = Clock(DEVICES["cuda"]).time_block(lambda: calls.append("step"), 1)
     assert calls == [
         "event timing=True", "event timing=True", "synchronize", "record", "step", "record", "synchronize",
+        "event over",
     ]  # fmt: skip
     assert block.device_seconds == 0.001
 

@@ -87,6 +87,21 @@ def test_a_counter_that_goes_backwards_without_starting_anew_is_no_measurement(m
     assert "did not move" in reason(measure_energy(repeating(time, SimpleNamespace(joules=0), 1, 0), time.clock(), 1))
 
 
+def test_a_counter_that_is_lost_meanwhile_loses_the_energy_and_not_the_case(monkeypatch):
+    time = SimulatedTime()
+    readings = iter([[9.0], [9.0]])
+
+    def joules():
+        try:
+            return next(readings)
+        except StopIteration:
+            raise MeterError("the GPU has gone") from None
+
+    monkeypatch.setattr(energy, "METERS", (Meter("a GPU's", "cpu", joules, lambda: [0.0]),))
+    found = measure_energy(repeating(time, SimpleNamespace(joules=0), 1, 0), time.clock(), 1)
+    assert reason(found) == "the counter was lost: the GPU has gone"
+
+
 def test_without_a_counter_nothing_is_run_and_the_reason_is_told():
     def never():
         raise AssertionError("it was run")

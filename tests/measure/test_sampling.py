@@ -78,6 +78,9 @@ def test_device_time_is_kept_beside_host_time():
         def record(self) -> None:
             self.at = time.seconds
 
+        def synchronize(self) -> None:
+            pass
+
         def elapsed_time(self, end: "Event") -> float:
             return (end.at - self.at) * 1e3 / 2  # the device is busy half of the time
 

@@ -75,7 +75,7 @@ def test_a_childs_real_work_is_not_taken_for_the_load_of_others():
     before = other._read()[2]
     code = "import time\nwhile time.process_time() < 1: pass"
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert other._read()[2] - before >= 1
+    assert other._read()[2] - before >= 0.9  # the kernel counts in hundredths
 
 
 def test_the_clocks_step_is_the_smallest_seen():

@@ -243,7 +243,7 @@ def test_csv_of_compilation_has_every_reason():
 
 @pytest.mark.parametrize(
     ("compiled", "pays", "reason"),
-    [(1.02, "never", "never: it is not faster"), (1.0001, "never", "never: it is not faster"),
+    [(1.02, "never", "never: it is not faster"), (1.0001, "unclear", "unclear: it is not clearly faster"),
      (0.9999, "unclear", "unclear: it is not clearly faster")],
 )  # fmt: skip
 def test_compiling_that_does_not_pay(compiled, pays, reason):

@@ -7,14 +7,18 @@ from bench.axes.case import case_id
 from bench.axes.devices import DEVICES
 from bench.record.model import to_json
 from bench.record.store import check
-from bench.suite import workloads
+from bench.suite import observe, training, workloads
 from bench.suite.expected import Effort
 from bench.suite.session import Session
 from bench.suite.training import train_seeds
 from fcnn.data import load_images
+from fcnn.hyperparameters import REFERENCE
+from fcnn.train import make_training as fcnn_training
+from tests.analyse.synthetic import yardsticks
 from tests.axes.test_case import changed
 from tests.measure.simulated import SimulatedTime
 
+CPU = torch.device("cpu")
 QUICK = Effort(step_seconds=0.02, epochs=3, seeds=2)
 
 
@@ -151,11 +155,64 @@ def test_accuracy_repeats_from_its_seeds_and_evaluation_is_not_timed(images):
 
 
 def test_a_seed_that_never_reaches_the_target_has_no_time(images, monkeypatch):
-    from bench.suite import training
-
     monkeypatch.setattr(training, "TARGET_FRACTION", 1.1)
-    _, accuracy = train_seeds(changed(workload="accuracy", threads=1), images, SimulatedTime().clock(), 1)
+    _, accuracy, _ = train_seeds(changed(workload="accuracy", threads=1), images, SimulatedTime().clock(), 1)
     assert accuracy.seconds_to_target == [None]
+
+
+def flags_of(run, id):
+    run.run(id)
+    (measurement,) = run.record(interrupted=False).measurements
+    return {flag.name: flag.reason for flag in measurement.flags}
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+@pytest.mark.parametrize("workload", ["step", "epoch", "accuracy"])
+def test_what_is_found_about_a_case_is_on_its_record(images, monkeypatch, workload):
+    """The settings are the case's, and the environment, the case itself and the whole record have their say."""
+    run = session(images, changed(workload=workload, threads=1))
+    (id,) = run.planned
+    torch.set_num_threads(2)
+    with torch.autograd.set_detect_anomaly(True):
+        found = flags_of(run, id)
+    assert "anomaly-mode" in found
+    assert "not-as-claimed" not in found
+    small = dataclasses.replace(REFERENCE, hidden_size=8)
+    for module in (workloads, training):
+        monkeypatch.setattr(
+            module, "make_training", lambda case, seed=0: fcnn_training(torch.device("cpu"), seed, small)
+        )
+    found = flags_of(session(images, changed(workload=workload, threads=1)), id)
+    assert found["not-as-claimed"].startswith("the model's parameters are [(8, 784)")
+
+
+def test_a_machine_that_has_changed_meanwhile_is_on_the_record(images):
+    run = session(images, changed(threads=1))
+    (id,) = run.planned
+    run.yardsticks = yardsticks(dispatch=1.2)
+    assert "drift" in flags_of(run, id)
+
+
+@pytest.fixture
+def quickly_compiled(monkeypatch):
+    """By the compiler's front half alone, and with a cold start that is none."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model, mode, dynamic: real(model, backend="eager", dynamic=dynamic))
+    monkeypatch.setattr(observe.cold, "compile_seconds", lambda case, sizes, cache: 1.0)
+
+
+@pytest.mark.parametrize("workload", ["step", "epoch", "accuracy"])
+def test_a_compiled_case_makes_its_graphs_before_its_samples_and_has_some(images, quickly_compiled, workload):
+    count = 600  # the last batch has 24
+    images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
+    case = changed(workload=workload, compiler="default", threads=1)
+    run = session(images, case)
+    (id,) = run.planned
+    assert not {"recompiled", "not-as-claimed"} & flags_of(run, id).keys()
+    run = session(images, case)
+    with torch.compiler.set_stance("force_eager"):
+        found = flags_of(run, id)
+    assert found["not-as-claimed"] == "torch.compile made no graph: what was timed is not compiled"
 
 
 @pytest.mark.slow
