@@ -79,12 +79,12 @@ def run(options: argparse.Namespace) -> None:
     batches = loader(images.train, options.batch_size, shuffle=True, seed=options.seed)
 
     console = Console(no_color="NO_COLOR" in os.environ or None)
+    console.quiet = not console.is_terminal or "CI" in os.environ  # rich 13 ends a hidden bar with a line, too
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     seconds = 0.0
     for epoch in range(done + 1, done + options.epochs + 1):
         begin = time.perf_counter()
-        hidden = not console.is_terminal or "CI" in os.environ
-        with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        with Progress(*columns, console=console, transient=True, disable=console.quiet) as progress:
             task = progress.add_task("", total=len(batches))
             loss = train_epoch(training, batches, on_step=lambda step, to=task: progress.update(to, completed=step))  # type: ignore[misc]
         # train_epoch has read the loss, so the device is done as well.

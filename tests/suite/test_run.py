@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -34,12 +34,24 @@ def data(tmp_path_factory):
     return root, list(write_dataset(root).items())
 
 
-def child(data, *words: object, **options: object) -> subprocess.Popen[str]:
+# And says by a file when the steps are measured and the trainings begin.
+BEGINS = """
+import pathlib
+from bench.suite import observe
+train_seeds = observe.train_seeds
+def begins(*words):
+    pathlib.Path("begun").touch()
+    return train_seeds(*words)
+observe.train_seeds = begins
+"""
+
+
+def child(data, *words: object, code: str = CHILD, **options: object) -> subprocess.Popen[str]:
     root, checksums = data
-    command = [sys.executable, "-c", CHILD, json.dumps(checksums), *map(str, words), "--data", str(root)]
+    command = [sys.executable, "-c", code, json.dumps(checksums), *map(str, words), "--data", str(root)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = {**os.environ, "COLUMNS": "120"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes, **options)  # type: ignore[call-overload]
+    return subprocess.Popen(command, **{"cwd": ROOT, **options}, env=environment, **pipes)  # type: ignore[call-overload]
 
 
 @pytest.mark.slow
@@ -70,11 +82,12 @@ def test_a_run_leaves_a_whole_results_folder(data, tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupt_leaves_what_was_measured(data, tmp_path):
-    process = child(data, "run", "--device", "cpu", "--batch", "16", "64", "--budget", "0.05", "--workload", "step",
-                    "accuracy", "--seeds", "2000", "--results", tmp_path / "results")  # fmt: skip
-    # 2,000 seeds take minutes; the steps before them are measured in a second.
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=25)
+    code = CHILD.replace("sys.exit", f"{BEGINS}sys.exit")
+    words = ["--batch", "16", "64", "--budget", "0.05", "--workload", "step", "accuracy", "--seeds", "2000"]
+    results = ["--results", tmp_path / "results"]
+    process = child(data, "run", "--device", "cpu", *words, *results, code=code, cwd=tmp_path)
+    while process.poll() is None and not (tmp_path / "begun").exists():
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 3
