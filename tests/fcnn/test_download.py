@@ -28,7 +28,7 @@ def mirror(tmp_path, monkeypatch):
     checksums = write_dataset(tmp_path / "server")
     handler = functools.partial(Quiet, directory=str(tmp_path / "server/MNIST/raw"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setattr(datasets.MNIST, "resources", list(checksums.items()))
         monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
         yield tmp_path / "root"

@@ -18,6 +18,7 @@ from tests.analyse.synthetic import yardsticks
 from tests.axes.test_case import changed
 from tests.measure.simulated import SimulatedTime
 
+SLOWLY_STEP, SLOWLY_EPOCH = (pytest.param(name, marks=pytest.mark.slow) for name in ("step", "epoch"))
 CPU = torch.device("cpu")
 QUICK = Effort(step_seconds=0.02, epochs=3, seeds=2)
 
@@ -167,7 +168,7 @@ def flags_of(run, id):
 
 
 @pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
-@pytest.mark.parametrize("workload", ["step", "epoch", "accuracy"])
+@pytest.mark.parametrize("workload", [SLOWLY_STEP, SLOWLY_EPOCH, "accuracy"])
 def test_what_is_found_about_a_case_is_on_its_record(images, monkeypatch, workload):
     """The settings are the case's, and the environment, the case itself and the whole record have their say."""
     run = session(images, changed(workload=workload, threads=1))
@@ -201,7 +202,7 @@ def quickly_compiled(monkeypatch):
     monkeypatch.setattr(observe.cold, "compile_seconds", lambda case, sizes, cache: 1.0)
 
 
-@pytest.mark.parametrize("workload", ["step", "epoch", "accuracy"])
+@pytest.mark.parametrize("workload", [SLOWLY_STEP, SLOWLY_EPOCH, "accuracy"])
 def test_a_compiled_case_makes_its_graphs_before_its_samples_and_has_some(images, quickly_compiled, workload):
     count = 600  # the last batch has 24
     images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
