@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.gate import accuracy
 from bench.ladder.show import Ladder, Step
 from bench.ladder.table import PEERS, Rung, lines_changed
 from bench.measure import facts
-from bench.suite.fresh import HARNESS, Conversation, FreshError, ask
+from bench.suite.fresh import HARNESS, Conversation, FreshError, ask, empty_compiler_caches
 from fcnn.data import Images
 
 MOST_EPOCHS, ENOUGH_SECONDS = 12, 15.0  # more than were asked for, as long as they are quick
@@ -68,7 +70,9 @@ def climb(
             if found[name].reason:
                 continue
             say(f"{name}, from cold")
-            processes[name] = stack.enter_context(Conversation(CHILD, **ENVIRONMENT))
+            cache = stack.enter_context(tempfile.TemporaryDirectory(prefix="fcnn-bench-", ignore_cleanup_errors=True))
+            variables = ENVIRONMENT | empty_compiler_caches(Path(cache))
+            processes[name] = stack.enter_context(Conversation(CHILD, **variables))
             with _reason_kept(found[name]):
                 processes[name].ask({**request, "device": device, "name": name})
                 first = processes[name].ask({"seed": 0})

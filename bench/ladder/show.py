@@ -141,7 +141,7 @@ def sentences(ladder: Ladder) -> list[str]:
             f"It is {times:.1f} times as fast as {peer.name} ({units.duration(peer.median)}); from cold, "
             f"{units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
         )
-    if best.median < ladder.floor_seconds:
+    if best.median < ladder.floor_seconds and ladder.device == "cpu":
         found.append("The floor counts products with black pixels, which it skips.")
     return found
 

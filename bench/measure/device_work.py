@@ -18,10 +18,13 @@ NOT_KERNELS = ("Memcpy", "Memset")
 
 @dataclass(frozen=True)
 class DeviceWork:
-    """Of one repetition: seconds in which the device ran kernels or copies, kernels, replayed CUDA graphs."""
+    """Of one repetition: seconds in which the device ran kernels or copies, kernels, replayed CUDA graphs.
+
+    The kernels are None where the profiler has lost some, which shows when they are no multiple of the repetitions.
+    """
 
     busy_seconds: float
-    kernels_launched: int
+    kernels_launched: int | None
     cuda_graph_launches: int
 
 
@@ -53,4 +56,5 @@ def work_of(events: Iterable[Any], repetitions: int) -> DeviceWork:
             busy += event.self_device_time_total / 1e6
             kernels += not event.name.startswith(NOT_KERNELS)
         graphs += event.name == GRAPH_LAUNCH
-    return DeviceWork(busy / repetitions, round(kernels / repetitions), round(graphs / repetitions))
+    each, lost = divmod(kernels, repetitions)
+    return DeviceWork(busy / repetitions, None if lost else each, round(graphs / repetitions))

@@ -34,7 +34,16 @@ TRACE_LIMIT_BYTES = 20 * 2**20
 WARM_STEPS = 20
 PROGRAM = "fcnn"  # the folder whose lines are named
 EMPTY_STEPS = 50
-OVERHEAD = ("Activity Buffer Request", "Lazy Function Loading", "Instrumentation", "Resource")  # the profiler's own
+OVERHEAD = (  # the profiler's own
+    "Activity Buffer Request",
+    "Buffer Flush",
+    "Command Buffer Full",
+    "Driver Compiler",
+    "Instrumentation",
+    "Lazy Function Loading",
+    "Resource",
+    "Runtime Triggered Module Loading",
+)
 BLOCK_SECONDS = 0.3  # of steps in a block that tells what profiling costs
 ROUNDS = 5
 

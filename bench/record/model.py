@@ -79,7 +79,8 @@ class Counters:
         host_synchronisations: Times the host had to wait for a device's result.
         host_device_copies: Copies between host and device, of `host_device_copied_bytes` together.
         growth_bytes: What is alive after 100 more repetitions and was not before; None where that took too long.
-        kernels_launched: Kernels that ran on a CUDA device; None elsewhere. One replayed CUDA graph runs many.
+        kernels_launched: Kernels that ran on a CUDA device; None elsewhere, or if the profiler has lost some. One
+            replayed CUDA graph runs many.
         cuda_graph_launches: CUDA graphs that were replayed; None elsewhere.
     """
 

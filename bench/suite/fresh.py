@@ -92,6 +92,14 @@ class Conversation:
         raise FreshError(_last_line(self._said.read(), code))
 
 
+def empty_compiler_caches(folder: Path) -> dict[str, str]:
+    """Variables with which torch's compilers find nothing that was compiled before, and keep what they make.
+
+    Triton's is named as well, since torch names one for the rest of a process when it first compiles for a GPU.
+    """
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton")}
+
+
 def _last_line(said: str, code: int) -> str:
     lines = said.strip().splitlines()
     if code < 0:

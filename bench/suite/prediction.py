@@ -16,7 +16,7 @@ from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.sampling import measure
 from bench.suite import cold, workloads
-from bench.suite.fresh import ask
+from bench.suite.fresh import ask, empty_compiler_caches
 from bench.suite.session import images
 from fcnn.source import data_root
 
@@ -58,7 +58,7 @@ def _stopwatch(case: Case, steps: int) -> float:
     """Seconds of so many steps in a fresh process, compiling included."""
     with tempfile.TemporaryDirectory() as cache:
         request = {"case": dataclasses.asdict(case), "steps": steps, "data": str(data_root().resolve())}
-        return float(ask("bench.suite.prediction", request, **{cold.CACHE_VARIABLE: cache}))
+        return float(ask("bench.suite.prediction", request, **empty_compiler_caches(Path(cache))))
 
 
 def main() -> None:

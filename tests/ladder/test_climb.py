@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ class Machine:
         answers: By name, seconds of an epoch or the words with which the process ends.
         asked: (name, seed) in order; the first request of a process has no seed.
         ends_at: A process ends when it is asked for this seed.
+        caches: The compilers' folders of every process.
     """
 
     def __init__(self):
@@ -26,6 +28,7 @@ class Machine:
         self.asked = []
         self.ends_at = {}
         self.open = []
+        self.caches = []
 
     def ask(self, module, request, **environment):
         assert (module, request["name"]) == ("bench.ladder.child", "floor")
@@ -40,6 +43,7 @@ class Machine:
 
     def conversation(machine, module, **environment):
         assert module == "bench.ladder.child"
+        machine.caches.append((environment["TORCHINDUCTOR_CACHE_DIR"], environment["TRITON_CACHE_DIR"]))
 
         class Process:
             def __enter__(self):
@@ -118,6 +122,15 @@ def test_the_rungs_take_turns_and_the_quick_ones_go_on(machine, tmp_path):
     assert turns[-1] == ("fused Adam", climb.MOST_EPOCHS)
     (data,) = ladders(tmp_path)
     assert [len(step["seconds"]) for step in data["steps"]] == [3, 4, climb.MOST_EPOCHS]
+
+
+def test_what_is_compiled_from_cold_finds_nothing_that_another_has_compiled(machine, tmp_path):
+    (tmp_path / "run").mkdir()
+    assert main(["ladder", "--run", "run", "--device", "cpu"]) == 0
+    folders = [folder for both in machine.caches for folder in both]
+    assert len(machine.caches) > 2
+    assert len(set(folders)) == len(folders)
+    assert not any(Path(folder).parent.exists() for folder in folders)
 
 
 def test_both_devices_are_climbed_where_both_are(machine, gpu, tmp_path, capsys):

@@ -56,6 +56,7 @@ def test_it_comes_to_this():
     assert show.sentences(nothing) == ["Nothing was measured that could be compared."]
     below = dataclasses.replace(LADDER, floor_seconds=0.2)
     assert show.sentences(below)[-1] == "The floor counts products with black pixels, which it skips."
+    assert "black" not in " ".join(show.sentences(dataclasses.replace(below, device="cuda")))  # there no rung does
 
 
 def test_markdown_and_terminal_have_every_row(capsys):

@@ -38,6 +38,12 @@ def test_copies_and_fills_keep_the_device_busy_but_are_no_kernels():
     assert work.busy_seconds == pytest.approx(10e-6)
 
 
+def test_kernels_of_which_the_profiler_has_lost_some_are_not_counted():
+    work = work_of([Event("relu_kernel", 2.0)] * 39, repetitions=20)
+    assert work.kernels_launched is None
+    assert work.cuda_graph_launches == 0
+
+
 def test_what_the_host_does_is_not_the_devices_work():
     events = [Event("aten::addmm", 30.0, HOST), Event("cudaLaunchKernel", 5.0, HOST), Event("relu_kernel", 2.0)]
     assert work_of(events, repetitions=1) == DeviceWork(2e-6, 1, 0)

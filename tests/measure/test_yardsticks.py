@@ -15,7 +15,7 @@ def tiny(monkeypatch, without_collection):
     monkeypatch.setattr(yardsticks, "RULE", QUICK)
     monkeypatch.setattr(yardsticks, "_matmul_size", lambda device: 16)
     monkeypatch.setattr(yardsticks, "COPY_BYTES", {"cpu": 4096, "meta": 4096})
-    monkeypatch.setattr(yardsticks, "CACHED_BYTES", 1024)
+    monkeypatch.setattr(yardsticks, "CACHED_BYTES", {"cpu": 1024})
     yardsticks._repetition.cache_clear()
     yield
     yardsticks._repetition.cache_clear()
