@@ -17,7 +17,7 @@ from typing import Any
 
 import scipy.stats
 
-REFERENCE_FOLDER = Path("results/reference/accuracy")
+REFERENCE_FOLDER = Path("bench/gate/seeds")
 FEWEST_REFERENCE_SEEDS = 100
 # Epochs of a training, by dataset: of the embedded 4,000 images, 15 take as many steps as one of the 60,000.
 EPOCHS = {"MNIST": 1, "MNIST-5k": 15}

@@ -71,9 +71,18 @@ class Ladder:
         return self.steps[0]
 
     @property
+    def judged(self) -> bool:
+        """Whether there is a reference distribution of accuracies for these images."""
+        return any(step.accuracy_p is not None for step in self.steps)
+
+    @property
     def best(self) -> Step:
-        """The fastest rung whose accuracy is the tutorial's; peers are no rungs."""
-        fit = [step for step in self.steps if step.seconds and not step.is_peer and same_accuracy(step)]
+        """The fastest rung whose accuracy is the tutorial's, if that could be judged; peers are no rungs."""
+        fit = [
+            step
+            for step in self.steps
+            if step.seconds and not step.is_peer and (same_accuracy(step) or not self.judged)
+        ]
         return min(fit or [self.first], key=lambda step: step.median or float("inf"))
 
 
@@ -141,6 +150,8 @@ def sentences(ladder: Ladder) -> list[str]:
             f"It is {times:.1f} times as fast as {peer.name} ({units.duration(peer.median)}); from cold, "
             f"{units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
         )
+    if not ladder.judged:
+        found.append("No accuracy was judged: there is no reference for these images.")
     if best.median < ladder.floor_seconds and ladder.device == "cpu":
         found.append("The floor counts products with black pixels, which it skips.")
     return found

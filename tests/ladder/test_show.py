@@ -46,6 +46,14 @@ def test_rows():
     assert show.rows(unknown)[1][5] == "93.05% (not judged)"
 
 
+def test_without_a_reference_the_fastest_is_the_best_and_that_is_said():
+    steps = [dataclasses.replace(step, accuracy_p=None) for step in LADDER.steps]
+    unknown = dataclasses.replace(LADDER, steps=steps)
+    assert unknown.best.name == min(steps, key=lambda s: (s.is_peer or not s.seconds, s.median or 0)).name
+    assert "there is no reference for these images" in " ".join(show.sentences(unknown))
+    assert "no reference" not in " ".join(show.sentences(LADDER))
+
+
 def test_it_comes_to_this():
     assert show.sentences(LADDER) == [
         "The best rung, by hand, takes 110 ms an epoch: 64.5 times as fast as the tutorial and 2.2 times the floor of "
