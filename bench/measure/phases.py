@@ -17,6 +17,7 @@ from bench.measure.device_work import device_work
 from bench.record.model import Phases
 from fcnn.train import PARTS, Mark, unmarked
 
+FEW_ROUNDS = 2  # of what takes long
 EPOCH_PARTS = ("fetch", *PARTS)
 
 
@@ -40,7 +41,6 @@ def measure_phases(
     *,
     repetitions: int,
     rounds: int = 20,
-    unmarked_seconds: float | None = None,
     share: float = 1.0,
     device: bool = True,
 ) -> Phases:
@@ -51,7 +51,6 @@ def measure_phases(
         clock: The device to wait for and the time source.
         repetitions: Repetitions a block, as in the timed blocks of the case.
         rounds: Pairs of a marked and an unmarked block; medians over them are returned.
-        unmarked_seconds: The unmarked repetition's time if it is known well enough; its blocks are then left out.
         share: The fraction of a repetition that `repeat` is, if it is only the beginning of a long one; the parts are
             scaled up by it.
         device: Whether to see how long the device is busy, too.
@@ -74,13 +73,13 @@ def measure_phases(
             for part, seconds in marks.seconds.items():
                 marked[part].append(seconds / repetitions / share)
             marked["rest"].append((wall - sum(marks.seconds.values())) / repetitions / share)
-            if unmarked_seconds is None:
-                plain.append(clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds / repetitions)
+            wall = clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds
+            plain.append(wall / repetitions / share)
     found = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}
-    work = device_work(lambda: repeat(unmarked), clock, 1 if rounds == 1 else 20) if device else None
+    work = device_work(lambda: repeat(unmarked), clock, 20 if rounds > FEW_ROUNDS else 1) if device else None
     return Phases(
         host_seconds=found,
         sum_seconds=sum(found.values()),
-        unmarked_seconds=unmarked_seconds or statistics.median(plain),
+        unmarked_seconds=statistics.median(plain),
         device_busy_seconds=work.busy_seconds / share if work else None,
     )

@@ -142,8 +142,8 @@ def expected_seconds(case: Case, train_images: int, effort: Effort, rates: Rates
         # An epoch and, for the seeds that are not yet there, some more; the evaluations are about as long again.
         return compile_seconds + 0.5 + effort.seeds * 1.6 * epoch
     if case.workload == "epoch":
-        # The samples, and a part of them once more with marks.
-        marked = min(epoch, MARKED_SECONDS)
+        # The samples, and a part of them once more, with marks and without.
+        marked = 2 * min(epoch, MARKED_SECONDS)
         return compile_seconds + 0.8 + marked + max(effort.epochs * epoch, min(effort.epoch_seconds, 40 * epoch))
     # Setting up, warming up and counting; a quiet machine needs about half of the budget for its samples.
     step = fixed + per_image * case.batch_size

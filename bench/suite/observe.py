@@ -18,7 +18,7 @@ from bench.measure.clock import Clock
 from bench.measure.compilation import compilations
 from bench.measure.counters import GROWTH_REPETITION_SECONDS, count
 from bench.measure.energy import measure_energy
-from bench.measure.phases import measure_phases
+from bench.measure.phases import FEW_ROUNDS, measure_phases
 from bench.measure.sampling import Rule, Samples, measure, sample_flags
 from bench.measure.surroundings import Watch
 from bench.record.model import Accuracy, Compilation, Counters, Energy, Flag, Phases
@@ -94,22 +94,16 @@ def _time(case: Case, images: Images, effort: Effort) -> Observed:
 
 
 def _phases(case: Case, images: Images, clock: Clock, samples: Samples, marked: Callable[..., object]) -> Phases:
-    """As many rounds as a few seconds hold; of a long epoch its beginning, once."""
+    """As many rounds as a few seconds hold; of a long epoch its beginning, a few times."""
     seconds = samples.summary.median * samples.block_repetitions
     rounds = min(10, round(PHASES_SECONDS / (2 * seconds)))
     if case.workload != "epoch" or rounds >= FEWEST_ROUNDS:
         rounds = max(FEWEST_ROUNDS, rounds)
         return measure_phases(marked, clock, repetitions=samples.block_repetitions, rounds=rounds)
     steps = steps_an_epoch(case, images)
-    first = min(steps, math.ceil(steps * MARKED_SECONDS / seconds))
-    return measure_phases(
-        functools.partial(marked, steps=first),
-        clock,
-        repetitions=1,
-        rounds=1,
-        unmarked_seconds=seconds,
-        share=first / steps,
-    )
+    first = min(steps, math.ceil(steps * MARKED_SECONDS / FEW_ROUNDS / seconds))
+    beginning = functools.partial(marked, steps=first)
+    return measure_phases(beginning, clock, repetitions=1, rounds=FEW_ROUNDS, share=first / steps)
 
 
 def _train(case: Case, images: Images, effort: Effort) -> Observed:

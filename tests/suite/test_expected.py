@@ -125,13 +125,13 @@ def test_a_step_takes_half_its_budget_and_a_hundred_more_where_one_is_thorough()
     assert expected_seconds(changed(), TRAIN, Effort(), slow) == expected_seconds(changed(), TRAIN, HURRIED, slow)
 
 
-def test_an_epoch_takes_its_samples_and_its_beginning_once_more():
+def test_an_epoch_takes_its_samples_and_its_beginning_twice_more():
     case = changed(workload="epoch")
     samples = max(5 * EPOCH, min(4.0, 40 * EPOCH))
-    assert expected_seconds(case, TRAIN, Effort(), RATES) == pytest.approx(0.8 + EPOCH + samples)
+    assert expected_seconds(case, TRAIN, Effort(), RATES) == pytest.approx(0.8 + 2 * EPOCH + samples)
     loader = EPOCH + TRAIN * 40e-6
     found = expected_seconds(changed(workload="epoch", feed="loader"), TRAIN, Effort(), RATES)
-    assert found == pytest.approx(0.8 + MARKED_SECONDS + 5 * loader)
+    assert found == pytest.approx(0.8 + 2 * MARKED_SECONDS + 5 * loader)
 
 
 def test_accuracy_takes_a_training_a_seed():
