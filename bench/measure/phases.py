@@ -17,7 +17,7 @@ from bench.measure.device_work import device_work
 from bench.record.model import Phases
 from fcnn.train import PARTS, Mark, unmarked
 
-FEW_ROUNDS = 2  # of what takes long
+FEW_ROUNDS = 4  # of what takes long
 EPOCH_PARTS = ("fetch", *PARTS)
 
 
