@@ -153,8 +153,9 @@ def epoch(case: Case, images: Images) -> Prepared:
             yield pixels, labels
 
     def marked(mark: train.Mark = train.unmarked, steps: int | None = None) -> None:
-        fed.batch_sizes, fed.whole = [], steps is None
+        fed.batch_sizes = []
         train.train_epoch(training, looked_at(itertools.islice(batches, steps)), mark)
+        fed.whole = steps is None or len(fed.batch_sizes) < steps  # it ended by itself
 
     def first() -> None:
         train.train_epoch(training, first_batches(batches, case, images))

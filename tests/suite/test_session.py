@@ -187,6 +187,14 @@ def test_what_is_found_about_a_case_is_on_its_record(images, monkeypatch, worklo
     assert found["not-as-claimed"].startswith("the model's parameters are [(8, 784)")
 
 
+def test_a_feed_that_ends_before_the_looked_at_beginning_is_all_of_its_epoch(images):
+    prepared = workloads.epoch(changed(workload="epoch", threads=1), images)
+    prepared.marked(steps=3)
+    assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 3, False)
+    prepared.marked(steps=99)
+    assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 10, True)
+
+
 def test_a_machine_that_has_changed_meanwhile_is_on_the_record(images):
     run = session(images, changed(threads=1))
     (id,) = run.planned
