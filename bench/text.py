@@ -1,0 +1,38 @@
+"""Text that any terminal, file and parser can take, whatever a program, a path or a message holds."""
+
+from __future__ import annotations
+
+import re
+
+# Colours, cursor moves and titles (ECMA-48): control sequences, operating system commands, and two-letter escapes.
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
+# What XML 1.0 (section 2.2) and HTML do not allow in a document: controls, lone surrogates, noncharacters.
+_NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+REPLACEMENT = "\ufffd"
+
+
+def plain(text: str) -> str:
+    """`text` without terminal escapes, and with U+FFFD for every character that no document may hold."""
+    return _NO_TEXT.sub(REPLACEMENT, _ESCAPES.sub("", text))
+
+
+def one_line(text: str) -> str:
+    """The same on one line: a message or a table's cell stays one, whatever it quotes."""
+    return " ".join(plain(text).split())
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def fence(text: str, fewest: int = 1) -> str:
+    """More backticks than stand together in `text`: in Markdown they open and close code that holds it."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    return "`" * max(fewest, longest + 1)
+
+
+def code(text: str) -> str:
+    """`text` as Markdown's code within a line."""
+    shown, ticks = one_line(text), fence(text)
+    return f"{ticks} {shown} {ticks}" if "`" in shown else f"`{shown}`"

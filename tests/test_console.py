@@ -1,0 +1,115 @@
+"""Where output goes, and what becomes of it where it cannot go."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import console
+from bench.console import Tolerant
+
+
+class Terminal(io.StringIO):
+    """Stands for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Full(io.StringIO):
+    """Stands for a disk that is full, or for a reader that has gone."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_stream_that_breaks_goes_silent():
+    stream = Tolerant(Full())
+    assert stream.write("lost") == 4
+    stream.flush()
+    assert not stream.isatty()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_what_is_left_in_its_buffers_goes_nowhere():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        stream = Tolerant(full)
+        stream.write("lost")
+        stream.flush()
+        full.write("also lost, and no error when it is closed")
+
+
+def test_no_stream_at_all_is_a_silent_one():
+    stream = Tolerant(None)
+    assert stream.write("lost") == 4
+    with pytest.raises(io.UnsupportedOperation):
+        stream.fileno()
+
+
+def test_what_a_stream_cannot_show_is_replaced():
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    stream = Tolerant(file)
+    stream.write("521 µs ± 3% × 2 → 😀 \udcff")
+    stream.flush()
+    assert file.buffer.getvalue() == b"521 us +- 3% x 2 -> ? ?"
+
+
+def test_the_streams_are_put_back():
+    before = sys.stdout, sys.stderr
+    with console.tolerant_streams():
+        assert isinstance(sys.stdout, Tolerant)
+    assert (sys.stdout, sys.stderr) == before
+
+
+def test_text_is_never_markup(capsys):
+    terminal = console.make()
+    terminal.print("step[cpu-b64-fp32] [/b] [bold]x[/bold] :smile:")
+    assert capsys.readouterr().out == "step[cpu-b64-fp32] [/b] [bold]x[/bold] :smile:\n"
+
+
+def test_an_error_is_one_line(capsys):
+    console.error("first\nsecond \x1b[31mred [/b]")
+    assert capsys.readouterr().err == "fcnn-bench: first second red [/b]\n"
+
+
+@pytest.mark.parametrize(
+    ("stream", "variables", "live"),
+    [
+        (Terminal(), {"TERM": "xterm"}, True),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (Terminal(), {"TERM": "xterm", "CI": "1"}, False),
+        (io.StringIO(), {"FORCE_COLOR": "1"}, False),
+        (io.StringIO(), {"TTY_COMPATIBLE": "1"}, False),
+    ],
+)
+def test_lines_are_drawn_over_on_terminals_only(stream, variables, live, monkeypatch):
+    for name in ("CI", "FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    terminal = console.make(stream)
+    assert console.is_live(terminal) is live
+    with console.Bar(terminal, 10.0) as bar, console.working(console.make(io.StringIO())) as say:
+        say("nobody sees it")
+        bar.show("step[cpu-b64-fp32]", "about 3.5 s left", 5.0)
+    assert ("step[cpu-b64-fp32]" in stream.getvalue()) is live
+    assert ("about 3.5 s left" in stream.getvalue()) is live
+
+
+def test_what_is_under_way_is_shown_on_a_terminal(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with console.working(console.make(stream)) as say:
+        say("timing [b]")
+    assert "timing [b] ..." in stream.getvalue()
+
+
+def test_a_console_keeps_its_stream_when_output_is_redirected(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    terminal = console.make()
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    terminal.print("here")
+    assert stream.getvalue() == "here\n"

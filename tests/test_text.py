@@ -1,0 +1,35 @@
+import pytest
+
+from bench.text import code, counted, one_line, plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;a title\x07after", "after"),
+        ("\x1b]8;;file:///x\x1b\\link", "link"),
+        ("bell \x07 null \x00", "bell � null �"),
+        ("half \ud800 and \udcff", "half � and �"),
+        ("noncharacters \ufffe\uffff\ufdd0", "noncharacters ���"),
+        ("tab\tand\nline stay: é µ × 😀", "tab\tand\nline stay: é µ × 😀"),
+    ],
+)
+def test_what_no_document_may_hold_is_replaced(text, shown):
+    assert plain(text) == shown
+
+
+def test_a_line_stays_one():
+    assert one_line(" a\r\nb\u2028c\x1b[2K ") == "a b c"
+
+
+def test_one_case_and_more():
+    assert (counted(1, "case"), counted(2, "case"), counted(0, "case")) == ("1 case", "2 cases", "0 cases")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a|b", "`a|b`"), ("with `ticks`", "`` with `ticks` ``"), ("a ```\n b", "```` a ``` b ````")],
+)
+def test_code_in_markdown_ends_where_the_text_does(text, shown):
+    assert code(text) == shown
