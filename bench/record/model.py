@@ -10,11 +10,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.errors import BenchError
+
 SCHEMA_VERSION = 1
 TIMING_RULE_VERSION = 1
 
 
-class RecordError(Exception):
+class RecordError(BenchError):
     """A record that cannot be read, or a results folder that cannot be written. The message is for the user."""
 
 

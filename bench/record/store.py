@@ -15,7 +15,18 @@ from typing import Any
 
 import jsonschema
 
-from bench.record.model import SCHEMA_VERSION, TIMING_RULE_VERSION, Record, RecordError, from_json, to_json
+from bench.errors import BenchError
+from bench.record import files
+from bench.record.model import (
+    SCHEMA_VERSION,
+    TIMING_RULE_VERSION,
+    Measurement,
+    Record,
+    RecordError,
+    from_json,
+    to_json,
+    to_json_measurement,
+)
 
 RECORD_FILE = "record.json"
 REFERENCE_FOLDER = "reference"
@@ -45,11 +56,9 @@ def read(path: Path) -> Record:
     """
     file = path / RECORD_FILE if path.is_dir() else path
     try:
-        data = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise RecordError(f"{file}: there is no such record") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RecordError(f"{file}: cannot be read as a record: {error}") from None
+        data = files.read_json(file)
+    except BenchError as error:
+        raise RecordError(str(error)) from error
     check(data, str(file))
     if data["timing_rule_version"] != TIMING_RULE_VERSION:
         raise RecordError(
@@ -63,7 +72,20 @@ def write(record: Record, folder: Path) -> None:
     """Writes `record` as `folder/record.json`, checked against the schema first."""
     data = json.loads(json.dumps(to_json(record), allow_nan=False))
     check(data, "the new record")
-    (folder / RECORD_FILE).write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+    files.write_json(folder / RECORD_FILE, data)
+
+
+def check_measurement(measurement: Measurement) -> None:
+    """Raises RecordError for one that no record may hold, such as one with a number that is none."""
+    try:
+        data = json.loads(json.dumps(to_json_measurement(measurement), allow_nan=False))
+    except ValueError as error:
+        raise RecordError(f"{measurement.id}: it has no number: {error}") from error
+    schema = _validator().schema
+    own = _validator().evolve(schema={"$defs": schema["$defs"], **schema["$defs"]["measurement"]})
+    if fault := jsonschema.exceptions.best_match(own.iter_errors(data)):
+        where = "/".join(str(part) for part in fault.absolute_path)
+        raise RecordError(f"{measurement.id}: at {where}: {fault.message[:160]}")
 
 
 def run_folder_name(record: Record) -> Path:
@@ -87,12 +109,12 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
         yield staging
-        staging.chmod(0o755)
+        staging.chmod(files.usual_mode(0o777))
         if target.exists():
             raise RecordError(f"{target} exists already")
         staging.rename(target)
     except OSError as error:
-        raise RecordError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise RecordError(f"{target} cannot be written: {files.why(error)}") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
@@ -104,16 +126,20 @@ def staged(folder: Path) -> Iterator[Path]:
 
     For what is added to a run's folder that is there; `folder` is made where it is not.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    staging = None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
         yield staging
         for file in sorted(path for path in staging.rglob("*") if path.is_file()):
             target = folder / file.relative_to(staging)
             target.parent.mkdir(exist_ok=True)
             file.replace(target)
+    except OSError as error:
+        raise RecordError(f"{folder} cannot be written: {files.why(error)}") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
         with contextlib.suppress(OSError):
             folder.rmdir()  # if it is empty, it was made for this
 

@@ -91,14 +91,14 @@ def test_a_measurement_without_real_samples_is_refused(tmp_path, samples):
 
 
 def test_missing_truncated_and_binary_files_are_refused(tmp_path):
-    with pytest.raises(RecordError, match="there is no such record"):
+    with pytest.raises(RecordError, match="there is no such file"):
         store.read(tmp_path / "none.json")
     path = written(tmp_path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(RecordError, match="cannot be read as a record"):
+    with pytest.raises(RecordError, match="is no JSON"):
         store.read(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecordError, match="cannot be read as a record"):
+    with pytest.raises(RecordError, match="is no JSON"):
         store.read(path)
 
 

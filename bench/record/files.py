@@ -1,0 +1,137 @@
+"""Files: written whole or not at all, as text that every strict reader takes; read as strictly; scratch folders.
+
+Whatever goes wrong with one is a BenchError whose line names the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.errors import USAGE, BenchError
+from bench.text import plain
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def usual_mode(mode: int = 0o666) -> int:
+    """`mode` as the umask leaves it; temporary files and folders are made for their owner alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return mode & ~umask
+
+
+def write(path: Path, text: str) -> None:
+    """Replaces the file `path` by `text`, whole or not at all; a link stays one, a missing folder is made.
+
+    Raises:
+        BenchError: It cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else usual_mode()
+        descriptor, temporary = tempfile.mkstemp(prefix=".partial-", dir=target.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(plain(text))
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(target)
+        temporary = None
+    except OSError as error:
+        raise BenchError(f"{path} cannot be written: {why(error)}") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Makes sure, before minutes are spent on what goes there, that files can be written to `folder`; leaves nothing.
+
+    Raises:
+        BenchError: They cannot; `option` is what names another folder.
+    """
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1 << 16))
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be written: {why(error)}; choose another {option}", USAGE) from error
+    finally:
+        for path in new:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def write_json(path: Path, data: Any) -> None:
+    """`write` of JSON; raises ValueError for a number that JSON does not know."""
+    # Not escaped: what no strict reader takes, such as half of a surrogate pair, is then replaced by `write`.
+    write(path, json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def why(error: OSError) -> str:
+    """The reason of an error of the system, without its number."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+def read_json(path: Path) -> Any:
+    """What the JSON file `path` holds.
+
+    Raises:
+        BenchError: It is missing, no JSON, or holds a number that is none (NaN, an infinity); the message says where.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise BenchError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise BenchError(f"{path}: cannot be read: {why(error)}") from error
+    except (ValueError, RecursionError) as error:  # also: no UTF-8, too many digits or levels
+        raise BenchError(f"{path}: is no JSON: {error}") from error
+    if place := _place_of_no_number(data):
+        raise BenchError(f"{path}: at {place}: NaN and infinities are no numbers")
+    return data
+
+
+def _place_of_no_number(data: Any) -> str | None:
+    """Where the first value is that is not finite: `measurements/0/samples_seconds/3`."""
+    stack: list[tuple[str, Any]] = [("", data)]
+    while stack:
+        place, value = stack.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return place or "the top level"
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        stack += [(f"{place}/{key}".lstrip("/"), inner) for key, inner in items]
+    return None
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder, gone at the end.
+
+    Raises:
+        BenchError: There is none to be had, or it became full.
+    """
+    remedy = "free some space or name another folder with TMPDIR"
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="fcnn-bench-"))
+    except OSError as error:
+        raise BenchError(f"no temporary folder can be made: {error}; {remedy}") from error
+    try:
+        yield folder
+    except OSError as error:
+        if error.errno in FULL and shutil.disk_usage(folder).free < 1 << 20:
+            raise BenchError(f"the temporary folder {folder.parent} is full; {remedy}") from error
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
