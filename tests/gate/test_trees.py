@@ -1,54 +1,87 @@
+"""What is compared with what, on repositories that are made on the spot."""
+
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from bench.gate.trees import TreeError, default_ref, trees
+from bench.errors import BenchError
+from bench.gate.trees import default_ref, program_of, trees
+from bench.measure.git import GitError
+from tests.measure.repositories import commit, make_repository, run
 
 
 @pytest.fixture
 def repository(tmp_path):
-    root = tmp_path / "repository"
-    (root / "fcnn").mkdir(parents=True)
-    (root / "fcnn" / "train.py").write_text("VERSION = 1\n")
-    run(root, "init", "-q", "-b", "main")
-    commit(root, "first")
-    return root
+    return make_repository(tmp_path / "[a] repository")
 
 
-def run(root, *words):
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    found = subprocess.run(["git", *identity, *words], cwd=root, check=True, capture_output=True, text=True)
-    return found.stdout.strip()
+def everything_in(root: Path) -> dict[str, tuple[int, bytes]]:
+    files = (path for path in (root / ".git").rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def commit(root, message):
-    run(root, "add", "-A")
-    run(root, "commit", "-q", "--allow-empty", "-m", message)
-    return run(root, "rev-parse", "HEAD")
-
-
-def test_both_sides_are_laid_out_and_the_worktree_is_gone_afterwards(repository):
+def test_both_sides_are_laid_out_and_the_repository_is_not_written_to(repository):
     (repository / "fcnn" / "train.py").write_text("VERSION = 2\n")
+    os.utime(repository / "fcnn" / "model.py", (1, 1))  # a git that may write would refresh its index
+    before = everything_in(repository)
     with trees(repository, "HEAD") as sides:
         assert (sides.candidate / "fcnn" / "train.py").read_text() == "VERSION = 2\n"
         assert (sides.reference / "fcnn" / "train.py").read_text() == "VERSION = 1\n"
-        assert sides.ref_id == run(repository, "rev-parse", "HEAD")
+        assert {path.name for path in sides.reference.iterdir()} == {"fcnn"}
+        assert everything_in(repository) == before
     assert not sides.reference.exists()
-    assert run(repository, "worktree", "list").count("\n") == 0
+    assert everything_in(repository) == before
+    assert sides.ref_id == run(repository, "rev-parse", "HEAD")
 
 
 @pytest.mark.parametrize("ref", ["nonsense", "0" * 40, "--help"])
 def test_a_ref_that_is_none_is_refused(repository, ref):
-    with pytest.raises(TreeError, match="is no commit here"), trees(repository, ref):
+    with pytest.raises(GitError, match="is no commit here"), trees(repository, ref):
         pass
 
 
 def test_a_ref_without_fcnn_is_refused(repository):
     run(repository, "rm", "-q", "-r", "fcnn")
     commit(repository, "without")
-    with pytest.raises(TreeError, match=r"has no fcnn/train\.py"), trees(repository, "HEAD"):
+    (repository / "fcnn").mkdir()
+    (repository / "fcnn" / "train.py").touch()
+    with pytest.raises(GitError, match=r"HEAD has no fcnn/train\.py"), trees(repository, "HEAD"):
         pass
-    assert run(repository, "worktree", "list").count("\n") == 0
+
+
+def test_a_working_tree_without_fcnn_is_a_usage_error(repository):
+    (repository / "fcnn" / "train.py").unlink()
+    with pytest.raises(BenchError, match=r"has no fcnn/train\.py") as raised, trees(repository, "HEAD"):
+        pass
+    assert raised.value.exit_code == 2
+
+
+def test_of_the_working_tree_only_what_git_would_give_counts(repository):
+    fcnn = repository / "fcnn"
+    (fcnn / ".#train.py").symlink_to("user@host.1:2")  # an editor's lock
+    (fcnn / "new.py").touch()
+    (fcnn / "linked.py").symlink_to("train.py")
+    (fcnn / "__pycache__").mkdir()
+    (fcnn / "__pycache__" / "train.pyc").touch()
+    (fcnn / "ignored.py").touch()
+    (repository / ".git" / "info" / "exclude").write_text("__pycache__\nignored.py\n")
+    (fcnn / "model.py").unlink()
+    os.mkfifo(fcnn / "pipe.py")
+    odd = "a\tb\n\udcff.py"
+    (fcnn / odd).touch()
+    with trees(repository, "HEAD") as sides:
+        names = {path.name for path in (sides.candidate / "fcnn").iterdir()}
+        assert names == {"train.py", "new.py", "linked.py", odd}
+        assert not (sides.candidate / "fcnn" / "linked.py").is_symlink()
+        assert {path.name for path in (sides.reference / "fcnn").iterdir()} == {"train.py", "model.py"}
+
+
+def test_a_program_outside_of_repositories_is_copied_whole(repository, tmp_path):
+    (repository / "fcnn" / "ignored.py").touch()
+    folder = program_of(repository, tmp_path / "copy")
+    assert {path.name for path in (folder / "fcnn").iterdir()} == {"train.py", "model.py", "ignored.py"}
 
 
 def test_the_default_is_the_merge_base_with_the_main_branch(repository):
@@ -68,10 +101,24 @@ def test_on_the_main_branch_it_is_what_was_there_before(repository):
 
 def test_without_a_main_branch_a_ref_must_be_named(repository):
     run(repository, "branch", "-m", "main", "trunk")
-    with pytest.raises(TreeError, match="name a ref"):
+    with pytest.raises(GitError, match="name a ref"):
         default_ref(repository)
 
 
+def test_a_shallow_clone_is_called_one(repository, tmp_path):
+    commit(repository, "second")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{repository}", str(clone)], check=True)
+    with pytest.raises(GitError, match=r"this clone is shallow .*git fetch --unshallow"):
+        default_ref(clone)
+
+
+def test_before_the_first_commit_there_is_nothing_to_compare_with(tmp_path):
+    run(tmp_path, "init", "-q", "-b", "main")
+    with pytest.raises(GitError, match="has no commit to compare with"):
+        default_ref(tmp_path)
+
+
 def test_outside_of_a_checkout(tmp_path):
-    with pytest.raises(TreeError):
+    with pytest.raises(GitError):
         default_ref(tmp_path)
