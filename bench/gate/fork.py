@@ -1,29 +1,35 @@
 """A process that has imported torch and started no threads, from which every worker is forked.
 
-`python -m bench.gate.fork IMAGES SOCKET`: reads the folder of a worker's `fcnn` from standard input, a line each,
-forks, and answers with the process id. The worker connects to the socket and serves there.
+`python -m bench.gate.fork IMAGES DESCRIPTOR`: receives over the socket of that number, one message per worker, the
+folder of its `fcnn` and the socket on which it is to serve; forks, and answers with the process id. No socket has a
+name, so no temporary folder's path can be too long for one.
 """
 
 from __future__ import annotations
 
+import array
 import contextlib
 import gc
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-PATIENCE_SECONDS = 120.0  # for a worker to appear, and for an answer
+from bench.errors import reason_of
+from bench.workers.process import Process, WorkerError, module_words, no_answer, parsed, value_of
+
+START_SECONDS = 120.0  # for a worker to appear: torch is imported first
+LIMIT_SECONDS = 120.0  # for an answer; warming a case up or counting it takes seconds
+TREE_BYTES = 1 << 16  # most for the name of a folder
 
 
 def main() -> None:
-    """Forks until the input ends."""
+    """Forks until the other end of the socket is closed."""
     import torch
     import torch._dynamo
 
@@ -32,59 +38,88 @@ def main() -> None:
     images = torch.load(sys.argv[1])
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that torch's objects are on
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            _work(line.strip(), images, sys.argv[2])
-        print(pid, flush=True)
+    with socket.socket(fileno=int(sys.argv[2])) as control:
+        while True:
+            tree, descriptors, _, _ = socket.recv_fds(control, TREE_BYTES, 1)
+            if not tree:
+                return
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                _work(os.fsdecode(tree), images, descriptors[0])
+            os.close(descriptors[0])
+            control.sendall(array.array("q", [pid]).tobytes())
 
 
-def _work(tree: str, images: Any, address: str) -> None:
+def _work(tree: str, images: Any, descriptor: int) -> None:
     code = 1
     try:
+        os.setsid()  # what it starts itself is ended with it
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         from bench.gate.worker import serve
 
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(address)
-            with connection.makefile("r", encoding="utf-8") as source, connection.makefile("w", encoding="utf-8") as to:
+        with (
+            socket.socket(fileno=descriptor) as connection,
+            connection.makefile("r", encoding="utf-8") as source,
+            connection.makefile("w", encoding="utf-8") as to,
+        ):
+            try:
                 serve(tree, images, source, to)
+            except Exception as error:  # before it could answer: the first request's answer is this
+                to.write(json.dumps({"error": reason_of(error)}) + "\n")
         code = 0
     finally:
         os._exit(code)
 
 
-class WorkerError(Exception):
-    """A worker that failed; the message is its error."""
-
-
 class Worker:
-    """A forked worker, from the outside."""
+    """A forked worker, from the outside.
 
-    def __init__(self, pid: int, requests: IO[str], answers: IO[str]) -> None:
-        self.pid, self._requests, self._answers = pid, requests, answers
+    Attributes:
+        side: What it is called in messages.
+    """
 
-    def ask(self, name: str, **arguments: Any) -> Any:
+    def __init__(self, pid: int, connection: socket.socket, side: str = "the worker") -> None:
+        self.pid, self.side, self._connection, self._received = pid, side, connection, b""
+        self._name = ""
+
+    def ask(self, name: str, limit_seconds: float = LIMIT_SECONDS, **arguments: Any) -> Any:
         """The worker's answer; raises WorkerError."""
         self.begin(name, **arguments)
-        return self.end()
+        return self.end(limit_seconds)
 
     def begin(self, name: str, **arguments: Any) -> None:
         """Sends a request without waiting."""
-        self._requests.write(json.dumps([name, arguments]) + "\n")
-        self._requests.flush()
+        self._name = name
+        with contextlib.suppress(OSError):  # `end` says why
+            self._connection.sendall(json.dumps([name, arguments]).encode() + b"\n")
 
-    def end(self) -> Any:
-        """Waits for the answer to `begin`."""
-        line = self._answers.readline()
-        if not line:
-            raise WorkerError("the worker died")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise WorkerError(answer["error"])
-        return answer["value"]
+    def end(self, limit_seconds: float = LIMIT_SECONDS) -> Any:
+        """Waits for the answer to `begin`.
+
+        Raises:
+            WorkerError: It failed or died, or did not answer within the limit, and was killed.
+        """
+        self._connection.settimeout(limit_seconds)
+        while True:
+            line, end, rest = self._received.partition(b"\n")
+            if end:
+                self._received = rest
+                if answer := parsed(line.decode("utf-8", "replace")):
+                    return value_of(answer)
+                continue
+            try:
+                more = self._connection.recv(1 << 16)
+            except TimeoutError:
+                self.kill()
+                raise no_answer(f"{self.side}'s {self._name!r}", limit_seconds) from None
+            except OSError:
+                more = b""
+            if not more:
+                raise WorkerError(f"{self.side} died while it was asked to {self._name!r}")
+            self._received += more
 
     def stop(self) -> None:
         """Keeps an idle worker's threads from spinning on the core that the other needs."""
@@ -94,74 +129,70 @@ class Worker:
         """Ends `stop`."""
         os.kill(self.pid, signal.SIGCONT)
 
+    def kill(self) -> None:
+        """Ends it and what it started."""
+        for kill in (os.killpg, os.kill):  # it leads a group, unless it was too young for that
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
+
 
 class Forge:
     """Makes workers; a context.
 
     Args:
         images: A file with the tensors that `bench.gate.worker.serve` takes.
-        scratch: A folder for the socket.
         passive: Threads wait without spinning, should a library start any: the other side has the core. Not where a
             worker is to be like the process of a user.
     """
 
-    def __init__(self, images: Path, scratch: Path, *, passive: bool = True) -> None:
-        self._images, self._address, self._passive = images, scratch / "workers", passive
+    def __init__(self, images: Path, *, passive: bool = True) -> None:
+        self._images, self._passive = images, passive
 
     def __enter__(self) -> Forge:
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._address))
-        self._listener.listen()
-        self._listener.settimeout(PATIENCE_SECONDS)
-        words = [sys.executable, "-m", "bench.gate.fork", str(self._images), str(self._address)]
-        waiting = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"} if self._passive else {}
-        environment = {**os.environ, **waiting}
-        root = str(Path(__file__).parents[2])
-        self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=root
-        )
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(START_SECONDS)
+        with theirs:
+            words = module_words("bench.gate.fork", str(self._images), str(theirs.fileno()))
+            waiting = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"} if self._passive else {}
+            self._process = Process(words, waiting, kept=[theirs.fileno()])
+            self._process.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.wait()
-        self._listener.close()
-        self._address.unlink(missing_ok=True)
+        self._control.close()
+        self._process.__exit__(kind, error, traceback)
 
     @contextlib.contextmanager
-    def worker(self, tree: Path) -> Iterator[Worker]:
+    def worker(self, tree: Path, side: str = "the worker") -> Iterator[Worker]:
         """A fresh worker for the `fcnn` in `tree`, killed at the end.
 
         Raises:
             WorkerError: It did not start.
         """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{tree}\n")
-            self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise WorkerError("the process that forks the workers died")
-        pid = int(answer)
-        try:
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                pid = self._fork(tree, theirs)
+            worker = Worker(pid, ours, side)
             try:
-                connection, _ = self._listener.accept()
-            except TimeoutError:
-                raise WorkerError(f"a worker did not start within {PATIENCE_SECONDS:.0f} s") from None
-            with (
-                connection,
-                connection.makefile("w", encoding="utf-8") as requests,
-                connection.makefile("r", encoding="utf-8") as answers,
-            ):
-                yield Worker(pid, requests, answers)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                yield worker
+            finally:
+                worker.kill()
+
+    def _fork(self, tree: Path, theirs: socket.socket) -> int:
+        number = array.array("q", [0])
+        try:
+            socket.send_fds(self._control, [os.fsencode(tree)], [theirs.fileno()])
+            answer = self._control.recv(number.itemsize, socket.MSG_WAITALL)
+        except TimeoutError:
+            raise no_answer("the process that forks the workers", START_SECONDS) from None
+        except OSError:
+            answer = b""
+        if len(answer) < number.itemsize:
+            raise WorkerError(f"the process that forks the workers died: {self._process.last_words()}")
+        return int.from_bytes(answer, sys.byteorder, signed=True)
 
 
 if __name__ == "__main__":

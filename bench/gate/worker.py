@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from bench.errors import reason_of
+
 WARM_STEPS = 40
 
 
@@ -35,7 +37,7 @@ def serve(tree: str, images: Any, requests: IO[str], answers: IO[str]) -> None:
         try:
             answer: dict[str, Any] = {"value": REQUESTS[name](side, **arguments)}
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+            answer = {"error": reason_of(error)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -7,12 +7,11 @@ compiled after another in one process seems to compile in a fifth of the time.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,9 +19,11 @@ from bench.axes.case import Case
 from bench.axes.devices import DEVICES
 from bench.measure import settings
 from bench.measure.clock import Clock
-from bench.suite.fresh import FreshError, ask, empty_compiler_caches
 from bench.suite.workloads import make_training
+from bench.workers.process import WorkerError, answer_requests, ask_module
 from fcnn import hyperparameters, train
+
+LIMIT_SECONDS = 600.0  # for one case to be compiled from cold; max-autotune takes minutes on a busy machine
 
 
 def compile_seconds(case: Case, batch_sizes: Sequence[int], cache: Path) -> float:
@@ -34,13 +35,22 @@ def compile_seconds(case: Case, batch_sizes: Sequence[int], cache: Path) -> floa
         cache: An empty folder for the compilers' on-disk caches, of use to later processes.
 
     Raises:
-        RuntimeError: The process failed; the message is the last line that it printed.
+        WorkerError: It did not compile, or not in time; the message holds the compiler's own error.
     """
     request = {"case": dataclasses.asdict(case), "batch_sizes": list(batch_sizes)}
     try:
-        return float(ask("bench.suite.cold", request, **empty_compiler_caches(cache)))
-    except FreshError as error:
-        raise RuntimeError(f"compiling failed: {error}") from error
+        answer = ask_module("bench.suite.cold", request, LIMIT_SECONDS, "compiling", **empty_compiler_caches(cache))
+    except WorkerError as error:
+        raise WorkerError(f"compiling failed: {error}") from error
+    return float(answer)
+
+
+def empty_compiler_caches(folder: Path) -> dict[str, str]:
+    """Variables with which torch's compilers find nothing that was compiled before, and keep what they make.
+
+    Triton's is named as well, since torch names one for the rest of a process when it first compiles for a GPU.
+    """
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton")}
 
 
 @contextmanager
@@ -60,9 +70,8 @@ def compiler_cache(cache: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def main() -> None:
-    """Answers one request: `{"case", "batch_sizes"}`."""
-    asked = json.loads(sys.stdin.read())
+def first_steps(asked: dict[str, Any]) -> float:
+    """Answers `{"case", "batch_sizes"}`."""
     case = Case(**asked["case"])
     settings.apply(case)
     training, clock = make_training(case), Clock(DEVICES[case.device])
@@ -72,8 +81,8 @@ def main() -> None:
         labels = torch.randint(hyperparameters.REFERENCE.num_classes, (batch_size,))
         times = [clock.time_block(lambda: train.train_step(training, images, labels), 1).host_seconds for _ in range(5)]  # noqa: B023 - called at once
         seconds += sum(times) - len(times) * min(times)  # with CUDA graphs, it is the second step that records them
-    print(seconds)
+    return seconds
 
 
 if __name__ == "__main__":
-    main()
+    answer_requests(first_steps)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,14 @@ from bench.axes.devices import DEVICES
 from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.sampling import measure
+from bench.record import files
 from bench.suite import cold, workloads
-from bench.suite.fresh import ask, empty_compiler_caches
-from bench.suite.session import images
+from bench.suite.images import images
+from bench.workers.process import answer_requests, ask_module
 from fcnn.source import data_root
 
 STEPS = 30_000
+LIMIT_SECONDS = 1800.0  # for that many steps, compiling included
 
 
 def reference_case(**changes: Any) -> Case:
@@ -47,28 +46,29 @@ def payoff() -> list[dict[str, Any]]:
 def _predict(case: Case) -> tuple[float, float]:
     """Seconds that compiling the case takes, 0 if it is eager, and seconds a step."""
     compile_seconds = 0.0
-    with tempfile.TemporaryDirectory() as cache:
+    with files.scratch() as cache:
         if case.compiler != "off":
-            compile_seconds = cold.compile_seconds(case, [case.batch_size], Path(cache))
-        with cold.compiler_cache(Path(cache)):
+            compile_seconds = cold.compile_seconds(case, [case.batch_size], cache)
+        with cold.compiler_cache(cache):
             return compile_seconds, measure(workloads.step(case, images("MNIST", None)).repeat).summary.median
 
 
 def _stopwatch(case: Case, steps: int) -> float:
     """Seconds of so many steps in a fresh process, compiling included."""
-    with tempfile.TemporaryDirectory() as cache:
+    with files.scratch() as cache:
         request = {"case": dataclasses.asdict(case), "steps": steps, "data": str(data_root().resolve())}
-        return float(ask("bench.suite.prediction", request, **empty_compiler_caches(Path(cache))))
+        variables = cold.empty_compiler_caches(cache)
+        what = f"{steps:,} steps"
+        return float(ask_module("bench.suite.prediction", request, LIMIT_SECONDS, what, **variables))
 
 
-def main() -> None:
-    """Answers one request: `{"case", "steps", "data"}`."""
-    asked = json.loads(sys.stdin.read())
+def many_steps(asked: dict[str, Any]) -> float:
+    """Answers `{"case", "steps", "data"}` with seconds."""
     case = Case(**asked["case"])
     settings.apply(case)
     repeat = workloads.step(case, images("MNIST", Path(asked["data"]))).repeat
-    print(Clock(DEVICES[case.device]).time_block(repeat, asked["steps"]).host_seconds)
+    return Clock(DEVICES[case.device]).time_block(repeat, asked["steps"]).host_seconds
 
 
 if __name__ == "__main__":
-    main()
+    answer_requests(many_steps)
