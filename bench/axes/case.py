@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import tempfile
 from typing import Any
 
 from bench.axes.compilers import COMPILERS
@@ -15,6 +15,8 @@ from bench.record.model import CaseFields
 
 Case = CaseFields
 
+# A socket's name has 107 bytes at most on Linux and 103 on macOS, of which multiprocessing takes 34 itself.
+LONGEST_TEMPORARY_FOLDER = 69
 BATCH_SIZES = tuple(2**power for power in range(15))
 
 
@@ -78,16 +80,16 @@ def _field(text: str, word: str) -> dict[str, Any]:
     raise ValueError(f"{text!r} is no case: {word!r} is no device, batch size, precision, compiler, optimizer or feed")
 
 
-def command(case: Case, *, dataset: str = "MNIST") -> str:
-    """The shell command that measures this case again."""
-    words = ["fcnn-bench", "run", "--workload", case.workload, "--device", case.device]
+def command_words(case: Case, *, dataset: str = "MNIST") -> list[str]:
+    """The options that choose this case and no other."""
+    words = ["--workload", case.workload, "--device", case.device]
     words += ["--batch", str(case.batch_size), "--precision", case.precision, "--compile", case.compiler]
     words += ["--optimizer", case.optimizer, "--feed", case.feed]
     words += ["--threads", str(case.threads)] if case.threads else []
     words += ["--num-workers", str(case.num_workers)] if case.num_workers else []
     words += ["--pin-memory"] if case.pin_memory else []
     words += ["--dataset", dataset] if dataset != "MNIST" else []
-    return shlex.join(words)
+    return words
 
 
 def why_impossible(case: Case, train_images: int) -> str | None:
@@ -104,6 +106,8 @@ def why_impossible(case: Case, train_images: int) -> str | None:
         return "a step takes its batches ready-made: the loader belongs to whole epochs"
     if case.feed != "loader" and (case.num_workers or case.pin_memory):
         return f"workers and pinned memory belong to the loader, the feed is {case.feed}"
+    if case.num_workers and (folder := tempfile.gettempdir()) and len(folder.encode()) > LONGEST_TEMPORARY_FOLDER:
+        return f"worker processes talk through a socket in {folder}, whose name is too long for one: set TMPDIR"
     if case.pin_memory and case.device != "cuda":
         return f"pinned memory speeds copies to a CUDA GPU, the device is {case.device}"
     if case.workload == "optimizer" and PRECISIONS[case.precision].use_scaler:

@@ -27,6 +27,14 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def path(text: str) -> Path:
+    """A path for argparse, with `~` as a shell would have it: no shell sees it in `--results=~/here`."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
 def _batch_size(text: str) -> int:
     size = whole(text)
     if size not in BATCH_SIZES:
@@ -93,14 +101,14 @@ def add_options(add: Callable[..., Any], prefix: str = "") -> None:
     add(f"--{prefix}dataset", choices=DATASETS, default="MNIST", help="which images (MNIST)")
     add(
         f"--{prefix}data",
-        type=Path,
+        type=path,
         default=None,
         metavar="DIR",
         help="data root; else FCNN_DATA, else the cache",
     )
     add(
         f"--{prefix}results",
-        type=Path,
+        type=path,
         default=Path("results"),
         metavar="DIR",
         help="results folder (results)",
@@ -112,20 +120,6 @@ def option_names() -> list[str]:
     names: list[str] = []
     add_options(lambda flag, **_: names.append(flag[2:].replace("-", "_")))
     return names
-
-
-def option_words(options: dict[str, Any], prefix: str) -> list[str]:
-    """The command-line words that give pytest (with `prefix`) the values in `options`, as `add_options` names them."""
-    words = []
-    for name, value in options.items():
-        flag = f"--{prefix}{name.replace('_', '-')}"
-        if isinstance(value, list):
-            words += [flag, *map(str, value)]
-        elif value is True:
-            words += [flag]
-        elif value not in (None, False, 0):
-            words += [flag, str(value)]
-    return words
 
 
 def devices_here() -> list[str]:

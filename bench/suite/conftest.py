@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench import console, interruption
 from bench.axes import matrix
 from bench.axes.case import Case, case_id, why_impossible
-from bench.record.model import RecordError
+from bench.errors import BenchError
 from bench.suite.plugin import options as _options
 
 if TYPE_CHECKING:
-    from bench.record.model import Measurement, Record
+    from bench.record.model import Measurement
     from bench.suite.session import Session
 
 _session = pytest.StashKey["Session"]()
-_machine_info = pytest.StashKey[dict[str, Any]]()
+_signals = pytest.StashKey[contextlib.ExitStack]()
 
 
 class Tape:
@@ -86,26 +86,26 @@ def _planned_id(item: pytest.Item) -> str | None:
 @pytest.fixture(scope="session")
 def suite_session(request: pytest.FixtureRequest) -> Session:
     """The run's session, with the images loaded."""
-    from bench.suite.expected import fit, wanted
-    from bench.suite.session import Session, images
-    from fcnn.data import DataError
+    from bench.suite.expected import fit
+    from bench.suite.images import images
+    from bench.suite.session import Session
 
     config, options = request.config, _options(request.config)
+    signals = config.stash.setdefault(_signals, contextlib.ExitStack())
+    signals.enter_context(interruption.noticed())
     try:
         found = images(options["dataset"], options["data"])
-    except DataError as error:
-        pytest.exit(str(error), returncode=2)
+    except BenchError as error:
+        pytest.exit(str(error), returncode=error.exit_code)
     chosen = {_planned_id(item) for item in request.session.items if "planned" in getattr(item, "fixturenames", ())}
-    plan = options["plan"]
     planned = {id: case for id, case in _planned(config).items() if id in chosen}
     possible = {id: case for id, case in planned.items() if not why_impossible(case, len(found.train))}
     session = Session(
         images=found,
         dataset=options["dataset"],
         planned=planned,
-        # `fcnn-bench` has fitted the effort to the plan's time already, and says so by a budget.
-        effort=wanted(options, plan) if options["budget"] else fit(possible, found, options, plan)[0],
-        command=options["command"] or shlex.join(["pytest", *config.invocation_params.args]),
+        effort=fit(possible, found, options, options["plan"])[0],
+        command=shlex.join(["pytest", *config.invocation_params.args]),
     )
     session.calibrate()
     config.stash[_session] = session
@@ -150,7 +150,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """Replaces the host's name by the kind of machine; otherwise a CPU host and a GPU host look the same."""
     session = config.stash.get(_session, None)
     if session is not None:
-        record = session.record(interrupted=False)
+        record = session.record()
         machine_info["node"] = record.machine.slug
         machine_info["fcnn_bench"] = {"machine": record.machine.label, **record.environment}
 
@@ -160,53 +160,33 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     suite = session.config.stash.get(_session, None)
     if suite is None or not suite.measurements:
         return
-    options, interrupted = _options(session.config), exitstatus == pytest.ExitCode.INTERRUPTED
-    if not interrupted:
-        suite.calibrate()
-    record = suite.record(interrupted=interrupted)
-    elsewhere = _promoted(options["results"], record)
-    try:
-        folder = _write(session.config, record, elsewhere, options)
-    except RecordError as error:
-        # The measurements are worth more than their place.
-        print(f"\nfcnn-bench: {error}", file=sys.stderr)
+    from bench.suite import saving
+
+    with interruption.deferred():
+        if not suite.missing():
+            suite.calibrate()
+        results, record = _options(session.config)["results"], suite.record()
+        folder = saving.save(record, results)
+        for problem in saving.draw([record, *saving.elsewhere(results, record)], folder):
+            console.error(problem)
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        _write_benchmark_json(session.config, folder)
+    if not folder.is_relative_to(results):
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        refuge = {**options, "results": Path(tempfile.mkdtemp(prefix="fcnn-bench-"))}
-        folder = _write(session.config, record, elsewhere, refuge)
     print(f"\nfcnn-bench: wrote {folder}")
-    session.config.hook.pytest_fcnn_wrote(record=record, elsewhere=elsewhere, folder=folder)
+    if missing := suite.missing():
+        console.error(f"{len(missing)} of {len(suite.planned)} planned cases are missing in it")
 
 
-def _promoted(results: Path, record: Record) -> list[Record]:
-    """The records to show beside this one: promoted ones of accelerators, unless this run has one of its own."""
-    from bench.record import store
-
-    try:
-        promoted = store.reference_records(results)
-    except RecordError as error:
-        print(f"\nfcnn-bench: left out of the report: {error}", file=sys.stderr)
-        return []
-    here = {measurement.case.device for measurement in record.measurements}
-    return [other for other in promoted if {m.case.device for m in other.measurements} - here]
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Gives the signals back."""
+    config.stash.setdefault(_signals, contextlib.ExitStack()).close()
 
 
-def _write(config: pytest.Config, record: Record, elsewhere: list[Record], options: dict[str, Any]) -> Path:
-    """Writes the run's folder, whole, and returns where."""
-    from bench.record import store
-    from bench.report.write import write_report
-
-    target = store.free_name(options["results"] / store.run_folder_name(record))
-    with store.atomic_folder(target) as folder:
-        store.write(record, folder)
-        write_report([record, *elsewhere], folder)
-        (folder / "benchmark.json").write_text(_benchmark_json(config), "utf-8")
-        if options["log"]:
-            (folder / "run.log").write_text(options["log"].read_text("utf-8"), "utf-8")
-    return target
-
-
-def _benchmark_json(config: pytest.Config) -> str:
+def _write_benchmark_json(config: pytest.Config, folder: Path) -> None:
     """pytest-benchmark's own JSON with every sample, made by its own hooks."""
+    from bench.record import files
+
     own = config._benchmarksession  # type: ignore[attr-defined]
     output = config.hook.pytest_benchmark_generate_json(
         config=config,
@@ -215,4 +195,4 @@ def _benchmark_json(config: pytest.Config) -> str:
         machine_info=own.get_machine_info(),
         commit_info=config.hook.pytest_benchmark_generate_commit_info(config=config),
     )
-    return json.dumps(output, indent=1, default=str) + "\n"
+    files.write_json(folder / "benchmark.json", json.loads(json.dumps(output, default=str)))

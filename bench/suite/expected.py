@@ -89,6 +89,11 @@ class Effort:
     thorough: bool = True
 
     @property
+    def words(self) -> list[str]:
+        """The options that ask for this effort and no other."""
+        return ["--budget", repr(self.step_seconds), "--epochs", str(self.epochs), "--seeds", str(self.seeds)]
+
+    @property
     def epoch_seconds(self) -> float:
         """Most seconds of samples an epoch case, unless its fewest epochs take longer."""
         return 4 * self.step_seconds

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES
@@ -21,6 +19,7 @@ from bench.measure.energy import measure_energy
 from bench.measure.phases import FEW_ROUNDS, measure_phases
 from bench.measure.sampling import Rule, Samples, measure, sample_flags
 from bench.measure.surroundings import Watch
+from bench.record import files
 from bench.record.model import Accuracy, Compilation, Counters, Energy, Flag, Phases
 from bench.suite import cold, workloads
 from bench.suite.expected import MARKED_SECONDS, Effort
@@ -62,9 +61,9 @@ def observe(case: Case, images: Images, effort: Effort) -> Observed:
         return see(case, images, effort)
     whole = WORKLOADS[case.workload].repetition != "step"
     sizes = dict.fromkeys((case.batch_size, last_batch_size(case, images) if whole else case.batch_size))
-    with tempfile.TemporaryDirectory(prefix="fcnn-bench-inductor-", ignore_cleanup_errors=True) as cache:
-        seconds = cold.compile_seconds(case, list(sizes), Path(cache))
-        with cold.compiler_cache(Path(cache)), compilations() as compiled:
+    with files.scratch() as cache:
+        seconds = cold.compile_seconds(case, list(sizes), cache)
+        with cold.compiler_cache(cache), compilations() as compiled:
             observed = see(case, images, effort)
     flags = list(observed.flags)
     if not compiled.graphs:

@@ -17,7 +17,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,9 +26,10 @@ from bench.analyse.statistics import hodges_lehmann, summarise
 from bench.measure import facts, settings
 from bench.measure.clock import Clock
 from bench.measure.sampling import Rule, measure
+from bench.record import files
 from bench.suite import workloads
+from bench.suite.images import images
 from bench.suite.prediction import payoff, reference_case
-from bench.suite.session import images
 
 DELAYS = (0.0, 0.01, 0.02, 0.05, 0.10)
 QUICK = Rule(budget_seconds=0.15, warmup_seconds=0.05)
@@ -38,7 +38,7 @@ import os, pathlib
 from bench.measure import settings
 from bench.axes.case import Case
 from bench.suite import workloads
-from bench.suite.session import images
+from bench.suite.images import images
 
 def test_step(benchmark):
     case = Case(**{case!r})
@@ -120,16 +120,18 @@ def speed(rounds: int) -> list[dict[str, float]]:
     settings.apply(case)
     repeat = workloads.step(case, images("MNIST", None)).repeat
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        test, output = Path(folder) / "test_theirs.py", Path(folder) / "theirs.json"
-        test.write_text(THEIRS.replace("{case!r}", repr(dataclasses.asdict(case))))
+    with files.scratch() as folder:
+        test, output = folder / "test_theirs.py", folder / "theirs.json"
+        files.write(test, THEIRS.replace("{case!r}", repr(dataclasses.asdict(case))))
         words = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", str(test)]
-        words += ["--rootdir", folder, f"--benchmark-json={output}", "--benchmark-save-data"]
+        words += ["--rootdir", str(folder), f"--benchmark-json={output}", "--benchmark-save-data"]
         for _ in range(rounds):
             begin = time.perf_counter()
             ours = measure(repeat)
             seconds = time.perf_counter() - begin
-            subprocess.run(words, check=True, capture_output=True)
+            # Without the options that somebody has set for pytest.
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+            subprocess.run(words, check=True, capture_output=True, env=environment, timeout=600)
             (theirs,) = json.loads(output.read_text())["benchmarks"]
             found.append(
                 {
@@ -161,10 +163,10 @@ def main(words: Sequence[str] | None = None) -> None:
     options = parser.parse_args(words)
     if unknown := set(options.proofs) - set(proofs):
         parser.error(f"there is no proof called {', '.join(sorted(unknown))}")
-    found: dict[str, Any] = {"machine": facts.machine(["cpu"]).label}
+    found: dict[str, Any] = {"machine": facts.machine().label}
     for name in options.proofs or proofs:
         found[name] = proofs[name]()
-        options.output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        files.write_json(options.output, found)
 
 
 if __name__ == "__main__":

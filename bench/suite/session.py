@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
+import shlex
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bench.analyse import trust
-from bench.axes.case import Case, command, why_impossible
+from bench.axes.case import Case, command_words, why_impossible
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
+from bench.errors import BenchError, reason_of
 from bench.measure import facts, settings, yardsticks
 from bench.measure.clock import Clock
+from bench.record import store
 from bench.record.model import Dataset, Measurement, Record, Unmeasured, Yardstick
 from bench.suite import workloads
 from bench.suite.expected import Effort
 from bench.suite.observe import last_batch_size, observe, steps_an_epoch
 from bench.suite.training import train_seeds
-from fcnn.data import Images, load_images
+from bench.text import one_line
+from fcnn.data import Images
 
-
-@functools.cache
-def images(dataset: str, data: Path | None) -> Images:
-    """The verified images, loaded once a process; the first work that torch does in a run."""
-    settings.use_threads(settings.default_threads())
-    return load_images(dataset, data)
+INTERRUPTED = "interrupted"
 
 
 @dataclass
@@ -54,7 +51,7 @@ class Session:
         case = self.planned[id]
         reason = why_impossible(case, len(self.images.train))
         if reason:
-            self._note(id, "impossible", reason)
+            self.unmeasured.append(self._gap(id, "impossible", reason))
         return reason
 
     def calibrate(self) -> None:
@@ -75,11 +72,13 @@ class Session:
         case = self._resolved(id)
         try:
             measurement = self._measure(id, case)
+            store.check_measurement(measurement)  # one that no record may hold would cost the whole of it
         except KeyboardInterrupt:
-            self._note(id, "interrupted", "stopped by the user while it was measured")
+            self.unmeasured.append(self._gap(id, INTERRUPTED, "stopped by the user while it was measured"))
             raise
         except Exception as error:
-            self._note(id, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            reason = str(error) if isinstance(error, BenchError) else reason_of(error)
+            self.unmeasured.append(self._gap(id, "failed", reason))
             raise
         self.measurements.append(measurement)
         return measurement
@@ -93,21 +92,24 @@ class Session:
         else:
             workloads.BUILDERS[case.workload](case, self.images).repeat()
 
-    def record(self, *, interrupted: bool) -> Record:
-        """The record of what was measured so far; planned cases that had no turn are noted as interrupted."""
-        seen = {m.id for m in self.measurements} | {u.id for u in self.unmeasured}
-        if interrupted:
-            for id in self.planned:
-                if id not in seen:
-                    self._note(id, "interrupted", "the run was stopped before its turn")
+    def missing(self) -> list[str]:
+        """Planned cases that have neither a number nor a reason of their own: the run was stopped."""
+        seen = {m.id for m in self.measurements} | {u.id for u in self.unmeasured if u.kind != INTERRUPTED}
+        return [id for id in self.planned if id not in seen]
+
+    def record(self) -> Record:
+        """The record of what was measured so far, partial if planned cases are missing, which are noted in it."""
+        noted, missing = {u.id for u in self.unmeasured}, self.missing()
+        stopped = "the run was stopped before its turn"
+        gaps = [self._gap(id, INTERRUPTED, stopped) for id in missing if id not in noted]
         devices = sorted({case.device for case in self.planned.values()})
         record = Record(
             created_utc=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             command=self.command,
             duration_seconds=time.monotonic() - self.started,
-            partial=interrupted,
-            commit=facts.commit(Path(__file__).parent),
-            machine=facts.machine(devices),
+            partial=bool(missing),
+            commit=facts.commit(),
+            machine=facts.machine(),
             environment=facts.environment(devices),
             dataset=Dataset(
                 name=self.images.name,
@@ -118,7 +120,7 @@ class Session:
                 fallback_reason=self.images.fallback_reason,
             ),
             measurements=self.measurements,
-            unmeasured=self.unmeasured,
+            unmeasured=[*self.unmeasured, *gaps],
             yardsticks=self.yardsticks,
         )
         return trust.judged(record)
@@ -127,8 +129,13 @@ class Session:
         case = self.planned[id]
         return dataclasses.replace(case, threads=case.threads or settings.default_threads())
 
-    def _note(self, id: str, kind: str, reason: str) -> None:
-        self.unmeasured.append(Unmeasured(id=id, case=self._resolved(id), kind=kind, reason=reason))
+    def _gap(self, id: str, kind: str, reason: str) -> Unmeasured:
+        return Unmeasured(id=id, case=self._resolved(id), kind=kind, reason=one_line(reason) or kind)
+
+    def _command(self, id: str) -> str:
+        verb = ["run"] if self.effort.thorough else []
+        words = ["fcnn-bench", *verb, *command_words(self.planned[id], dataset=self.dataset), *self.effort.words]
+        return shlex.join(words)
 
     def _measure(self, id: str, case: Case) -> Measurement:
         settings.apply(case)
@@ -137,7 +144,7 @@ class Session:
         return Measurement(
             id=id,
             case=case,
-            command=command(self.planned[id], dataset=self.dataset),
+            command=self._command(id),
             samples_seconds=samples.seconds,
             device_samples_seconds=samples.device_seconds,
             block_repetitions=samples.block_repetitions,

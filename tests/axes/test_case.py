@@ -4,7 +4,7 @@ import re
 import pytest
 
 from bench.axes import case as case_module
-from bench.axes.case import Case, case_id, command, parse_id, why_impossible
+from bench.axes.case import Case, case_id, command_words, parse_id, why_impossible
 from bench.axes.devices import DEVICES
 from bench.axes.matrix import PLANS, cases, option_names
 from tests.measure.simulated import SimulatedTime
@@ -33,8 +33,8 @@ def test_ids_name_what_differs_from_the_reference(fields, id):
 
 def test_the_command_spells_out_every_axis():
     case = changed(workload="epoch", feed="loader", num_workers=2, threads=1)
-    assert command(case, dataset="KMNIST") == (
-        "fcnn-bench run --workload epoch --device cpu --batch 64 --precision fp32 --compile off --optimizer adam "
+    assert " ".join(command_words(case, dataset="KMNIST")) == (
+        "--workload epoch --device cpu --batch 64 --precision fp32 --compile off --optimizer adam "
         "--feed loader --threads 1 --num-workers 2 --dataset KMNIST"
     )
 
@@ -55,6 +55,13 @@ def test_the_command_spells_out_every_axis():
 )
 def test_impossible_combinations_have_a_reason(fields, reason):
     assert reason in why_impossible(changed(**fields), train_images=4000)
+
+
+def test_worker_processes_need_a_temporary_folder_with_a_short_name(monkeypatch):
+    case = changed(workload="epoch", feed="loader", num_workers=2)
+    monkeypatch.setattr(case_module.tempfile, "tempdir", "/" + "x" * 95)
+    assert "whose name is too long" in why_impossible(case, train_images=60_000)
+    assert why_impossible(dataclasses.replace(case, num_workers=0), train_images=60_000) is None
 
 
 def test_the_reference_case_is_possible():

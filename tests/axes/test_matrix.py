@@ -67,9 +67,7 @@ def test_a_misspelt_choice_is_refused(words, capsys):
     assert words[0] in capsys.readouterr().err
 
 
-def test_options_survive_the_way_to_pytest():
-    given = options("--device", "cpu", "--batch", "1", "64", "--pin-memory", "--budget", "0.5", "--data", "here")
-    parser = argparse.ArgumentParser()
-    matrix.add_options(parser.add_argument, "fcnn-")
-    received = vars(parser.parse_args(matrix.option_words(given, "fcnn-")))
-    assert {name.removeprefix("fcnn_"): value for name, value in received.items()} == given
+def test_a_home_folder_is_one_in_every_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    given = options("--results=~/res", "--data=~/images")
+    assert (str(given["results"]), str(given["data"])) == ("/home/somebody/res", "/home/somebody/images")

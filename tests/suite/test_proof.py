@@ -40,11 +40,11 @@ def test_a_proof_that_does_not_exist_is_a_usage_error(capsys):
 def test_a_prediction_is_the_compile_time_and_the_steps_and_stands_beside_the_stopwatch(monkeypatch, capsys):
     asked = []
 
-    def ask(module, request, **environment):
+    def ask(module, request, limit_seconds, what, **environment):
         asked.append((module, request["case"]["compiler"], request["steps"]))
         return 50.0
 
-    monkeypatch.setattr(prediction, "ask", ask)
+    monkeypatch.setattr(prediction, "ask_module", ask)
     monkeypatch.setattr(prediction, "images", lambda *_: None)
     monkeypatch.setattr(prediction.workloads, "step", lambda *_: type("Prepared", (), {"repeat": None}))
     steps = type("Samples", (), {"summary": type("Summary", (), {"median": 1e-3})})

@@ -1,20 +1,30 @@
-"""The main job end to end on small images: plan, pytest underneath, results folder, exit code."""
+"""The main job end to end on small images: plan, progress, results folder, exit code, and what may come between."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench.cli import main
 from bench.record.store import read
+from bench.suite import plugin
 from tests.conftest import write_dataset
+
+try:
+    import pty
+except ImportError:  # as on Windows
+    pty = None  # type: ignore[assignment]
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["run", "--device", "cpu", "--batch", "16", "--workload", "step", "--budget", "0.05"]
@@ -44,28 +54,38 @@ def begins(*words):
     return train_seeds(*words)
 observe.train_seeds = begins
 """
+INTERRUPTED = CHILD.replace("sys.exit", f"{BEGINS}sys.exit")
+LONG = ["run", "--device", "cpu", "--batch", "16", "64", "--budget", "0.05", "--workload", "step", "accuracy",
+        "--seeds", "2000"]  # fmt: skip
 
 
 def child(data, *words: object, code: str = CHILD, **options: object) -> subprocess.Popen[str]:
     root, checksums = data
     command = [sys.executable, "-c", code, json.dumps(checksums), *map(str, words), "--data", str(root)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    environment = {**os.environ, "COLUMNS": "120"}
-    return subprocess.Popen(command, **{"cwd": ROOT, **options}, env=environment, **pipes)  # type: ignore[call-overload]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+    environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT), **options.pop("variables", {})}  # type: ignore[dict-item]
+    return subprocess.Popen(command, **{**pipes, **options}, env=environment)  # type: ignore[call-overload]
 
 
 @pytest.mark.slow
-def test_a_run_leaves_a_whole_results_folder(data, tmp_path):
-    process = child(data, *SMALL, "--precision", "fp32", "tf32", "--results", tmp_path / "results")
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert "MNIST: 640 training and 200 test images" in out
-    assert "1 cases, expected time" in out
-    assert "1 more cannot run here, the report says why" in out
-    (folder,) = (tmp_path / "results").glob("*/*")
+def test_a_run_leaves_a_whole_results_folder_whatever_surrounds_it(data, tmp_path):
+    """pytest's and matplotlib's configuration of others, a disk that is full for what is printed, a poor encoding."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    others = {"PYTEST_ADDOPTS": "-n 2", "MPLBACKEND": "nonsense", "PYTHONIOENCODING": "ascii", "FORCE_COLOR": "1"}
+    words = [*SMALL, "--precision", "fp32", "tf32", "--results", "results [/b]"]
+    with Path("/dev/full" if Path("/dev/full").exists() else os.devnull).open("w") as full:
+        process = child(data, *words, cwd=tmp_path, variables=others, stdout=full, umask=0o027)
+        _, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    (folder,) = (tmp_path / "results [/b]").glob("*/*")
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert {"record.json", "benchmark.json", "report.md", "report.html", "run.log"} <= names
+    assert {"record.json", "report.md", "report.html", "run.log", "plots/steps.svg"} <= names
     assert any(name.startswith("tables/") for name in names)
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE((folder / "record.json").stat().st_mode)) == (
+        0o750,
+        0o640,
+    )
     record = read(folder)
     (measurement,) = record.measurements
     assert not record.partial
@@ -73,30 +93,50 @@ def test_a_run_leaves_a_whole_results_folder(data, tmp_path):
     assert measurement.phases.host_seconds["backward"] > 0
     assert {y.name for y in record.yardsticks} >= {"matmul_fp32", "copy", "dispatch"}
     assert all(y.after_samples_seconds for y in record.yardsticks)
-    (benchmark,) = json.loads((folder / "benchmark.json").read_text())["benchmarks"]
-    assert benchmark["name"] == "bench_step[cpu-b16-fp32]"
-    assert benchmark["stats"]["iterations"] == measurement.block_repetitions
-    assert benchmark["stats"]["data"] == pytest.approx(measurement.samples_seconds)
-    assert benchmark["extra_info"]["id"] == measurement.id
+    assert "step[cpu-b16-fp32]: " in (folder / "run.log").read_text()
 
 
 @pytest.mark.slow
-def test_an_interrupt_leaves_what_was_measured(data, tmp_path):
-    code = CHILD.replace("sys.exit", f"{BEGINS}sys.exit")
-    words = ["--batch", "16", "64", "--budget", "0.05", "--workload", "step", "accuracy", "--seeds", "2000"]
-    results = ["--results", tmp_path / "results"]
-    process = child(data, "run", "--device", "cpu", *words, *results, code=code, cwd=tmp_path)
+@pytest.mark.skipif(pty is None, reason="there are no pseudo-terminals")
+def test_on_a_terminal_there_is_a_bar_and_the_plan(data, tmp_path):
+    ours, theirs = pty.openpty()
+    terminal = {"TERM": "xterm", "CI": ""}
+    code = "import os; os.environ.pop('CI', None)\n" + CHILD
+    process = child(data, *SMALL, "--results", tmp_path / "results", code=code, variables=terminal, stdout=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # a terminal that nobody writes to any more
+        while read_now := os.read(ours, 4096):
+            shown += read_now
+    os.close(ours)
+    _, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    text = shown.decode("utf-8")
+    assert "MNIST: 640 training and 200 test images" in text
+    assert "1 case, expected time" in text
+    before, _, after = text.partition("step[cpu-b16-fp32]")
+    assert "expected time" in before
+    assert re.search(r"━.*about .* left", after.partition("\n")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_signal_and_a_second_one_leave_what_was_measured(data, tmp_path, name):
+    process = child(data, *LONG, "--results", tmp_path / "results", code=INTERRUPTED, cwd=tmp_path)
     while process.poll() is None and not (tmp_path / "begun").exists():
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
+    time.sleep(0.1)  # of two at once, the system keeps one
+    process.send_signal(getattr(signal, name))
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 3
-    assert "interrupted: the report holds what was measured by then" in err
+    assert process.returncode == 3, err
+    assert err == "fcnn-bench: interrupted: 2 of 4 cases are missing; the report holds the others\n"
     (folder,) = (tmp_path / "results").glob("*/*")
     record = read(folder)
     assert record.partial
-    assert len(record.measurements) >= 2
-    assert {gap.kind for gap in record.unmeasured} == {"interrupted"}
+    assert len(record.measurements) == 2
+    assert [gap.kind for gap in record.unmeasured] == ["interrupted"] * 2
+    assert (folder / "report.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -172,4 +212,33 @@ def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summ
     run = subprocess.run([sys.executable, "-c", code, json.dumps(checksums), *words],
                          capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)  # fmt: skip
     assert summary in run.stdout, run.stdout + run.stderr
-    assert bool(list((tmp_path / "results").glob("*/*/record.json"))) is ("--benchmark-only" in words)
+    folders = list((tmp_path / "results").glob("*/*"))
+    assert bool(folders) is ("--benchmark-only" in words)
+    for folder in folders:
+        (measurement,) = read(folder).measurements
+        assert (folder / "report.html").exists()
+        (benchmark,) = json.loads((folder / "benchmark.json").read_text())["benchmarks"]
+        assert benchmark["name"] == "bench_step[cpu-b16-fp32]"
+        assert benchmark["stats"]["iterations"] == measurement.block_repetitions
+        assert benchmark["stats"]["data"] == pytest.approx(measurement.samples_seconds)
+        assert benchmark["extra_info"]["id"] == measurement.id
+
+
+def configured(options, *, plugins=(), **attributes):
+    """Stands for pytest's configuration."""
+    manager = SimpleNamespace(hasplugin=lambda name: name in plugins)
+    return SimpleNamespace(
+        getoption=lambda name, default: options.get(name, default), pluginmanager=manager, **attributes
+    )
+
+
+@pytest.mark.parametrize("options", [{"benchmark_only": True, "benchmark_skip": True}, {}])
+def test_benchmarks_in_parallel_are_refused(options):
+    for config in (configured(options, plugins=["dsession"]), configured(options, workerinput={})):
+        with pytest.raises(pytest.UsageError, match="would time each other"):
+            plugin.pytest_configure(config)
+    plugin.pytest_configure(configured(options))
+
+
+def test_tests_in_parallel_are_not():
+    plugin.pytest_configure(configured({"benchmark_skip": True}, plugins=["dsession"]))

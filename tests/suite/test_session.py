@@ -1,14 +1,17 @@
 import dataclasses
+import shlex
 
 import pytest
 import torch
 
 from bench.axes.case import case_id
 from bench.axes.devices import DEVICES
-from bench.record.model import to_json
+from bench.axes.matrix import cases
+from bench.cli import make_parser
+from bench.record.model import RecordError, to_json
 from bench.record.store import check
 from bench.suite import observe, training, workloads
-from bench.suite.expected import Effort
+from bench.suite.expected import Effort, wanted
 from bench.suite.session import Session
 from bench.suite.training import train_seeds
 from fcnn.data import load_images
@@ -94,7 +97,7 @@ def test_a_run_becomes_a_valid_record(images):
     for id in run.planned:
         if not run.impossible(id):
             run.run(id)
-    record = run.record(interrupted=False)
+    record = run.record()
     check(to_json(record), "the record")
     step, epoch, accuracy = record.measurements
     assert step.id == "step[cpu-b16-fp32]"
@@ -126,12 +129,47 @@ def test_what_fails_and_what_had_no_turn_is_in_the_record(images, monkeypatch):
     monkeypatch.setitem(workloads.BUILDERS, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run.run(ids[1])
-    record = run.record(interrupted=True)
+    record = run.record()
     assert record.partial
     assert [(u.id, u.kind) for u in record.unmeasured] == [
         (ids[0], "failed"), (ids[1], "interrupted"), (ids[2], "interrupted"),
     ]  # fmt: skip
     assert record.unmeasured[0].reason == "RuntimeError: CUDA out of memory"
+    assert run.missing() == ids[1:]
+    assert run.record().unmeasured == record.unmeasured  # asking changes nothing
+
+
+def test_a_case_whose_numbers_are_none_costs_itself_and_not_the_record(images, monkeypatch):
+    run = session(images, changed(batch_size=1, threads=1), changed(batch_size=2, threads=1))
+    first, second = run.planned
+    measure = run._measure
+
+    def no_number(id, case):
+        measurement = measure(id, case)
+        return dataclasses.replace(measurement, warmup_seconds=float("nan")) if id == first else measurement
+
+    monkeypatch.setattr(run, "_measure", no_number)
+    with pytest.raises(RecordError):
+        run.run(first)
+    run.run(second)
+    record = run.record()
+    check(to_json(record), "the record")
+    assert [(u.id, u.kind) for u in record.unmeasured] == [(first, "failed")]
+    assert not record.partial
+
+
+def test_a_cases_command_asks_for_the_same_case_and_effort(images):
+    case = changed(batch_size=16, threads=1)
+    for effort, beginning in (
+        (QUICK, "fcnn-bench run --workload"),
+        (dataclasses.replace(QUICK, thorough=False), "fcnn-bench --workload"),
+    ):
+        run = dataclasses.replace(session(images, case), effort=effort)
+        command = run.run(case_id(case)).command
+        assert command.startswith(beginning)
+        options = make_parser().parse_args(shlex.split(command)[1:])
+        assert cases(vars(options), options.plan) == [case]
+        assert wanted(vars(options), options.plan) == effort
 
 
 def test_a_fake_gpu_is_synchronised_around_every_block(images, monkeypatch):
@@ -163,7 +201,7 @@ def test_a_seed_that_never_reaches_the_target_has_no_time(images, monkeypatch):
 
 def flags_of(run, id):
     run.run(id)
-    (measurement,) = run.record(interrupted=False).measurements
+    (measurement,) = run.record().measurements
     return {flag.name: flag.reason for flag in measurement.flags}
 
 
