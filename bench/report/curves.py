@@ -6,13 +6,21 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
-
 from bench.analyse.cell import Cell
 from bench.report import drawing, units
-from bench.report.drawing import PAPER, SOFT, Placed, colours_of, reach
+from bench.report.drawing import (
+    PAPER,
+    SOFT,
+    Axes,
+    Figure,
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    NullLocator,
+    Placed,
+    colours_of,
+    reach,
+)
 
 LEGEND_COLUMNS = 3
 BATCHES = [2**power for power in range(15)]

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from bench.analyse.cell import Cell
+from bench.report.plot import INK, PAPER, RULE, SERIES, SOFT, for_page
+
+# An unknown one keeps matplotlib from being imported, and no backend is used here. Nobody else imports matplotlib.
+os.environ.pop("MPLBACKEND", None)
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from bench.analyse.cell import Cell
+__all__ = [
+    "INK", "PAPER", "SERIES", "SOFT", "Axes", "Figure", "FixedLocator", "FuncFormatter", "LogLocator", "NullLocator",
+    "for_page",
+]  # fmt: skip
 
 Placed = tuple[str, Cell]  # a cell and where it was measured: `here`, `elsewhere`, or empty for the only place
 
 WIDTH = 9.2  # inches
-# Every colour is a CSS variable of the page with this fall-back for the file on its own.
-INK, SOFT, RULE, PAPER = "#22262b", "#68707a", "#e3e5e8", "#fefefe"
-SERIES = ("#2f6db3", "#c2571a", "#2c8a68", "#8a4fa3", "#a8862a", "#b23a55")
-VARIABLES = {INK: "ink", SOFT: "soft", RULE: "rule", PAPER: "paper"} | {
-    colour: f"series-{number}" for number, colour in enumerate(SERIES, 1)
-}
 STYLE: Any = {
+    "text.parse_math": False,  # a dollar sign in a name is one
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so that the layout is the same everywhere
     "font.size": 9.5,
@@ -57,15 +63,20 @@ def figure(height: float) -> tuple[Figure, Axes]:
     return made, made.add_subplot()
 
 
-def rc() -> AbstractContextManager[None]:
-    """The context in which figures are made."""
-    return mpl.rc_context(STYLE)
+@contextlib.contextmanager
+def rc() -> Iterator[None]:
+    """The context in which figures are made: the library's own defaults and `STYLE`, nothing of the user's."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of defaults that are deprecated
+        mpl.rcParams.update({k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")})
+        mpl.rcParams.update(STYLE)
+        yield
 
 
 def svg(made: Figure, name: str) -> str:
     """The figure as SVG text that stands on its own; the same figure and name give the same text."""
     buffer = io.StringIO()
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({"svg.hashsalt": name}):
         made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
     # A bare * would, inlined in a page, style all of it.
@@ -74,17 +85,6 @@ def svg(made: Figure, name: str) -> str:
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub(r"(font(?:-family)?: [^;\"]*?)'DejaVu Sans'(?:, sans-serif)?", rf"\g<1>{FONTS}", text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
-
-
-def for_page(text: str, label: str) -> str:
-    """The SVG to set into the page: without XML's head, sized by the page, in the page's colours, with a label."""
-    text = text[text.index("<svg") :]
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*"', r"\1\2", text, count=1)
-    text = re.sub(r' width="[\d.]+pt"', "", text, count=1)
-    text = text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    for colour, variable in VARIABLES.items():
-        text = text.replace(colour, f"var(--{variable})")
-    return text
 
 
 def colours_of(found: Sequence[Placed]) -> dict[tuple[str, str], str]:

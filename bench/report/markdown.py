@@ -8,10 +8,11 @@ import pandas as pd
 
 from bench.record.model import Record
 from bench.report import captions, column
-from bench.report.plots import Plot
+from bench.report.plot import Plot
 from bench.report.sentences import findings, warnings
 from bench.report.tables import VIEWS, Table, View, environment_frame, table
 from bench.report.words import machine_and_day, version
+from bench.text import code, fence, one_line
 
 
 def markdown(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
@@ -26,7 +27,7 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
         parts += ["Flags in this report:", "\n".join(f"- **{name}**: {meaning}" for name, meaning in found)]
     parts.append("## Environment")
     for record in records:
-        facts = (captions.place(records, record), machine_and_day(record), version(record), f"`{record.command}`")
+        facts = (captions.place(records, record), machine_and_day(record), version(record), code(record.command))
         parts += [f"**{' · '.join(fact for fact in facts if fact)}**", _table(environment_frame(record), words=3)]
     return "\n\n".join(parts) + "\n"
 
@@ -38,7 +39,8 @@ def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> st
     parts = [f"## {view.title}", f"{view.meaning[0].upper()}{view.meaning[1:]}."]
     for plot in drawn:
         if plot.name == view.name:
-            parts += [f"![{plot.label}](plots/{plot.name}.svg)", captions.plot_caption(records, plot.name)]
+            shown = [f"![{plot.label}](plots/{plot.name}.svg)", captions.plot_caption(records, plot.name)]
+            parts += [f"There is no plot: {plot.problem}"] if plot.problem else shown
     for found in tables:
         parts += [f"**{captions.caption(records, found)}**", _shown(found)]
         if view.name == column.SAMPLES:
@@ -54,7 +56,9 @@ def _shown(found: Table) -> str:
 
 def _commands(found: Table) -> str:
     lines = [f"# {m.id}\n{m.command}" for row in found.cells for cell in row if (m := cell.measurement)]
-    return "```sh\n" + "\n".join(lines) + "\n```"
+    text = "\n".join(lines)
+    ticks = fence(text, 3)
+    return f"{ticks}sh\n{text}\n{ticks}"
 
 
 def _table(frame: pd.DataFrame, words: int) -> str:
@@ -63,5 +67,5 @@ def _table(frame: pd.DataFrame, words: int) -> str:
 
 def _aligned(frame: pd.DataFrame, aligned: list[str]) -> str:
     # A bar in a cell would start another cell.
-    escaped = frame.map(lambda text: text.replace("|", "\\|").replace("\n", " "))
+    escaped = frame.map(lambda text: one_line(text).replace("|", "\\|"))
     return escaped.to_markdown(index=False, colalign=aligned, disable_numparse=True)

@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from bench.analyse.cell import Cell
 from bench.record.model import Measurement, Record
-from bench.report import captions, column, drawing, sentences, tables, template, units, words
+from bench.report import captions, column, sentences, tables, template, units, words
 from bench.report.column import Column
 from bench.report.details import note
 from bench.report.highlights import highlights
-from bench.report.plots import Plot
+from bench.report.plot import Plot, for_page
 
 # Columns of running text, which is set small and wraps.
 PROSE = ("reason", "evidence", "help", "cuda_graphs", "compiled_so")
@@ -96,8 +96,9 @@ def _section(records: Sequence[Record], view: tables.View, drawn: Sequence[Plot]
         for index, record in enumerate(records)
         if (found := tables.table(record, view)) is not None
     ]
-    plot = next((Markup(drawing.for_page(p.svg, p.label)) for p in drawn if p.name == view.name), None)
-    caption = captions.plot_caption(records, view.name) if plot else ""
+    drawing = next((plot for plot in drawn if plot.name == view.name), None)
+    plot = Markup(for_page(drawing.svg, drawing.label)) if drawing and drawing.svg else None
+    caption = captions.plot_caption(records, view.name) if plot else drawing.problem if drawing else ""
     style, folded = "dense" if view.name in DENSE else "", view.name in FOLDED
     return Section(view.name, view.title, words.capitalised(view.meaning), plot, caption, shown, style, folded)
 

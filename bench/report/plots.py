@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from bench.analyse.cell import Cell
 from bench.analyse.cells import PARTS, cells
 from bench.analyse.statistics import mean_interval
+from bench.errors import reason_of
 from bench.record.model import Record
 from bench.report import curves, drawing, units
-from bench.report.drawing import INK, PAPER, SOFT, Placed, colours_of, reach
+from bench.report.drawing import INK, PAPER, SOFT, Figure, FuncFormatter, Placed, colours_of, reach
+from bench.report.plot import Plot
 from bench.report.words import REFERENCE_BATCH
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A finished plot: `name` is its file's, `svg` its whole text, `label` says what it shows."""
-
-    name: str
-    label: str
-    svg: str
 
 
 def plots(records: Sequence[Record]) -> list[Plot]:
@@ -36,9 +25,21 @@ def plots(records: Sequence[Record]) -> list[Plot]:
         ("epochs", "Time of an epoch by data feed", _epochs),
         ("accuracy", "Test accuracy of every seed", _accuracy),
     ]
+    placed = [(places[id(record)], cell) for record, cell in found]
     with drawing.rc():
-        made = [(name, label, draw([(places[id(r)], c) for r, c in found])) for name, label, draw in drawn]
-        return [Plot(name, label, drawing.svg(one, name)) for name, label, one in made if one is not None]
+        made = [_plot(name, label, draw, placed) for name, label, draw in drawn]
+    return [plot for plot in made if plot is not None]
+
+
+def _plot(
+    name: str, label: str, draw: Callable[[Sequence[Placed]], Figure | None], found: Sequence[Placed]
+) -> Plot | None:
+    """None if there are no numbers for it; one that fails costs no other, and no report."""
+    try:
+        figure = draw(found)
+        return Plot(name, label, drawing.svg(figure, name)) if figure is not None else None
+    except Exception as error:
+        return Plot(name, label, "", f"it could not be drawn: {reason_of(error)}")
 
 
 def where(records: Sequence[Record], record: Record) -> str:

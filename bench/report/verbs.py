@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from bench import console
 from bench.analyse.compare import Row, compare
 from bench.analyse.statistics import Summary
+from bench.errors import BROKEN, DONE, NOT_COMPARABLE, USAGE, BenchError
 from bench.record import store
 from bench.report.units import MISSING, measured, ratio
 from bench.report.write import write_report
-
-DONE, USAGE, NOT_COMPARABLE = 0, 2, 4
 
 
 def write_pages(paths: Sequence[Path], output: Path | None) -> int:
@@ -23,12 +21,13 @@ def write_pages(paths: Sequence[Path], output: Path | None) -> int:
     records = [store.read(path) for path in paths]
     target = output or store.free_name(_folder(paths[0]) / "report")
     if target.exists():
-        print(f"fcnn-bench: {target} exists already; choose another --output", file=sys.stderr)
-        return USAGE
+        raise BenchError(f"{target} exists already; choose another --output", USAGE)
     with store.atomic_folder(target) as folder:
-        write_report(records, folder)
-    print(f"wrote {target}/report.html")
-    return DONE
+        problems = write_report(records, folder)
+    for problem in problems:
+        console.error(problem)
+    console.line(f"wrote {target}/report.html")
+    return BROKEN if problems else DONE
 
 
 def _folder(path: Path) -> Path:
@@ -41,18 +40,19 @@ def show_comparison(a: Path, b: Path) -> int:
     try:
         rows = compare(*records)
     except ValueError as error:
-        print(f"fcnn-bench: not comparable: {error}", file=sys.stderr)
-        return NOT_COMPARABLE
+        raise BenchError(f"not comparable: {error}", NOT_COMPARABLE) from error
     if not any(row.a and row.b for row in rows):
-        print("fcnn-bench: not comparable: the records have no case in common", file=sys.stderr)
-        return NOT_COMPARABLE
-    console = Console(highlight=False)
+        raise BenchError("not comparable: the records have no case in common", NOT_COMPARABLE)
+    terminal = console.make()
     for name, record in zip("AB", records, strict=True):
-        console.print(f"{name}  {record.machine.label}, {record.created_utc}, {record.dataset.label}", soft_wrap=True)
-    table = Table("case", "A", "B", "B / A, 95% interval", "verdict", box=None, padding=(0, 2, 0, 0))
+        terminal.print(f"{name}  {record.machine.label}, {record.created_utc}, {record.dataset.label}", soft_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("case", no_wrap=True)  # an id is copied whole
+    for heading in ("A", "B", "B / A, 95% interval", "verdict"):
+        table.add_column(heading)
     for row in rows:
         table.add_row(row.id, _median(row.a), _median(row.b), _ratio(row), row.verdict)
-    console.print(table)
+    terminal.print(table)
     return DONE
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.errors import reason_of
+from bench.record import files
 from bench.record.model import Record
 from bench.report.markdown import markdown
 from bench.report.page import page
-from bench.report.plots import plots
+from bench.report.plot import Plot
 from bench.report.tables import VIEWS, aten_calls_frame, raw_frame
 
 
-def write_report(records: Sequence[Record], folder: Path) -> None:
+def write_report(records: Sequence[Record], folder: Path) -> list[str]:
     """Writes report.md, report.html, tables/*.csv and plots/*.svg into the existing `folder`.
 
     The same records always give the same bytes.
@@ -20,15 +22,28 @@ def write_report(records: Sequence[Record], folder: Path) -> None:
     Args:
         records: The run at hand, then any measured elsewhere, which are marked as such.
         folder: Must exist. Files of the same names are replaced.
+
+    Returns:
+        Which plots could not be drawn, and why; they cost nothing else.
     """
-    drawn = plots(records)
+    drawn = _drawn(records)
     for name in ("tables", "plots"):
         (folder / name).mkdir(exist_ok=True)
     for plot in drawn:
-        (folder / "plots" / f"{plot.name}.svg").write_text(plot.svg, "utf-8")
+        if plot.svg:
+            files.write(folder / "plots" / f"{plot.name}.svg", plot.svg)
     frames = {view.name: raw_frame(records, view) for view in VIEWS} | {"aten_calls": aten_calls_frame(records)}
     for name, frame in frames.items():
         if not frame.empty:
-            frame.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n", encoding="utf-8")
-    (folder / "report.md").write_text(markdown(records, drawn), "utf-8")
-    (folder / "report.html").write_text(page(records, drawn), "utf-8")
+            files.write(folder / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    files.write(folder / "report.md", markdown(records, drawn))
+    files.write(folder / "report.html", page(records, drawn))
+    return [f"plot {plot.name}: {plot.problem}" for plot in drawn if plot.problem]
+
+
+def _drawn(records: Sequence[Record]) -> list[Plot]:
+    try:
+        from bench.report.plots import plots
+    except Exception as error:  # a configuration that matplotlib cannot read keeps it from being imported
+        return [Plot("steps", "", "", f"matplotlib cannot be imported: {reason_of(error)}")]
+    return plots(records)
