@@ -7,7 +7,6 @@ Too good to be true fails as well: it is test images among the training images m
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -17,14 +16,19 @@ from typing import Any
 
 import scipy.stats
 
+from bench.errors import NOT_COMPARABLE, BenchError
+from bench.record import files
+
 REFERENCE_FOLDER = Path("bench/gate/seeds")
 FEWEST_REFERENCE_SEEDS = 100
 # Epochs of a training, by dataset: of the embedded 4,000 images, 15 take as many steps as one of the 60,000.
 EPOCHS = {"MNIST": 1, "MNIST-5k": 15}
 
 
-class ReferenceError(Exception):
+class ReferenceError(BenchError):
     """A reference distribution that is missing or does not fit. The message is for the user."""
+
+    exit_code = NOT_COMPARABLE
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,11 @@ def read_reference(dataset: str, sha256: str, folder: Path) -> Reference:
         ReferenceError: There is none, it is of other images, or of too few seeds.
     """
     path = folder / f"{dataset.lower()}.json"
+    if not path.exists():
+        raise ReferenceError(f"there is no reference distribution of accuracies on {dataset}: {path}")
     try:
-        found = Reference(**json.loads(path.read_text("utf-8")))
-    except FileNotFoundError:
-        raise ReferenceError(f"there is no reference distribution of accuracies on {dataset}: {path}") from None
-    except (OSError, ValueError, TypeError) as error:
+        found = Reference(**files.read_json(path))
+    except (BenchError, TypeError) as error:
         raise ReferenceError(f"{path}: cannot be read: {error}") from None
     if found.sha256 != sha256:
         raise ReferenceError(f"{path} is of other images than those here")

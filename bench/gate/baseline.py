@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,15 +24,19 @@ from bench.axes.feeds import FEEDS
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
 from bench.axes.workloads import WORKLOADS
+from bench.errors import NOT_COMPARABLE, BenchError
 from bench.gate import check, counts, decide, unpaired
-from bench.gate.fork import Forge, Worker, WorkerError
+from bench.gate.fork import Forge, Worker
 from bench.gate.outcome import ERROR, Check, Outcome
 from bench.gate.paired import undisturbed
-from bench.gate.trees import program_of
-from bench.measure import facts, settings
-from bench.record import store
+from bench.gate.trees import candidate_of
+from bench.measure import facts
+from bench.measure.surroundings import Surroundings
+from bench.record import files, store
 from bench.record.model import Measurement, Record, RecordError
-from fcnn.data import Images, load_images
+from bench.suite.images import images as load_images
+from bench.workers.process import WorkerError
+from fcnn.data import Images
 
 SCREENING_PROCESSES = 6
 CONFIRMATION_PROCESSES = 10
@@ -49,8 +52,10 @@ KNOWN: dict[str, Mapping[str, object]] = {
 }
 
 
-class BaselineError(Exception):
+class BaselineError(BenchError):
     """Records that the working tree cannot be compared with. The message is for the user."""
+
+    exit_code = NOT_COMPARABLE
 
 
 @dataclass
@@ -76,7 +81,7 @@ def read_baseline(paths: Sequence[Path], images: Images) -> list[Record]:
             record = store.read(path)
         except RecordError as error:
             raise BaselineError(str(error)) from error
-        here = facts.machine(sorted({measurement.case.device for measurement in record.measurements}))
+        here = facts.machine()
         if record.machine.slug != here.slug:
             raise BaselineError(f"{path} is of another machine: {record.machine.label}, this is {here.label}")
         if record.dataset.sha256 != images.sha256:
@@ -131,43 +136,36 @@ def _vanished(case: Case, train_images: int) -> str | None:
 
 
 @contextlib.contextmanager
-def _process(images: Path, scratch: Path, candidate: Path) -> Iterator[Worker]:
+def _process(images: Path, candidate: Path) -> Iterator[Worker]:
     """A worker whose torch was imported for it alone."""
-    with (
-        tempfile.TemporaryDirectory(dir=scratch) as folder,
-        Forge(images, Path(folder), passive=False) as forge,
-        forge.worker(candidate) as worker,
-    ):
+    with Forge(images, passive=False) as forge, forge.worker(candidate, "the candidate") as worker:
         yield worker
 
 
 def check_records(
     request: check.Request, paths: Sequence[Path], *, everything: bool, say: check.Say = lambda line: None
 ) -> Check:
-    """Runs the gates against records; raises BaselineError, DataError, AcceptedError or ReferenceError."""
+    """Runs the gates against records; raises BenchError for what the user can mend."""
     begin = time.monotonic()
-    settings.use_threads(settings.default_threads())
     images = load_images("MNIST", request.data)
     records = read_baseline(paths, images)
     cases = chosen(records, everything=everything, train_images=len(images.train))
     accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
-    if not (request.root / "fcnn" / "train.py").is_file():
-        raise BaselineError(f"{request.root} has no fcnn/train.py to measure")
     reference = check.reference_of(request, images) if "accuracy" in request.gates else None
     outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as folder:
-        scratch = Path(folder)
-        candidate = program_of(request.root, scratch / "candidate")
+    label, around = facts.machine().label, Surroundings()
+    with files.scratch() as scratch, check.missing_noted(outcomes, request):
+        candidate = candidate_of(request.root, scratch / "candidate")
         file = check.save_images(images, scratch, len(images.train))
         if {"counts", "timing"} & set(request.gates):
             say("timing" if "timing" in request.gates else "counts")
-            outcomes += _steps(records, cases, request, accepted, lambda: _process(file, scratch, candidate))
+            outcomes += _steps(records, cases, request, accepted, lambda: _process(file, candidate))
         if reference:
             say("accuracy")
-            outcomes.append(check.train_and_judge(lambda: _process(file, scratch, candidate), reference, images))
+            outcomes.append(check.train_and_judge(lambda: _process(file, candidate), reference, images))
     names = ", ".join(f"the record of {record.created_utc}" for record in records)
-    label, seconds = facts.machine(["cpu"]).label, time.monotonic() - begin
-    return Check(names, label, images.label, request.bound_fraction, outcomes, seconds)
+    beside, seconds = around.disturbance(), time.monotonic() - begin
+    return Check(names, label, images.label, request.bound_fraction, outcomes, seconds, beside)
 
 
 def _steps(

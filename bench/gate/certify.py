@@ -11,9 +11,7 @@ import contextlib
 import json
 import math
 import random
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,11 +20,14 @@ from typing import Any
 
 import scipy.stats
 
+from bench.errors import BenchError
 from bench.gate import check, decide
 from bench.gate.paired import RULE_VERSION, Pair
-from bench.gate.trees import Trees, program_of
-from bench.measure import facts
-from fcnn.data import load_images
+from bench.gate.trees import Trees, candidate_of
+from bench.measure import facts, git
+from bench.record import files
+from bench.suite.images import images as load_images
+from bench.workers.process import Process
 
 # A program that keeps a core busy in bursts, as a neighbour does.
 NOISE = """
@@ -54,10 +55,10 @@ KINDS = (Kind(0.0, 200), Kind(0.05, 100), Kind(0.10, 50), Kind(0.03, 50))
 
 def slowed(source: Path, folder: Path, fraction: float) -> Path:
     """A copy of `source`'s `fcnn` whose training step waits, busily, for this fraction of its own time."""
-    train = program_of(source, folder) / "fcnn" / "train.py"
+    train = candidate_of(source, folder) / "fcnn" / "train.py"
     text = train.read_text("utf-8")
     if text.count(START) != 1 or text.count(END) != 1:
-        raise ValueError("fcnn.train.train_step has changed: certify does not know where to plant a slowdown")
+        raise BenchError("fcnn.train.train_step has changed: certify does not know where to plant a slowdown")
     wait = (
         f"    end = time.perf_counter() + {fraction} * (time.perf_counter() - begin)\n"
         "    while time.perf_counter() < end:\n        pass\n"
@@ -73,12 +74,8 @@ def neighbour(*, noisy: bool) -> Iterator[None]:
     if not noisy:
         yield
         return
-    process = subprocess.Popen([sys.executable, "-c", NOISE])
-    try:
+    with Process([sys.executable, "-c", NOISE]):
         yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 def planned(done: list[dict[str, Any]]) -> Iterator[tuple[float, bool]]:
@@ -116,14 +113,14 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
     file = output / "gates.jsonl"
     done = read_gates(file)
     images = load_images("MNIST", data)
-    machine = facts.machine(["cpu"]).label
-    commit = facts.commit(root)
-    with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as scratch:
-        folders = {k.slowdown_fraction: Path(scratch) / f"slower-{k.slowdown_fraction:g}" for k in KINDS}
-        reference = slowed(root, Path(scratch) / "reference", 0.0)
+    machine = facts.machine().label
+    commit = git.commit_of(root / "fcnn" / "train.py")
+    with files.scratch() as scratch:
+        folders = {k.slowdown_fraction: scratch / f"slower-{k.slowdown_fraction:g}" for k in KINDS}
+        reference = slowed(root, scratch / "reference", 0.0)
         for slowdown, folder in folders.items():
             slowed(root, folder, slowdown)
-        with check.forge_with(images, Path(scratch), whole=False) as forge:
+        with check.forge_with(images, scratch, whole=False) as forge:
             for slowdown, noisy in planned(done):
                 begin = time.monotonic()
                 with neighbour(noisy=noisy):
@@ -147,7 +144,7 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
                 with file.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(gate) + "\n")
                 say(f"{len(done)}: {slowdown:+.0%}{' noisy' * noisy} {outcome.verdict} in {gate['seconds']:.0f} s")
-                (output / "README.md").write_text(certificate(done), "utf-8")
+                files.write(output / "README.md", certificate(done))
     return certificate(done)
 
 

@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import filecmp
 import functools
+import io
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.axes.case import Case, case_id
+from bench.errors import BenchError
 from bench.gate import accuracy, counts, decide
-from bench.gate.fork import Forge, Worker, WorkerError
+from bench.gate.fork import LIMIT_SECONDS, Forge, Worker
 from bench.gate.outcome import ERROR, Check, Outcome
 from bench.gate.paired import Pair, measure_pair
 from bench.gate.trees import Trees, trees
-from bench.measure import facts, settings
-from fcnn.data import Images, load_images
+from bench.measure import facts
+from bench.measure.surroundings import Surroundings
+from bench.record import files
+from bench.suite.images import images as load_images
+from bench.workers.process import WorkerError
+from fcnn.data import Images
 
 PAIRS_A_CONTROL = 3  # after so many pairs, one of the reference against itself
 STEP_IMAGES = 8192  # enough different batches for a worker's few thousand steps
@@ -73,38 +78,61 @@ Say = Callable[[str], None]
 
 
 def check(request: Request, say: Say = lambda line: None) -> Check:
-    """Runs the gates; raises TreeError, DataError, AcceptedError or ReferenceError for what the user can mend."""
+    """Runs the gates; raises BenchError for what the user can mend. Interrupted, it says which gates are missing."""
     begin = time.monotonic()
-    settings.use_threads(settings.default_threads())
     images = load_images("MNIST", request.data)
     # What is missing is said before minutes are spent.
     accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
     if "accuracy" in request.gates:
         reference_of(request, images)
+    label, around = facts.machine().label, Surroundings()
     outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as scratch, trees(request.root, request.ref) as sides:
+    with files.scratch() as scratch, trees(request.root, request.ref) as sides, missing_noted(outcomes, request):
         for gate in (gate for gate in GATES if gate in request.gates):
-            with forge_with(images, Path(scratch), whole=gate == "accuracy") as forge:
-                say(gate)
-                outcomes += GATES[gate](forge, sides, request, images, accepted)
-    label, seconds = facts.machine(["cpu"]).label, time.monotonic() - begin
-    return Check(sides.ref_id, label, images.label, request.bound_fraction, outcomes, seconds)
+            say(gate)
+            with forge_with(images, scratch, whole=gate == "accuracy") as forge:
+                for outcome in GATES[gate](forge, sides, request, images, accepted):
+                    outcomes.append(outcome)
+    beside, seconds = around.disturbance(), time.monotonic() - begin
+    return Check(sides.ref_id, label, images.label, request.bound_fraction, outcomes, seconds, beside)
+
+
+@contextlib.contextmanager
+def missing_noted(outcomes: list[Outcome], request: Request) -> Iterator[None]:
+    """Ends an interrupted check with an error for each gate that lacks an outcome; the last one may be incomplete."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        begun = [outcome.gate for outcome in outcomes]
+        for gate in (gate for gate in GATES if gate in request.gates):
+            if gate not in begun or gate == begun[-1]:
+                outcomes.append(Outcome(gate, "the rest of it" if gate in begun else "all of it", ERROR, "interrupted"))
 
 
 @contextlib.contextmanager
 def forge_with(images: Images, scratch: Path, *, whole: bool) -> Iterator[Forge]:
     """A forge whose workers have the images: all of them, or as many training images as a timed case needs."""
-    with Forge(save_images(images, scratch, len(images.train) if whole else STEP_IMAGES), scratch) as forge:
+    with Forge(save_images(images, scratch, len(images.train) if whole else STEP_IMAGES)) as forge:
         yield forge
 
 
 def save_images(images: Images, folder: Path, kept: int) -> Path:
-    """A file for workers, with so many of the training images and all test images."""
+    """A file for workers, with so many of the training images and all test images.
+
+    Raises:
+        BenchError: It does not fit into the temporary folder.
+    """
     import torch
 
     file = folder / "images.pt"
     tensors = (images.train.data[:kept], images.train.targets[:kept], images.test.data, images.test.targets)
-    torch.save(tuple(tensor.clone() for tensor in tensors), file)
+    buffer = io.BytesIO()
+    torch.save(tuple(tensor.clone() for tensor in tensors), buffer)
+    try:
+        file.write_bytes(buffer.getvalue())
+    except OSError as error:
+        remedy = "free some space or name another folder with TMPDIR"
+        raise BenchError(f"{file} cannot be written: {files.why(error)}; {remedy}") from error
     return file
 
 
@@ -120,14 +148,15 @@ def timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
 
 def _counts(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
-) -> list[Outcome]:
-    return [timed("counts", asked[0], functools.partial(_count, forge, sides, accepted, *asked)) for asked in COUNTED]
+) -> Iterator[Outcome]:
+    for asked in COUNTED:
+        yield timed("counts", asked[0], functools.partial(_count, forge, sides, accepted, *asked))
 
 
 def _count(forge: Forge, sides: Trees, accepted: list[dict[str, Any]], id: str, request: str, case: Case) -> Outcome:
     found = {}
     for side, tree in (("reference", sides.reference), ("candidate", sides.candidate)):
-        with forge.worker(tree) as worker:
+        with forge.worker(tree, f"the {side}") as worker:
             try:
                 found[side] = worker.ask(request, case=dataclasses.asdict(case))
             except WorkerError as error:
@@ -152,16 +181,15 @@ def judge_counts(id: str, found: dict[str, Any], accepted: list[dict[str, Any]])
 
 def _timing(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
-) -> list[Outcome]:
-    if same_source(sides):
-        reason = "fcnn is the same to the byte: there is one program and not two"
-        return [Outcome("timing", case_id(case), decide.PASS, reason) for case in request.timed]
+) -> Iterator[Outcome]:
     rule = decide.Rule(bound_fraction=request.bound_fraction, cases=len(request.timed))
-    rng = random.Random()
-    return [
-        timed("timing", case_id(case), functools.partial(time_case, forge, sides, case, rule, rng))
-        for case in request.timed
-    ]
+    rng, same = random.Random(), same_source(sides)
+    for case in request.timed:
+        if same:
+            reason = "fcnn is the same to the byte: there is one program and not two"
+            yield Outcome("timing", case_id(case), decide.PASS, reason)
+        else:
+            yield timed("timing", case_id(case), functools.partial(time_case, forge, sides, case, rule, rng))
 
 
 def same_source(sides: Trees) -> bool:
@@ -209,8 +237,9 @@ def reference_of(request: Request, images: Images) -> accuracy.Reference:
 
 def _accuracy(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
-) -> list[Outcome]:
-    return [train_and_judge(lambda: forge.worker(sides.candidate), reference_of(request, images), images)]
+) -> Iterator[Outcome]:
+    candidate = functools.partial(forge.worker, sides.candidate, "the candidate")
+    yield train_and_judge(candidate, reference_of(request, images), images)
 
 
 def train_and_judge(
@@ -222,7 +251,7 @@ def train_and_judge(
 
     def ask() -> Outcome:
         with candidate() as worker:
-            found = worker.ask("train", seeds=seeds, batch_size=64, epochs=reference.epochs, threads=1)
+            found = [accuracy_of(worker, seed, reference.epochs) for seed in seeds]
         judged = accuracy.judge(found, reference, rule)
         verdict = decide.PASS if judged.passed else decide.FAIL
         return Outcome("accuracy", images.name, verdict, judged.reason, raw={"test_accuracy_fraction": found})
@@ -230,4 +259,10 @@ def train_and_judge(
     return timed("accuracy", images.name, ask)
 
 
-GATES: dict[str, Callable[..., list[Outcome]]] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}
+def accuracy_of(worker: Worker, seed: int, epochs: int) -> float:
+    """The test accuracy from one seed; raises WorkerError, also if it takes longer than the limit an epoch allows."""
+    answer = worker.ask("train", epochs * LIMIT_SECONDS, seeds=[seed], batch_size=64, epochs=epochs, threads=1)
+    return float(answer[0])
+
+
+GATES: dict[str, Callable[..., Iterator[Outcome]]] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.errors import USAGE, BenchError
+
 ACCEPTED_FILE = Path("results/reference/accepted.toml")
 # What a difference means to the person who caused it, by the beginning of the count's name. The first that fits.
 MEANINGS = (
@@ -41,8 +43,10 @@ MEANINGS = (
 )
 
 
-class AcceptedError(Exception):
+class AcceptedError(BenchError):
     """A file of accepted changes that cannot be used. The message is for the user."""
+
+    exit_code = USAGE
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench import errors
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 
-PASSED, FAILED, BROKEN, NOT_COMPARABLE, UNCLEAR = 0, 1, 3, 4, 5
 ERROR = "ERROR"
 # The worst first: a failure is a failure, whatever else could not be told.
-EXIT_CODES = {FAIL: FAILED, ERROR: BROKEN, INCONCLUSIVE: UNCLEAR, PASS: PASSED}
+EXIT_CODES = {FAIL: errors.FAILED, ERROR: errors.BROKEN, INCONCLUSIVE: errors.INCONCLUSIVE, PASS: errors.DONE}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """A whole check: the candidate against `reference`, a commit's id or the names of records."""
+    """A whole check: the candidate against `reference`, a commit's id or the names of records.
+
+    Attributes:
+        beside: What disturbed the machine meanwhile; the gates' error rates are certified beside a busy process, too.
+    """
 
     reference: str
     machine: str
@@ -47,6 +51,12 @@ class Check:
     bound_fraction: float
     outcomes: list[Outcome]
     seconds: float
+    beside: str | None = None
+
+    @property
+    def gates(self) -> list[str]:
+        """Those that ran, in their order."""
+        return list(dict.fromkeys(outcome.gate for outcome in self.outcomes))
 
     @property
     def against(self) -> str:

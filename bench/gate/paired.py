@@ -25,6 +25,7 @@ RULE_VERSION = 2  # of what a pair is and what is made of it; gates under anothe
 ROUNDS = 6
 CHUNK_SECONDS = 0.015
 QUIET_SHARE = 0.25
+SIDES = {"A": "the reference", "B": "the candidate"}
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,20 @@ def orders(rounds: int, rng: random.Random) -> list[str]:
 class Workers(Protocol):
     """What makes workers: a `bench.gate.fork.Forge`, or what stands for one."""
 
-    def worker(self, tree: Path) -> contextlib.AbstractContextManager[Worker]:
+    def worker(self, tree: Path, side: str = "") -> contextlib.AbstractContextManager[Worker]:
         """A fresh worker for the `fcnn` in `tree`."""
 
 
 def measure_pair(
     forge: Workers, reference: Path, candidate: Path, case: Case, rng: random.Random, *, one_core: bool = True
 ) -> Pair:
-    """Runs one pair of workers; raises bench.gate.fork.WorkerError if either fails."""
+    """Runs one pair of workers; raises bench.workers.process.WorkerError if either fails."""
     core = _core(case, rng) if one_core else None
     with contextlib.ExitStack() as stack:
         trees = [("A", reference), ("B", candidate)]
         if rng.random() < 0.5:  # which is forked first must not matter, and is not left to find out
             trees.reverse()
-        workers = {name: stack.enter_context(forge.worker(tree)) for name, tree in trees}
+        workers = {name: stack.enter_context(forge.worker(tree, SIDES[name])) for name, tree in trees}
         for worker in workers.values():
             worker.begin("prepare", case=dataclasses.asdict(case), core=core)
         for worker in workers.values():

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
-import json
 import math
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +20,8 @@ from bench.gate.check import STEP_IMAGES, forge_with, gate_case, save_images
 from bench.gate.fork import Forge, Worker
 from bench.gate.trees import program_of
 from bench.measure import facts
-from fcnn.data import load_images
+from bench.record import files
+from bench.suite.images import images as load_images
 
 WAYS = ("forked, one core", "forked, any core", "separate imports, one core")
 
@@ -31,15 +29,13 @@ WAYS = ("forked, one core", "forked, any core", "separate imports, one core")
 class Separate:
     """Stands for a forge whose every worker is forked from a process of its own."""
 
-    def __init__(self, images: Path, scratch: Path) -> None:
-        self._images, self._scratch, self._numbers = images, scratch, itertools.count()
+    def __init__(self, images: Path) -> None:
+        self._images = images
 
     @contextlib.contextmanager
-    def worker(self, tree: Path) -> Iterator[Worker]:
+    def worker(self, tree: Path, side: str = "the worker") -> Iterator[Worker]:
         """A worker whose torch was imported for it alone."""
-        folder = self._scratch / str(next(self._numbers))
-        folder.mkdir()
-        with Forge(self._images, folder) as forge, forge.worker(tree) as worker:
+        with Forge(self._images) as forge, forge.worker(tree, side) as worker:
             yield worker
 
 
@@ -49,13 +45,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=40, metavar="N", help="of each way (40)")
     parser.add_argument("--output", type=Path, default=Path("pairs.json"), metavar="FILE", help="(pairs.json)")
     options = parser.parse_args(words)
-    images, root = load_images("MNIST"), Path(__file__).parents[2]
+    images, root = load_images("MNIST", None), Path(__file__).parents[2]
     rng = random.Random()
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-    with tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-") as folder:
-        scratch = Path(folder)
+    with files.scratch() as scratch:
         a, b = (program_of(root, scratch / name) for name in ("a", "b"))
-        separate = Separate(save_images(images, scratch, STEP_IMAGES), scratch)
+        separate = Separate(save_images(images, scratch, STEP_IMAGES))
         with forge_with(images, scratch, whole=False) as forge:
             for _ in range(options.pairs):
                 for way in WAYS:
@@ -69,7 +64,7 @@ def main(words: Sequence[str] | None = None) -> None:
                         one_core=way.endswith("one core"),
                     )
                     found[way].append({"log_ratio": pair.log_ratio, "seconds": time.monotonic() - begin})
-    options.output.write_text(json.dumps({"machine": facts.machine(["cpu"]).label, "pairs": found}, indent=1) + "\n")
+    files.write_json(options.output, {"machine": facts.machine().label, "pairs": found})
     for way, pairs in found.items():
         scatter = math.sqrt(statistics.fmean(pair["log_ratio"] ** 2 for pair in pairs))
         print(f"{way}: {scatter:.2%}, {statistics.fmean(pair['seconds'] for pair in pairs):.2f} s a pair")

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +15,11 @@ import torch
 
 from bench.gate.accuracy import EPOCHS, REFERENCE_FOLDER, Reference
 from bench.gate.check import forge_with
+from bench.gate.fork import LIMIT_SECONDS
 from bench.measure import facts
-from fcnn.data import Images, embedded_images, load_images
+from bench.record import files
+from bench.suite.images import images as load_images
+from fcnn.data import Images, embedded_images
 
 WORKERS = 2
 
@@ -26,7 +27,7 @@ WORKERS = 2
 def accuracies(images: Images, tree: Path, seeds: list[int]) -> list[float]:
     """Test accuracies of the `fcnn` in `tree`, a seed each."""
     with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fcnn-bench-gate-")))
+        scratch = stack.enter_context(files.scratch())
         forge = stack.enter_context(forge_with(images, scratch, whole=True))
         workers = [stack.enter_context(forge.worker(tree)) for _ in range(WORKERS)]
         for number, worker in enumerate(workers):
@@ -34,7 +35,8 @@ def accuracies(images: Images, tree: Path, seeds: list[int]) -> list[float]:
             worker.begin("train", seeds=mine, batch_size=64, epochs=EPOCHS[images.name], threads=1)
         found = dict.fromkeys(seeds, 0.0)
         for number, worker in enumerate(workers):
-            found |= zip(seeds[number::WORKERS], worker.end(), strict=True)
+            mine = seeds[number::WORKERS]
+            found |= zip(mine, worker.end(len(mine) * EPOCHS[images.name] * LIMIT_SECONDS), strict=True)
     return [found[seed] for seed in seeds]
 
 
@@ -48,18 +50,18 @@ def main(words: Sequence[str] | None = None) -> None:
     options = parser.parse_args(words)
     root = Path(__file__).parents[2]
     options.output.mkdir(parents=True, exist_ok=True)
-    for images in (load_images("MNIST"), embedded_images("asked for")):
+    for images in (load_images("MNIST", None), embedded_images("asked for")):
         seeds = list(range(1000, 1000 + options.seeds))  # not those that a check trains from
         made_with = {
             "torch": torch.__version__,
-            "machine": facts.machine(["cpu"]).label,
-            "commit": dataclasses.asdict(found) if (found := facts.commit(root)) else None,
+            "machine": facts.machine().label,
+            "commit": dataclasses.asdict(found) if (found := facts.commit()) else None,
         }
         reference = Reference(
             images.name, images.sha256, EPOCHS[images.name], seeds, accuracies(images, root, seeds), made_with
         )
         path = options.output / f"{images.name.lower()}.json"
-        path.write_text(json.dumps(dataclasses.asdict(reference), indent=1) + "\n", "utf-8")
+        files.write_json(path, dataclasses.asdict(reference))
         print(f"{path}: mean {reference.mean:.4f}, standard deviation {reference.deviation:.4f}, {len(seeds)} seeds")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import math
 import os
@@ -15,53 +16,88 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import interruption
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR, Check, Outcome
+from bench.record import files
+from bench.text import code, one_line, plain
 
 STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow", ERROR: "bold red"}
+# What a pass of each gate shows, and a failure.
+SHOWN = {
+    "counts": ("no changed count", "counts have changed"),
+    "timing": ("no slowdown", "training is slower"),
+    "accuracy": ("no change of accuracy", "the accuracy has changed"),
+}
 MEANINGS = {
-    PASS: "no slowdown, no changed count and no loss of accuracy",
-    FAIL: "this change makes training worse",
     INCONCLUSIVE: "neither a slowdown is shown nor its absence: run it again, or on a quieter machine",
     ERROR: "something was not measured, and what is not measured does not pass",
 }
 MARKS = {PASS: "✅", FAIL: "❌", INCONCLUSIVE: "❔", ERROR: "⚠️"}
 
 
+def meaning(check: Check) -> str:
+    """What the verdict says, of the gates that ran and of no other."""
+    if check.verdict == PASS:
+        shown = [SHOWN[gate][0] for gate in check.gates]
+        return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    if check.verdict == FAIL:
+        failed = dict.fromkeys(outcome.gate for outcome in check.outcomes if outcome.verdict == FAIL)
+        return " and ".join(SHOWN[gate][1] for gate in failed)
+    return MEANINGS[check.verdict]
+
+
+def notes(check: Check) -> list[str]:
+    """What else is to be said of the check as a whole: which gates did not run, and what ran beside it."""
+    left_out = [gate for gate in SHOWN if gate not in check.gates]
+    said = [f"Not checked: {', '.join(left_out)}."] if left_out else []
+    return said + ([f"Meanwhile, {check.beside}."] if check.beside else [])
+
+
 def show(check: Check, console: Console) -> None:
-    """Prints a line an outcome, with what changed below it."""
+    """Prints one line per outcome, with what changed below it."""
+    for note in notes(check):
+        console.print(note)
     table = Table("gate", "case", "verdict", "why", box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for outcome in check.outcomes:
-        why = Text("\n".join([outcome.reason, *(line for line in outcome.lines if line != outcome.reason)]))
+        why = Text("\n".join(sentences(outcome)))
         table.add_row(outcome.gate, Text(outcome.case), Text(outcome.verdict, style=STYLES[outcome.verdict]), why)
     console.print(table)
     console.print()
     verdict = Text(check.verdict, style=STYLES[check.verdict])
-    console.print(verdict, f"against {check.against} in {check.seconds:.0f} s: {MEANINGS[check.verdict]}")
+    console.print(verdict, f"against {check.against} in {check.seconds:.0f} s: {meaning(check)}")
+
+
+def sentences(outcome: Outcome) -> list[str]:
+    """The reason and what else there is to say, each on one line, whatever a program's message holds."""
+    return list(dict.fromkeys(map(one_line, [outcome.reason, *outcome.lines])))
 
 
 def markdown(check: Check) -> str:
     """The check as Markdown."""
+    where = f"Against {code(check.against)}, on {one_line(check.machine)}, with {one_line(check.dataset)}"
+    said = f"{meaning(check).capitalize()}. {where}, in {check.seconds:.0f} s."
+    bound = f" A slowdown of {check.bound_fraction:.0%} must not pass." if "timing" in check.gates else ""
     lines = [
         f"## {MARKS[check.verdict]} fcnn-bench check: {check.verdict}",
         "",
-        f"{MEANINGS[check.verdict].capitalize()}. Against `{check.against}`, on {check.machine}, with "
-        f"{check.dataset}, in {check.seconds:.0f} s. A slowdown of {check.bound_fraction:.0%} must not pass.",
+        said + bound,
+        *(part for note in notes(check) for part in ("", one_line(note))),
         "",
         "| gate | case | verdict | why |",
         "|---|---|---|---|",
     ]
     for outcome in check.outcomes:
-        why = "<br>".join([outcome.reason, *(line for line in outcome.lines if line != outcome.reason)])
-        cells = (outcome.gate, f"`{outcome.case}`", f"{MARKS[outcome.verdict]} {outcome.verdict}", why)
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        why = "<br>".join(html.escape(text, quote=False) for text in sentences(outcome))
+        cells = (outcome.gate, code(outcome.case), f"{MARKS[outcome.verdict]} {outcome.verdict}", why)
+        lines.append(f"| {' | '.join(one_line(cell).replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def as_json(check: Check) -> str:
     """The check with every raw value."""
     data = {**dataclasses.asdict(check), "verdict": check.verdict, "exit_code": check.exit_code}
-    return json.dumps(_finite(data), indent=1, allow_nan=False) + "\n"
+    return json.dumps(_finite(data), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _finite(value: object) -> object:
@@ -91,9 +127,12 @@ def junit(check: Check) -> str:
             suite, "testcase", classname=f"fcnn-bench.{outcome.gate}", name=outcome.case, time=f"{outcome.seconds:.3f}"
         )
         if outcome.verdict in kinds:
-            ElementTree.SubElement(case, kinds[outcome.verdict], message=outcome.reason).text = "\n".join(outcome.lines)
+            element = ElementTree.SubElement(case, kinds[outcome.verdict], message=one_line(outcome.reason))
+            element.text = "\n".join(map(plain, outcome.lines))
     ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    # Not declared by tostring, which would name this system's own encoding; the file is UTF-8.
+    head = '<?xml version="1.0" encoding="utf-8"?>'
+    return f"{head}\n{ElementTree.tostring(suite, encoding='unicode')}\n"
 
 
 def smaller_is_better(check: Check) -> str:
@@ -109,7 +148,7 @@ def smaller_is_better(check: Check) -> str:
         for outcome in check.outcomes
         if (medians := _candidate_medians(outcome))
     ]
-    return json.dumps(found, indent=1) + "\n"
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
 def _candidate_medians(outcome: Outcome) -> list[float]:
@@ -126,12 +165,19 @@ FILES: dict[str, Callable[[Check], str]] = {
 
 
 def write(check: Check, folder: Path) -> None:
-    """Writes the files into `folder`, each whole or not at all, and appends to GITHUB_STEP_SUMMARY where it is set."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in FILES.items():
-        partial = folder / f".{name}.partial"
-        partial.write_text(text(check), "utf-8")
-        partial.replace(folder / name)
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+    """Writes the files into `folder`, each whole or not at all; raises BenchError."""
+    with interruption.deferred():
+        for name, text in FILES.items():
+            files.write(folder / name, text(check))
+
+
+def summarise_for_ci(check: Check) -> str | None:
+    """Appends to GITHUB_STEP_SUMMARY where it is set; why that did not work, if it did not."""
+    if not (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
+        return None
+    try:
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(markdown(check))
+            file.write(plain(markdown(check)))
+    except OSError as error:
+        return f"the job's summary {summary} cannot be written: {files.why(error)}"
+    return None

@@ -13,11 +13,12 @@ from bench.cli import main
 from bench.gate import baseline, check
 from bench.gate.baseline import CONFIRMATION_PROCESSES, DEFAULT_ID, SCREENING_PROCESSES, BaselineError, chosen
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
-from bench.gate.fork import WorkerError
 from bench.gate.outcome import ERROR
+from bench.gate.trees import program_of
 from bench.measure import facts
 from bench.record import store
 from bench.record.model import TIMING_RULE_VERSION, Machine, Record
+from bench.workers.process import WorkerError
 from fcnn.data import load_images
 from tests.data.records import COLD, CPU_RECORD, flagged, only
 
@@ -30,7 +31,7 @@ def here(record: Record, root: Path) -> Record:
     """The record as if it were of this machine and of these images."""
     images = load_images("MNIST", root)
     dataset = dataclasses.replace(record.dataset, sha256=images.sha256)
-    return dataclasses.replace(record, machine=facts.machine(["cpu"]), dataset=dataset)
+    return dataclasses.replace(record, machine=facts.machine(), dataset=dataset)
 
 
 def written(record: Record, folder: Path) -> Path:
@@ -75,7 +76,7 @@ def checked(mnist_root, tmp_path, monkeypatch):
 
     def run(simulated, everything=False, gates=("counts", "timing")):
         monkeypatch.setattr(baseline, "_process", simulated.process)
-        monkeypatch.setattr(baseline, "program_of", lambda source, folder: folder)
+        monkeypatch.setattr(baseline, "candidate_of", lambda source, folder: folder)
         ids = PARTS if everything else PARTS[1:]
         path = written(here(only(CPU_RECORD, *ids), mnist_root), tmp_path / "record")
         request = check.Request(ROOT, "", gates=gates, data=mnist_root)
@@ -187,7 +188,7 @@ def test_what_cannot_be_compared_is_refused(change, message, mnist_root, tmp_pat
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[:100], "cannot be read as a record"),
+        (lambda text: text[:100], "is no JSON"),
         (lambda text: json.dumps({**json.loads(text), "timing_rule_version": TIMING_RULE_VERSION + 1}), "timing rules"),
         (lambda text: json.dumps({**json.loads(text), "schema_version": 99}), "schema version 99"),
     ],
@@ -241,7 +242,7 @@ def test_a_real_process_observes_the_case(mnist_root, tmp_path):
     file = check.save_images(images, tmp_path, len(images.train))
     step = next(m for m in CPU_RECORD.measurements if m.id == DEFAULT_ID)
     case = dataclasses.asdict(dataclasses.replace(step.case, threads=1))
-    with baseline._process(file, tmp_path, baseline.program_of(ROOT, tmp_path / "candidate")) as worker:
+    with baseline._process(file, program_of(ROOT, tmp_path / "candidate")) as worker:
         found = worker.ask("observe", case=case)
         seconds = worker.ask("yardsticks", device="cpu", threads=1, precisions=["fp32"])
     assert len(found["samples_seconds"]) >= 6

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from bench.errors import BenchError
 from bench.gate import certify
 from bench.gate.certify import KINDS, certificate, planned, read_gates, slowed
 from bench.gate.paired import RULE_VERSION
@@ -61,5 +62,5 @@ def test_a_planted_slowdown_is_in_the_step_and_only_there(tmp_path):
 
 def test_a_step_that_it_does_not_know_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(certify, "START", "no such line")
-    with pytest.raises(ValueError, match="does not know where to plant"):
+    with pytest.raises(BenchError, match="does not know where to plant"):
         slowed(ROOT, tmp_path / "slow", 0.05)

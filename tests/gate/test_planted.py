@@ -11,9 +11,10 @@ import pytest
 
 from bench.gate import accuracy, check, decide
 from bench.gate.decide import FAIL, PASS
-from bench.gate.fork import Forge, WorkerError
+from bench.gate.fork import Forge
 from bench.gate.outcome import ERROR
 from bench.gate.trees import Trees
+from bench.workers.process import WorkerError
 from fcnn.data import embedded_images
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,10 @@ def test_a_program_that_breaks_is_an_error_with_its_message(forge, reference, tm
 
 def test_a_worker_that_dies_is_an_error(forge, tmp_path):
     dying = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    __import__('os')._exit(3)\n")
-    with forge.worker(dying) as worker, pytest.raises(WorkerError, match="the worker died"):
+    with (
+        forge.worker(dying) as worker,
+        pytest.raises(WorkerError, match="the worker died while it was asked to 'prepare'"),
+    ):
         worker.ask("prepare", case=dataclasses.asdict(check.gate_case()))
 
 

@@ -1,12 +1,26 @@
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 from rich.console import Console
 
+from bench.console import make, tolerant_streams
+from bench.errors import BenchError
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR, Check, Outcome, worst
-from bench.gate.show import as_json, junit, markdown, show, smaller_is_better, write
+from bench.gate.show import (
+    FILES,
+    as_json,
+    junit,
+    markdown,
+    meaning,
+    notes,
+    show,
+    smaller_is_better,
+    summarise_for_ci,
+    write,
+)
 
 PAIR = {"reference_seconds": [1e-3, 1e-3], "candidate_seconds": [1.2e-3, 1.0e-3]}
 STEP = "step[cpu-b64-fp32-t1]"
@@ -39,10 +53,10 @@ def test_the_worst_outcome_decides(verdicts, verdict, code):
 def test_markdown():
     assert markdown(CHECK) == (
         "## ❌ fcnn-bench check: FAIL\n\n"
-        "This change makes training worse. Against `01234567`, on Some CPU, 2 cores, with MNIST, in 20 s. A slowdown "
-        "of 5% must not pass.\n\n"
+        "Counts have changed. Against `01234567`, on Some CPU, 2 cores, with MNIST, in 20 s. A slowdown of 5% must "
+        "not pass.\n\nNot checked: accuracy.\n\n"
         "| gate | case | verdict | why |\n|---|---|---|---|\n"
-        f"| counts | `{STEP}` | ❌ FAIL | aten::clone 0 -> 1 a step<br>allocations 3 -> 4 |\n"
+        f"| counts | `{STEP}` | ❌ FAIL | aten::clone 0 -&gt; 1 a step<br>allocations 3 -&gt; 4 |\n"
         f"| timing | `{STEP}` | ✅ PASS | a slowdown of 5% is refuted (p = 0.0039) |\n"
     )
 
@@ -53,7 +67,7 @@ def test_the_terminal_shows_ids_and_all_that_changed():
     text = console.export_text()
     assert STEP in text
     assert "allocations 3 -> 4" in text
-    assert "FAIL against 01234567 in 20 s: this change makes training worse" in text
+    assert "FAIL against 01234567 in 20 s: counts have changed" in text
 
 
 def test_junit_names_failures_and_skips_what_showed_nothing():
@@ -90,6 +104,68 @@ def test_files_and_the_summary_of_a_github_job(tmp_path, monkeypatch):
     summary.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     write(CHECK, tmp_path / "out")
+    assert summarise_for_ci(CHECK) is None
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"check.md", "check.json", "junit.xml", "smaller-is-better.json"}
     assert summary.read_text() == "before\n" + markdown(CHECK)
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        (["counts"], "no changed count"),
+        (["timing", "accuracy"], "no slowdown and no change of accuracy"),
+        (["counts", "timing", "accuracy"], "no changed count, no slowdown and no change of accuracy"),
+    ],
+)
+def test_a_pass_speaks_of_the_gates_that_ran(gates, said):
+    check = Check("0" * 40, "Some CPU", "MNIST", 0.05, [Outcome(gate, STEP, PASS, "why") for gate in gates], 1.0)
+    assert meaning(check) == said
+    left_out = [gate for gate in ("counts", "timing", "accuracy") if gate not in gates]
+    assert notes(check) == ([f"Not checked: {', '.join(left_out)}."] if left_out else [])
+
+
+def test_what_ran_beside_it_is_said():
+    beside = Check("0" * 40, "Some CPU", "MNIST", 0.05, [TIMED], 1.0, "other processes kept 1.0 cores busy meanwhile")
+    assert "Meanwhile, other processes kept 1.0 cores busy meanwhile." in markdown(beside)
+
+
+# A terminal's colours, half a surrogate pair, what XML forbids, what Markdown and HTML take for their own.
+WILD = "\x1b[31mred\x1b[0m \x00 \ud800 \ufffe <script> & a|b `code` \n\n# heading [/bold] ]]> é µ"
+
+
+def test_whatever_a_program_says_every_file_is_read_by_strict_readers(tmp_path):
+    wild = Outcome("counts", f"step[{WILD}]", ERROR, WILD, [WILD, "another"], raw={WILD: WILD})
+    check = Check(WILD, WILD, WILD, 0.05, [wild, TIMED], 1.0, WILD)
+    write(check, tmp_path)
+    texts = {name: (tmp_path / name).read_bytes().decode("utf-8") for name in FILES}
+    assert not [text for text in texts.values() if set(text) & set("\x1b\x00\ufffe")]
+    (case, _) = ElementTree.fromstring(texts["junit.xml"])
+    assert case.find("error").get("message").startswith("red")
+    for name in ("check.json", "smaller-is-better.json"):
+        assert not set("\ud800") & set(str(json.loads(texts[name])))
+    rows = [line for line in texts["check.md"].splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
+    outside_of_code = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", texts["check.md"])
+    assert "<script>" not in outside_of_code.partition("|---|")[2]
+
+
+def test_data_is_no_markup_on_the_terminal(capsys):
+    wild = Outcome("counts", "step[/b]", ERROR, "why [bold]this[/nothing]")
+    with tolerant_streams():
+        show(Check("[red]", "Some CPU", "MNIST", 0.05, [wild], 1.0), make())
+    out = capsys.readouterr().out
+    assert "step[/b]" in out
+    assert "why [bold]this[/nothing]" in out
+    assert "against [red] in" in out
+
+
+def test_a_jobs_summary_that_cannot_be_written_is_a_reason_and_no_verdict(tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
+    assert "cannot be written" in summarise_for_ci(CHECK)
+
+
+def test_files_that_cannot_be_written_are_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchError, match="cannot be written"):
+        write(CHECK, tmp_path / "file")
