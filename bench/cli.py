@@ -1,20 +1,25 @@
-"""The verbs of `fcnn-bench`, one line each into the rooms. Imports nothing heavy before a verb is chosen."""
+"""The verbs of `fcnn-bench`, one line each into the rooms, and the one place that prints an error.
+
+Imports nothing heavy before a verb is chosen.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from bench import console, interruption
 from bench.axes import matrix
-from bench.record.model import RecordError
+from bench.errors import BROKEN, USAGE, BenchError, reason_of
+from bench.text import one_line
 from fcnn import __version__
 
-DONE, USAGE, BROKEN, NOT_COMPARABLE = 0, 2, 3, 4
 OVERVIEW = """\
 Without a verb: a CPU-versus-GPU report in at most a minute, with a plan and its expected time first.
 
@@ -25,55 +30,73 @@ GATES = ("counts", "timing", "accuracy")
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors are one line that says what is wrong and where help is."""
+    """Errors are one line that says what is wrong and where help is.
+
+    Attributes:
+        arguments: What was declared, in its order.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.arguments: list[argparse.Action] = []
+        super().__init__(allow_abbrev=False, **options)
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """Declares an option or a positional argument."""
+        self.arguments.append(super().add_argument(*names, **options))
+        return self.arguments[-1]
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Prints the line and exits with the usage code."""
-        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(USAGE, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """All verbs with their options."""
     parser = Parser(
         prog="fcnn-bench",
         description="How fast does a small network train here, on CPU and GPU, and why.",
         epilog=OVERVIEW,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fcnn-bench {__version__}")
     parser.set_defaults(do=_measure, plan="quick")
     matrix.add_options(parser.add_argument)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
 
+    parser.set_defaults(verbs=verbs.choices)
+
     run = verbs.add_parser("run", help="measure a chosen matrix: every combination of the values given")
     matrix.add_options(run.add_argument)
     run.set_defaults(do=_measure, plan="suite")
 
     report = verbs.add_parser("report", help="draw the tables and the page from records, without torch")
-    report.add_argument("records", nargs="+", type=Path, metavar="RECORD", help="record.json or run folder")
-    report.add_argument("--output", type=Path, metavar="DIR", help="where to write; default: beside the first record")
+    report.add_argument("records", nargs="+", type=matrix.path, metavar="RECORD", help="record.json or run folder")
+    report.add_argument(
+        "--output", type=matrix.path, metavar="DIR", help="where to write; default: beside the first record"
+    )
     report.set_defaults(do=_report)
 
     compare = verbs.add_parser("compare", help="two records side by side, with intervals")
-    compare.add_argument("a", type=Path, metavar="A", help="record.json or run folder")
-    compare.add_argument("b", type=Path, metavar="B", help="record.json or run folder")
+    compare.add_argument("a", type=matrix.path, metavar="A", help="record.json or run folder")
+    compare.add_argument("b", type=matrix.path, metavar="B", help="record.json or run folder")
     compare.set_defaults(do=_compare)
 
     check = verbs.add_parser("check", help="the regression gates: the working tree against a git ref; for CI")
     check.add_argument("ref", nargs="?", metavar="REF", help="default: the merge base with the main branch")
-    check.add_argument("--baseline", nargs="+", type=Path, default=[], metavar="RECORD",
+    check.add_argument("--baseline", nargs="+", type=matrix.path, default=[], metavar="RECORD",
                        help="against records of this machine in place of a ref; several tell more")  # fmt: skip
     check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT", help="slowdown not to pass (5)")
     check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
     check.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES), help="which; default: all")
-    check.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
-    check.add_argument("--output", type=Path, default=Path("results/check"), metavar="DIR", help="(results/check)")
+    check.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    check.add_argument(
+        "--output", type=matrix.path, default=Path("results/check"), metavar="DIR", help="(results/check)"
+    )
     check.set_defaults(do=_check)
 
     certify = verbs.add_parser("certify", help="the timing gate's own error rates on this machine; hours, resumable")
-    certify.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
-    certify.add_argument("--output", type=Path, default=Path("results/certificate"), metavar="DIR",
+    certify.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    certify.add_argument("--output", type=matrix.path, default=Path("results/certificate"), metavar="DIR",
                          help="where it goes on, and what it writes (results/certificate)")  # fmt: skip
     certify.set_defaults(do=_certify)
 
@@ -87,11 +110,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     profile.add_argument("--steps", type=matrix.whole, default=40, metavar="N", help="traced steps (40)")
     profile.add_argument("--dataset", choices=matrix.DATASETS, default="MNIST", help="which images (MNIST)")
-    profile.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    profile.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
     profile.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="results folder (results)"
+        "--results", type=matrix.path, default=Path("results"), metavar="DIR", help="results folder (results)"
     )
-    profile.add_argument("--run", type=Path, metavar="DIR",
+    profile.add_argument("--run", type=matrix.path, metavar="DIR",
                          help="run folder to write to; default: the newest one of this machine")  # fmt: skip
     profile.set_defaults(do=_profile)
 
@@ -102,9 +125,11 @@ def make_parser() -> argparse.ArgumentParser:
                         help="cpu, cuda; default: those that are here")  # fmt: skip
     ladder.add_argument("--rungs", nargs="+", metavar="NAME", help="which, beside the tutorial; default: all")
     ladder.add_argument("--epochs", type=matrix.whole, default=5, metavar="N", help="fewest epochs a rung (5)")
-    ladder.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
-    ladder.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="results folder (results)")
-    ladder.add_argument("--run", type=Path, metavar="DIR",
+    ladder.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    ladder.add_argument(
+        "--results", type=matrix.path, default=Path("results"), metavar="DIR", help="results folder (results)"
+    )
+    ladder.add_argument("--run", type=matrix.path, metavar="DIR",
                         help="run folder to write to; default: the newest one of this machine")  # fmt: skip
     ladder.set_defaults(do=_ladder)
 
@@ -116,8 +141,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _measure(options: argparse.Namespace) -> int:
     from bench.suite.run import run
 
-    values = {name: value for name, value in vars(options).items() if name not in ("do", "plan")}
-    return run(values, options.plan)
+    return run({name: getattr(options, name) for name in matrix.option_names()}, options.plan, options.words)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -136,8 +160,7 @@ def _check(options: argparse.Namespace) -> int:
     from bench.gate.verb import run_check
 
     if options.ref and options.baseline:
-        print("fcnn-bench check: REF or --baseline, not both (see fcnn-bench check --help)", file=sys.stderr)
-        return USAGE
+        raise BenchError("check: REF or --baseline, not both (see fcnn-bench check --help)", USAGE)
     return run_check(
         options.ref,
         baseline=options.baseline,
@@ -188,19 +211,51 @@ def _env(options: argparse.Namespace) -> int:
     return env()
 
 
+def verb_first(parser: Parser, words: Sequence[str]) -> list[str]:
+    """`words` with the verb in front of the options that stand before it, so that these mean the same in both places.
+
+    What a verb does not know it then refuses, as it does behind it.
+    """
+    verbs = parser.get_default("verbs")
+    takes_one = {name for action in parser.arguments if action.nargs is None for name in action.option_strings}
+    at = 0
+    while at < len(words):
+        if words[at] in takes_one:
+            at += 1  # its value, which may be called like a verb
+        elif words[at] in verbs:
+            return [words[at], *words[:at], *words[at + 1 :]]
+        elif words[at] == "--":
+            break
+        at += 1
+    return list(words)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parses and runs; returns the exit code. A user's error is one line on stderr."""
+    """Parses and runs; returns the exit code. An error is one line on stderr, an interruption too."""
     words = list(sys.argv[1:] if argv is None else argv)
-    options = make_parser().parse_args(words)
-    # A job scheduler's SIGTERM leaves what was measured and nothing else, as Ctrl-C does.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with console.tolerant_streams(), interruption.noticed():
+        try:
+            parser = make_parser()
+            options = parser.parse_args(verb_first(parser, words))
+            return int(options.do(argparse.Namespace(**vars(options), words=words)))
+        except BenchError as error:
+            console.error(str(error))
+            return error.exit_code
+        except KeyboardInterrupt:
+            console.error("interrupted")
+            return BROKEN
+        except Exception as error:
+            console.error(f"{reason_of(error)}{_logged()}")
+            return BROKEN
+
+
+def _logged() -> str:
+    """Where the traceback of the exception at hand lies now, as the end of a sentence."""
     try:
-        return int(options.do(options))
-    except RecordError as error:
-        print(f"fcnn-bench: {error}", file=sys.stderr)
-        return BROKEN
-    except KeyboardInterrupt:
-        print("fcnn-bench: interrupted", file=sys.stderr)
-        return BROKEN
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="fcnn-bench-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
+        ) as file:
+            traceback.print_exc(file=file)
+        return f"; this is a fault of fcnn-bench, its traceback is in {file.name}"
+    except OSError as error:
+        return f"; its traceback cannot be written: {error.strerror}"
