@@ -46,6 +46,13 @@ def noticed() -> Iterator[None]:
         _State.came = None
 
 
+def ignore() -> None:
+    """From now on nothing interrupts: the command is done, and only Python's own end is left."""
+    for name in NAMES:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def check() -> None:
     """Raises the KeyboardInterrupt that a library has swallowed, as one in a callback or a destructor is."""
     if _State.came is not None:

@@ -25,7 +25,7 @@ from bench.measure import facts
 from bench.measure.surroundings import Surroundings
 from bench.record import files
 from bench.suite.images import images as load_images
-from bench.workers.process import WorkerError
+from bench.workers.process import NoAnswer, WorkerError
 from fcnn.data import Images
 
 PAIRS_A_CONTROL = 3  # after so many pairs, one of the reference against itself
@@ -99,14 +99,19 @@ def check(request: Request, say: Say = lambda line: None) -> Check:
 
 @contextlib.contextmanager
 def missing_noted(outcomes: list[Outcome], request: Request) -> Iterator[None]:
-    """Ends an interrupted check with an error for each gate that lacks an outcome; the last one may be incomplete."""
+    """Ends a check that was interrupted, or whose program hangs, with an error for each gate that was not finished."""
+    reason = "interrupted"
     try:
         yield
+        return
     except KeyboardInterrupt:
-        begun = [outcome.gate for outcome in outcomes]
-        for gate in (gate for gate in GATES if gate in request.gates):
-            if gate not in begun or gate == begun[-1]:
-                outcomes.append(Outcome(gate, "the rest of it" if gate in begun else "all of it", ERROR, "interrupted"))
+        pass
+    except NoAnswer as error:  # nor will it answer the next question
+        reason = str(error)
+    begun = [outcome.gate for outcome in outcomes]
+    for gate in (gate for gate in GATES if gate in request.gates):
+        if gate not in begun or gate == begun[-1]:
+            outcomes.append(Outcome(gate, "the rest of it" if gate in begun else "all of it", ERROR, reason))
 
 
 @contextlib.contextmanager
@@ -137,10 +142,12 @@ def save_images(images: Images, folder: Path, kept: int) -> Path:
 
 
 def timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
-    """The outcome of `ask` with its seconds; what a worker raises is an ERROR and no pass."""
+    """The outcome of `ask` with its seconds; what a worker raises is an ERROR and no pass. Raises NoAnswer."""
     begin = time.monotonic()
     try:
         outcome = ask()
+    except NoAnswer:
+        raise
     except WorkerError as error:
         outcome = Outcome(gate, case, ERROR, str(error))
     return dataclasses.replace(outcome, seconds=time.monotonic() - begin)
@@ -159,6 +166,8 @@ def _count(forge: Forge, sides: Trees, accepted: list[dict[str, Any]], id: str, 
         with forge.worker(tree, f"the {side}") as worker:
             try:
                 found[side] = worker.ask(request, case=dataclasses.asdict(case))
+            except NoAnswer:
+                raise
             except WorkerError as error:
                 raise WorkerError(f"the {side} cannot be counted: {error}") from error
     return judge_counts(id, found, accepted)

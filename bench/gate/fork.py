@@ -24,7 +24,7 @@ from bench.errors import reason_of
 from bench.workers.process import Process, WorkerError, module_words, no_answer, parsed, value_of
 
 START_SECONDS = 120.0  # for a worker to appear: torch is imported first
-LIMIT_SECONDS = 120.0  # for an answer; warming a case up or counting it takes seconds
+LIMIT_SECONDS = 60.0  # for an answer, if none is stated; warming a case up or counting it takes seconds
 TREE_BYTES = 1 << 16  # most for the name of a folder
 
 
@@ -85,7 +85,7 @@ class Worker:
         self.pid, self.side, self._connection, self._received = pid, side, connection, b""
         self._name = ""
 
-    def ask(self, name: str, limit_seconds: float = LIMIT_SECONDS, **arguments: Any) -> Any:
+    def ask(self, name: str, limit_seconds: float | None = None, **arguments: Any) -> Any:
         """The worker's answer; raises WorkerError."""
         self.begin(name, **arguments)
         return self.end(limit_seconds)
@@ -96,12 +96,14 @@ class Worker:
         with contextlib.suppress(OSError):  # `end` says why
             self._connection.sendall(json.dumps([name, arguments]).encode() + b"\n")
 
-    def end(self, limit_seconds: float = LIMIT_SECONDS) -> Any:
-        """Waits for the answer to `begin`.
+    def end(self, limit_seconds: float | None = None) -> Any:
+        """Waits for the answer to `begin`, `LIMIT_SECONDS` if no limit is given.
 
         Raises:
-            WorkerError: It failed or died, or did not answer within the limit, and was killed.
+            WorkerError: It failed or died.
+            NoAnswer: It did not answer within the limit, and was killed.
         """
+        limit_seconds = limit_seconds or LIMIT_SECONDS
         self._connection.settimeout(limit_seconds)
         while True:
             line, end, rest = self._received.partition(b"\n")
@@ -114,11 +116,11 @@ class Worker:
                 more = self._connection.recv(1 << 16)
             except TimeoutError:
                 self.kill()
-                raise no_answer(f"{self.side}'s {self._name!r}", limit_seconds) from None
+                raise no_answer(f"{self.side}, asked to {self._name},", limit_seconds) from None
             except OSError:
                 more = b""
             if not more:
-                raise WorkerError(f"{self.side} died while it was asked to {self._name!r}")
+                raise WorkerError(f"{self.side} died while it was asked to {self._name}")
             self._received += more
 
     def stop(self) -> None:

@@ -51,14 +51,17 @@ def notes(check: Check) -> list[str]:
     """What else is to be said of the check as a whole: which gates did not run, and what ran beside it."""
     left_out = [gate for gate in SHOWN if gate not in check.gates]
     said = [f"Not checked: {', '.join(left_out)}."] if left_out else []
-    return said + ([f"Meanwhile, {check.beside}."] if check.beside else [])
+    return said + ([f"{check.beside[0].upper()}{check.beside[1:]}."] if check.beside else [])
 
 
 def show(check: Check, console: Console) -> None:
     """Prints one line per outcome, with what changed below it."""
     for note in notes(check):
         console.print(note)
-    table = Table("gate", "case", "verdict", "why", box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading in ("gate", "case", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", overflow="fold")
     for outcome in check.outcomes:
         why = Text("\n".join(sentences(outcome)))
         table.add_row(outcome.gate, Text(outcome.case), Text(outcome.verdict, style=STYLES[outcome.verdict]), why)

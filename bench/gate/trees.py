@@ -92,7 +92,7 @@ def candidate_of(root: Path, folder: Path) -> Path:
     """
     names = git.files_below(root, PROGRAM)
     if ENTRY not in names or not (root / ENTRY).is_file():
-        raise BenchError(f"{root} has no {ENTRY} to measure that git tracks or would add", USAGE)
+        raise BenchError(f"{root} has no {ENTRY} that git tracks or would add: nothing to measure", USAGE)
     return _laid_out(root, names, folder)
 
 

@@ -68,7 +68,7 @@ def _show_plan(
     terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  {label}"), soft_wrap=True)
     for device in dict.fromkeys(case.device for case in possible.values()):
         counts = collections.Counter(case.workload for case in possible.values() if case.device == device)
-        terminal.print(f"  {device:6}" + ", ".join(f"{count} {workload}" for workload, count in counts.items()))
+        terminal.print(f"  {device:6}" + ", ".join(f"{count} × {workload}" for workload, count in counts.items()))
     skipped = len(planned) - len(possible)
     note = f"; {skipped} more cannot run here, the report says why" if skipped else ""
     expected = (duration(seconds), "bold")

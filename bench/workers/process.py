@@ -30,6 +30,10 @@ class WorkerError(BenchError):
     """A process that failed, died, or gave no answer in time. The message is its reason."""
 
 
+class NoAnswer(WorkerError):
+    """A process that was ended because it did not answer in time."""
+
+
 def child_environment(changes: dict[str, str]) -> dict[str, str]:
     """This process's environment with `changes`, in which a child finds this very harness."""
     paths = [str(HARNESS), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -132,9 +136,9 @@ class Process:
         return reason_in(self._said.read()) or f"it ended with exit code {code} and said nothing"
 
 
-def no_answer(what: str, limit_seconds: float) -> WorkerError:
-    """The error of a process that was killed because it did not answer in time."""
-    return WorkerError(f"{what} gave no answer within {limit_seconds:.0f} s, and its process was ended")
+def no_answer(what: str, limit_seconds: float) -> NoAnswer:
+    """The error of a process that was killed because it did not answer in time; `what` is what was waited for."""
+    return NoAnswer(f"{what} gave no answer within {limit_seconds:.0f} s, and its process was ended")
 
 
 def killed_by(number: int) -> str:

@@ -100,7 +100,7 @@ def test_a_worker_that_dies_is_an_error(forge, tmp_path):
     dying = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    __import__('os')._exit(3)\n")
     with (
         forge.worker(dying) as worker,
-        pytest.raises(WorkerError, match="the worker died while it was asked to 'prepare'"),
+        pytest.raises(WorkerError, match="the worker died while it was asked to prepare"),
     ):
         worker.ask("prepare", case=dataclasses.asdict(check.gate_case()))
 

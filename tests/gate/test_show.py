@@ -127,7 +127,7 @@ def test_a_pass_speaks_of_the_gates_that_ran(gates, said):
 
 def test_what_ran_beside_it_is_said():
     beside = Check("0" * 40, "Some CPU", "MNIST", 0.05, [TIMED], 1.0, "other processes kept 1.0 cores busy meanwhile")
-    assert "Meanwhile, other processes kept 1.0 cores busy meanwhile." in markdown(beside)
+    assert "Other processes kept 1.0 cores busy meanwhile." in markdown(beside)
 
 
 # A terminal's colours, half a surrogate pair, what XML forbids, what Markdown and HTML take for their own.
