@@ -245,17 +245,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.error("interrupted")
             return BROKEN
         except Exception as error:
-            console.error(f"{reason_of(error)}{_logged()}")
+            whose = "" if isinstance(error, OSError) else "this is a fault of fcnn-bench, "
+            console.error(f"{reason_of(error)}; {whose}{_logged()}")
             return BROKEN
 
 
 def _logged() -> str:
-    """Where the traceback of the exception at hand lies now, as the end of a sentence."""
+    """Writes the traceback of the exception at hand to a file and says where, as the end of a sentence."""
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="fcnn-bench-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
         ) as file:
             traceback.print_exc(file=file)
-        return f"; this is a fault of fcnn-bench, its traceback is in {file.name}"
+        return f"the traceback is in {file.name}"
     except OSError as error:
-        return f"; its traceback cannot be written: {error.strerror}"
+        return f"the traceback cannot be written: {error.strerror}"

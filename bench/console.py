@@ -21,6 +21,7 @@ from rich.text import Text
 
 from bench.text import one_line, plain
 
+NARROWEST, USUAL = 10, 80  # columns
 # What tables and sentences use beyond ASCII, for terminals that know no more.
 ASCII = {"µ": "u", "×": "x", "±": "+-", "–": "-", "—": "-", "…": "...", "·": "-", "≤": "<=", "≥": ">=", "→": "->"}
 
@@ -96,7 +97,10 @@ def tolerant_streams() -> Iterator[None]:
 
 def make(stream: IO[str] | None = None) -> Console:
     """A console on `stream`, which is standard output as it is now: a later redirection does not catch it."""
-    return Console(file=stream or sys.stdout, markup=False, emoji=False, highlight=False)
+    console = Console(file=stream or sys.stdout, markup=False, emoji=False, highlight=False)
+    if console.width < NARROWEST:  # COLUMNS=0 is no terminal of no width
+        console.width = USUAL
+    return console
 
 
 def line(text: str) -> None:

@@ -8,6 +8,7 @@ import re
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
 # What XML 1.0 (section 2.2) and HTML do not allow in a document: controls, lone surrogates, noncharacters.
 _NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_BREAKS = re.compile("[\t\n\r\x85\u2028\u2029]+")
 REPLACEMENT = "\ufffd"
 
 
@@ -18,7 +19,7 @@ def plain(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The same on one line: a message or a table's cell stays one, whatever it quotes."""
-    return " ".join(plain(text).split())
+    return _BREAKS.sub(" ", plain(text)).strip()
 
 
 def counted(number: int, noun: str) -> str:

@@ -71,7 +71,10 @@ def test_without_a_place_for_the_log_the_line_says_so(does, capsys, monkeypatch)
     does(raises(ZeroDivisionError("by zero")))
     assert main(["env"]) == 3
     err = capsys.readouterr().err
-    assert err == "fcnn-bench: ZeroDivisionError: by zero; its traceback cannot be written: No space left on device\n"
+    assert err == (
+        "fcnn-bench: ZeroDivisionError: by zero; this is a fault of fcnn-bench, the traceback cannot be written: "
+        "No space left on device\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,12 @@ def test_text_is_never_markup(capsys):
     assert capsys.readouterr().out == "step[cpu-b64-fp32] [/b] [bold]x[/bold] :smile:\n"
 
 
+@pytest.mark.parametrize(("columns", "width"), [("0", 80), ("120", 120), ("nonsense", 80)])
+def test_a_width_of_nothing_is_none(columns, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert console.make(io.StringIO()).width == width
+
+
 def test_an_error_is_one_line(capsys):
     console.error("first\nsecond \x1b[31mred [/b]")
     assert capsys.readouterr().err == "fcnn-bench: first second red [/b]\n"

@@ -21,6 +21,7 @@ def test_what_no_document_may_hold_is_replaced(text, shown):
 
 def test_a_line_stays_one():
     assert one_line(" a\r\nb\u2028c\x1b[2K ") == "a b c"
+    assert one_line("/a  folder/with two spaces") == "/a  folder/with two spaces"
 
 
 def test_one_case_and_more():
@@ -29,7 +30,7 @@ def test_one_case_and_more():
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("a|b", "`a|b`"), ("with `ticks`", "`` with `ticks` ``"), ("a ```\n b", "```` a ``` b ````")],
+    [("a|b", "`a|b`"), ("with `ticks`", "`` with `ticks` ``"), ("a ```\nb", "```` a ``` b ````")],
 )
 def test_code_in_markdown_ends_where_the_text_does(text, shown):
     assert code(text) == shown

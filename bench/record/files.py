@@ -85,7 +85,7 @@ def why(error: OSError) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """What the JSON file `path` holds.
+    """What the JSON file `path` holds, its texts as `bench.text.plain` has them.
 
     Raises:
         BenchError: It is missing, no JSON, or holds a number that is none (NaN, an infinity); the message says where.
@@ -100,7 +100,15 @@ def read_json(path: Path) -> Any:
         raise BenchError(f"{path}: is no JSON: {error}") from error
     if place := _place_of_no_number(data):
         raise BenchError(f"{path}: at {place}: NaN and infinities are no numbers")
-    return data
+    return _plain(data)
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {plain(key): _plain(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_plain(value) for value in data]
+    return plain(data) if isinstance(data, str) else data
 
 
 def _place_of_no_number(data: Any) -> str | None:

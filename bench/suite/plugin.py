@@ -23,20 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(f"--{PREFIX}plan", choices=tuple(matrix.PLANS), default="suite", help="matrix when none is given")
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Refuses benchmarks that share the machine with each other; tests may run in parallel."""
     only, skipped = config.getoption("benchmark_only", False), config.getoption("benchmark_skip", False)
-    if (only or not skipped) and _is_distributed(config):
+    # pytest-xdist's option, which its -n sets as well, in the process that is in charge.
+    if (only or not skipped) and config.getoption("dist", "no") != "no":
         raise pytest.UsageError(
             "fcnn-bench: benchmarks in parallel processes would time each other, and each would write half a record: "
-            "leave out -n (or set -p no:xdist), or skip them with --benchmark-skip"
+            "leave out -n and --dist, or skip the benchmarks with --benchmark-skip"
         )
-
-
-def _is_distributed(config: pytest.Config) -> bool:
-    """Whether pytest-xdist spreads the tests over processes, seen from the one in charge or from one of them."""
-    return hasattr(config, "workerinput") or config.pluginmanager.hasplugin("dsession")
 
 
 def options(config: pytest.Config) -> dict[str, Any]:

@@ -224,21 +224,18 @@ def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summ
         assert benchmark["extra_info"]["id"] == measurement.id
 
 
-def configured(options, *, plugins=(), **attributes):
+def configured(**options):
     """Stands for pytest's configuration."""
-    manager = SimpleNamespace(hasplugin=lambda name: name in plugins)
-    return SimpleNamespace(
-        getoption=lambda name, default: options.get(name, default), pluginmanager=manager, **attributes
-    )
+    return SimpleNamespace(getoption=lambda name, default: options.get(name, default))
 
 
 @pytest.mark.parametrize("options", [{"benchmark_only": True, "benchmark_skip": True}, {}])
 def test_benchmarks_in_parallel_are_refused(options):
-    for config in (configured(options, plugins=["dsession"]), configured(options, workerinput={})):
-        with pytest.raises(pytest.UsageError, match="would time each other"):
-            plugin.pytest_configure(config)
-    plugin.pytest_configure(configured(options))
+    with pytest.raises(pytest.UsageError, match="would time each other"):
+        plugin.pytest_configure(configured(dist="load", **options))
+    plugin.pytest_configure(configured(dist="no", **options))
+    plugin.pytest_configure(configured(**options))
 
 
 def test_tests_in_parallel_are_not():
-    plugin.pytest_configure(configured({"benchmark_skip": True}, plugins=["dsession"]))
+    plugin.pytest_configure(configured(dist="load", benchmark_skip=True))
