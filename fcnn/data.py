@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from fcnn.download import DownloadError
 from fcnn.idx import DataError
+from fcnn.output import show
 from fcnn.source import DATASETS, Pair, data_root, embedded_pairs, load_pairs, torchvision_datasets
 
 __all__ = ["DATASETS", "DataError", "Images", "TensorBatches", "as_tensors", "embedded_images", "load_images", "loader"]
@@ -50,7 +51,7 @@ def load_images(dataset: str = "MNIST", root: Path | None = None, say: Callable[
     Raises:
         DataError: The files there are corrupt, or nothing could be had.
     """
-    say = say or (lambda line: print(line, file=sys.stderr))
+    say = say or (lambda line: show(line, sys.stderr))
     if dataset not in DATASETS:
         raise DataError(f"there is no dataset called {dataset!r}; choose one of {', '.join(DATASETS)}")
     try:

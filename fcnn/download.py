@@ -19,6 +19,10 @@ STALL_SECONDS = 4.0
 STALL_BYTES = 50_000
 
 
+# What a disk says that takes no more, on any file system.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class DownloadError(DataError):
     """The network gave nothing. The only failure that MNIST's embedded images may stand in for."""
 
@@ -34,40 +38,55 @@ def downloaded(kind: Any, root: Path, say: Callable[[str], None]) -> Iterator[Pa
 
     Raises:
         DownloadError: The network gave nothing, or something else than the published files.
-        DataError: The disk is full.
+        DataError: The disk is full, or neither `root` nor the temporary folder can be written.
     """
     dataset = kind.__name__
-    staging = None
-    try:
+    with contextlib.ExitStack() as stack:
+        staging = _staging(dataset, root, say)
+        stack.callback(shutil.rmtree, staging, ignore_errors=True)
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".download-", dir=root))
+            _download(kind, staging)
         except OSError as error:
-            staging = Path(tempfile.mkdtemp(prefix="fcnn-"))
-            say(f"{root} cannot be written ({error.strerror}): {dataset} is downloaded for this run alone")
-        else:
-            say(f"downloading {dataset} to {root}")
-        _download(kind, staging)
+            if error.errno in FULL:
+                where = staging.parent
+                raise DataError(
+                    f"no space left in {where} for {dataset}: free 150 MB or name another folder"
+                ) from error
+            raise DownloadError(f"{dataset} could not be downloaded: {error.strerror or error}") from error
         raw = staging / dataset / "raw"
-        yield _moved(raw, root / dataset / "raw") if staging.parent == root else raw
+        yield _moved(raw, root / dataset / "raw", say) if staging.parent == root.absolute() else raw
+
+
+def _staging(dataset: str, root: Path, say: Callable[[str], None]) -> Path:
+    """A new folder to download to: in `root`, or a temporary one."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        # Absolute in any case, as mkdtemp's answer is from Python 3.12 on: the caller compares it with `root`.
+        staging = Path(tempfile.mkdtemp(prefix=".download-", dir=root.absolute()))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = staging.parent if staging else root
-            raise DataError(f"no space left in {where} for {dataset}: free 150 MB or name another folder") from error
-        raise DownloadError(f"{dataset} could not be downloaded: {error.strerror or error}") from error
-    finally:
-        if staging:
-            shutil.rmtree(staging, ignore_errors=True)
+        reason = f"{root} cannot be written ({error.strerror or error})"
+    else:
+        say(f"downloading {dataset} to {root}")
+        return staging
+    try:
+        staging = Path(tempfile.mkdtemp(prefix="fcnn-"))
+    except OSError as error:
+        place = f" in {Path(error.filename).parent}" if error.filename else ""
+        raise DataError(f"{reason}, and no temporary folder can be made: {error.strerror or error}{place}") from error
+    say(f"{reason}: {dataset} is downloaded for this run alone")
+    return staging
 
 
-def _moved(raw: Path, final: Path) -> Path:
+def _moved(raw: Path, final: Path, say: Callable[[str], None]) -> Path:
+    """Where the files are after an attempt to move the folder `raw` to its `final` place."""
     try:
         final.parent.mkdir(exist_ok=True)
         return raw.rename(final)
-    except OSError:
-        if not final.exists():
-            raise
-        return raw  # another process was faster, and its files stay; ours are the same and serve this run
+    except OSError as error:
+        # Another process may have been faster: its files stay, and ours, which are the same, serve this run.
+        if not all((final / path.name).exists() for path in raw.iterdir()):
+            say(f"{final} cannot be written ({error.strerror}): {raw.parent.name} is downloaded for this run alone")
+        return raw
 
 
 def _download(kind: Any, folder: Path) -> None:
@@ -113,7 +132,7 @@ def _download(kind: Any, folder: Path) -> None:
         given_up.set()
         socket.setdefaulttimeout(timeout_before)
     if problems:
-        if getattr(problems[0], "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(problems[0], MemoryError) or getattr(problems[0], "errno", None) in FULL:
             raise problems[0]
         lines = str(problems[0]).strip().splitlines() or [type(problems[0]).__name__]
         raise DownloadError(f"{dataset} could not be downloaded: {lines[-1]}") from problems[0]

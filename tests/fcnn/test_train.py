@@ -39,8 +39,8 @@ def test_a_step_is_adams_update_of_the_cross_entropy():
     d_scores = (p - nn.functional.one_hot(labels, 10)) / 16
     d_z = (d_scores @ w2) * (z > 0)
     gradients = (d_z.T @ x, d_z.sum(0), d_scores.T @ h, d_scores.sum(0))
-    found = train_step(training, images, labels)
-    assert torch.allclose(found, loss)
+    step_loss = train_step(training, images, labels)
+    assert torch.allclose(step_loss, loss)
     for parameter, before, g in zip(training.model.parameters(), (w1, b1, w2, b2), gradients, strict=True):
         # The first step: both moments are corrected to g and g squared.
         expected = before - 0.001 * g / (g.abs() + 1e-8)
@@ -149,8 +149,8 @@ def test_an_epoch_visits_every_batch_and_returns_the_mean_loss():
     training = make_training(CPU)
     for one in batches:
         losses.append(train_step(training, *one).item())
-    found = train_epoch(make_training(CPU), iter(batches), mark=marks.append, on_step=seen.append)
-    assert found == pytest.approx(sum(losses) / 3)
+    mean_loss = train_epoch(make_training(CPU), iter(batches), mark=marks.append, on_step=seen.append)
+    assert mean_loss == pytest.approx(sum(losses) / 3)
     assert seen == [1, 2, 3]
     assert marks == ["fetch", *PARTS] * 3
     with pytest.raises(ValueError, match="no batch"):
