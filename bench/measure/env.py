@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 
 import torch
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from bench import console
 from bench.axes import matrix
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES
+from bench.errors import DONE
 from bench.measure import energy, facts, honesty, settings
 from bench.measure.honesty import Seen
 from bench.measure.sampling import Rule, Samples
@@ -21,10 +23,10 @@ WATCHED_SECONDS = 0.5
 SHORTEST_BLOCK_SECONDS = 5e-3  # by the timing rules
 # What to do about a flag, by its name.
 ADVICE = {
-    "oversubscribed": "set OMP_NUM_THREADS, or --threads, to at most that many cores",
+    "oversubscribed": "set OMP_NUM_THREADS, or --threads, to fewer, or raise the quota",
     "contended": "end them, or wait until they are done",
     "gpu-shared": "end them, or wait until they are done",
-    "throttled": "let it cool down, or lift its power limit",
+    "throttled": "let it cool down, lift its power limit, or raise the control group's quota",
     "launch-blocking": "unset it",
     "anomaly-mode": "switch it off",
     "profiled": "run without it",
@@ -39,16 +41,16 @@ def env() -> int:
     settings.use_threads(settings.default_threads())
     found = facts.environment(devices)
     seen = look_around(devices)
-    console = Console(highlight=False)
-    console.print(f"[bold]{facts.machine(devices).label}[/]\n")
+    terminal = console.make()
+    terminal.print(Text(f"{facts.machine().label}\n", style="bold"))
     for group, values in {**found, "right now": state(seen, devices)}.items():
         table = Table(title=group, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
         for name, value in values.items():
             table.add_row(name.removesuffix("_bytes").replace("_", " "), _plain(name, value))
-        console.print(table, "")
+        terminal.print(table, "")
     for warning in warnings(seen):
-        console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
-    return 0
+        terminal.print(Text.assemble(("warning:", "yellow"), f" {warning}"), soft_wrap=True)
+    return DONE
 
 
 def look_around(devices: Sequence[str]) -> Seen:

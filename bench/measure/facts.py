@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +12,19 @@ from typing import Any
 import psutil
 
 from bench.axes.devices import DEVICES, cpu_flags, cpu_model
-from bench.measure import nvml, settings
+from bench.measure import cgroup, git, nvml, settings
 from bench.record.model import Commit, Machine
 
 
-def machine(devices: Sequence[str]) -> Machine:
-    """The kind of machine, from the models of its CPU and of the accelerators in `devices` that are here."""
+def machine() -> Machine:
+    """The kind of machine, from the models of its CPU and of every accelerator that is here, used or not.
+
+    So that a machine has one name, whatever is measured on it.
+    """
     cores = settings.usable_cores()
     parts = [f"{_plain(DEVICES['cpu'].model())}, {cores} core{'s' if cores > 1 else ''}"]
     slugs = [f"{_slug(DEVICES['cpu'].model())}-{cores}c"]
-    for name in devices:
+    for name in DEVICES:
         if name != "cpu" and not DEVICES[name].why_missing():
             parts.insert(0, DEVICES[name].model())
             slugs.insert(0, _slug(DEVICES[name].model()))
@@ -40,20 +41,9 @@ def _slug(model: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", _plain(model).lower()).strip("-")
 
 
-def commit(folder: Path) -> Commit | None:
-    """The git commit of the code in `folder`; None outside a checkout or without git."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-
-    def ask(*words: str) -> str:
-        run = subprocess.run([git, *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-        return run.stdout.strip()
-
-    try:
-        return Commit(id=ask("rev-parse", "HEAD")[:12], dirty=bool(ask("status", "--porcelain")))
-    except (subprocess.SubprocessError, OSError):
-        return None
+def commit() -> Commit | None:
+    """The git commit of this harness; None outside of a checkout of it or without git."""
+    return git.commit_of(Path(__file__).parents[2] / "bench" / "__init__.py")
 
 
 # Processor flags that stand for matrix products in a number format, by precision; what lacks them emulates it.
@@ -79,6 +69,9 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
         **{f"cpu_{name}_instructions": has(name) for name in NUMBER_FORMATS},
         "memory_bytes": psutil.virtual_memory().total,
     }
+    limit = cgroup.memory_limit_bytes()
+    if limit is not None and limit < hardware["memory_bytes"]:
+        hardware["memory_limit_bytes"] = limit
     for name in devices:
         if name == "cpu":
             continue

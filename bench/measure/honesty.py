@@ -18,6 +18,7 @@ from bench.measure import settings
 from bench.measure.claims import Fed, why_not_as_claimed
 from bench.measure.sampling import Rule, Samples
 from bench.record.model import Counters, Flag
+from bench.text import counted
 from fcnn.train import Training
 
 CONTENDED_CORES = 0.15
@@ -83,26 +84,27 @@ def _not_as_claimed(seen: Seen) -> str | None:
 def _oversubscribed(seen: Seen) -> str | None:
     quota, threads = settings.cpu_quota_cores(), seen.case.threads
     if quota is not None and threads > quota:
-        return f"{threads} threads on the {quota:g} cores that the control group grants"
+        return f"{counted(threads, 'thread')}, and the control group grants the time of {quota:g} cores"
     usable = settings.usable_cores()
     return f"{threads} threads on {usable} usable cores" if threads > usable else None
 
 
-def _contended(seen: Seen) -> str | None:
-    if seen.others_cores <= CONTENDED_CORES:
-        return None
-    return f"other processes kept {seen.others_cores:.1f} cores busy meanwhile"
+def contended(others_cores: float) -> str | None:
+    """What others' load does to a measurement, as a reason; None if it is too small to matter."""
+    return f"other processes kept {others_cores:.1f} cores busy meanwhile" if others_cores > CONTENDED_CORES else None
 
 
 def _gpu_shared(seen: Seen) -> str | None:
     return f"{seen.gpu_others} other processes use the GPU" if seen.gpu_others else None
 
 
-def _throttled(seen: Seen) -> str | None:
-    if reasons := seen.throttle_reasons & THROTTLED:
+def throttled(throttle_reasons: int, stopped_fraction: float) -> str | None:
+    """How the machine was held back, by NVML's bit mask and the core-seconds without quota per second; None if not."""
+    if reasons := throttle_reasons & THROTTLED:
         return f"the GPU has lowered its clocks (NVML reasons {reasons:#x})"
-    if seen.stopped_fraction > STOPPED_FRACTION:
-        return f"the control group let it wait for its quota in {seen.stopped_fraction:.0%} of the time"
+    if stopped_fraction > STOPPED_FRACTION:
+        # Added up over cores: more than one second per second where several threads wait.
+        return f"the control group made it wait for its quota, {stopped_fraction:.2g} core-seconds per second"
     return None
 
 
@@ -146,9 +148,9 @@ CHECKS: dict[str, Callable[[Seen], str | None]] = {
     "recompiled": _recompiled,
     "not-as-claimed": _not_as_claimed,
     "oversubscribed": _oversubscribed,
-    "contended": _contended,
+    "contended": lambda seen: contended(seen.others_cores),
     "gpu-shared": _gpu_shared,
-    "throttled": _throttled,
+    "throttled": lambda seen: throttled(seen.throttle_reasons, seen.stopped_fraction),
     "launch-blocking": _launch_blocking,
     "anomaly-mode": _anomaly_mode,
     "profiled": _profiled,

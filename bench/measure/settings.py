@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -11,21 +10,12 @@ import torch
 
 from bench.axes.case import Case
 from bench.axes.precisions import PRECISIONS
-
-CGROUP = Path("/sys/fs/cgroup")
+from bench.measure import cgroup
 
 
 def cpu_quota_cores() -> float | None:
-    """Cores that the control group grants (cgroup v2 `cpu.max`, v1 `cfs_quota_us`); None without a limit."""
-    try:
-        quota, period = (CGROUP / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (CGROUP / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (CGROUP / "cpu/cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
-    return None if quota in ("max", "-1") else int(quota) / int(period)
+    """Cores that the control groups grant; None without a limit."""
+    return cgroup.quota_cores()
 
 
 def usable_cores() -> int:

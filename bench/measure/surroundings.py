@@ -9,11 +9,13 @@ from collections.abc import Callable
 import psutil
 
 from bench.axes.case import Case
-from bench.measure import nvml, settings
+from bench.measure import cgroup, honesty, nvml
 from bench.measure.compilation import graphs_compiled
 from bench.measure.honesty import Seen
 from bench.measure.sampling import Rule, Samples
 from fcnn.train import Training
+
+SHORTEST_SPAN_SECONDS = 0.2
 
 
 def clock_resolution_seconds(now: Callable[[], float] = time.perf_counter) -> float:
@@ -25,16 +27,6 @@ def clock_resolution_seconds(now: Callable[[], float] = time.perf_counter) -> fl
             end = now()
         steps.append(end - begin)
     return min(steps)
-
-
-def stopped_seconds() -> float:
-    """For how long the control group has let its processes wait for their quota so far; 0 without one."""
-    # Version 2 of control groups counts in microseconds, version 1 in nanoseconds.
-    for file, name, per_second in (("cpu.stat", "throttled_usec", 1e6), ("cpu/cpu.stat", "throttled_time", 1e9)):
-        with contextlib.suppress(OSError):
-            found = dict(line.partition(" ")[::2] for line in (settings.CGROUP / file).read_text().splitlines())
-            return int(found.get(name, 0)) / per_second
-    return 0.0
 
 
 class OtherLoad:
@@ -56,35 +48,55 @@ class OtherLoad:
                 own += sum(p.cpu_times()[:4])
         return time.monotonic(), busy, own
 
-    def cores(self) -> float:
-        """The average since construction. The kernel counts in hundredths of a second: short spans say little."""
+    def cores(self) -> float | None:
+        """The average since construction; None after a short span: the kernel counts in hundredths of a second."""
         seconds, busy, own = (now - before for now, before in zip(self._read(), self._begin, strict=True))
-        return max(0.0, (busy - own) / seconds) if seconds > 0.2 else 0.0
+        return max(0.0, (busy - own) / seconds) if seconds > SHORTEST_SPAN_SECONDS else None
+
+
+class Surroundings:
+    """What goes on around a command from construction on: others' load, and waiting for the control group's quota."""
+
+    def __init__(self) -> None:
+        self._load, self._begin, self._stopped = OtherLoad(), time.monotonic(), cgroup.stopped_seconds()
+
+    def disturbance(self) -> str | None:
+        """What disturbed it so far, as a sentence's beginning without its subject; None if nothing did."""
+        reasons = (honesty.contended(self._load.cores() or 0.0), honesty.throttled(0, self.stopped_fraction()))
+        return " and ".join(reason for reason in reasons if reason) or None
+
+    def stopped_fraction(self) -> float:
+        """Of the time, in which the control group let the process wait."""
+        return (cgroup.stopped_seconds() - self._stopped) / max(time.monotonic() - self._begin, 1e-9)
 
 
 class Watch:
     """Keeps an eye on the surroundings while samples are taken: `start` when warm, `seen` at the end."""
 
+    def __init__(self) -> None:
+        self._early = OtherLoad()
+
     def start(self) -> None:
         """Begins to watch."""
-        self._load = OtherLoad()
-        self._begin, self._stopped = time.monotonic(), stopped_seconds()
+        self._load, self._around = OtherLoad(), Surroundings()
         self._graphs = graphs_compiled()
 
     def seen(self, case: Case, samples: Samples, rule: Rule, training: Training | None) -> Seen:
         """What was to be seen since `start`."""
+        cores = self._load.cores()
         throttle_reasons, gpu_others = _gpu_state() if case.device == "cuda" else (0, 0)
         return Seen(
             case=case,
             samples=samples,
             rule=rule,
             training=training,
-            others_cores=self._load.cores(),
+            # Of samples that are taken in no time, what was there while they were prepared.
+            others_cores=(self._early.cores() or 0.0) if cores is None else cores,
             graphs_compiled=graphs_compiled() - self._graphs,
             clock_resolution_seconds=clock_resolution_seconds(),
             throttle_reasons=throttle_reasons,
             gpu_others=gpu_others,
-            stopped_fraction=(stopped_seconds() - self._stopped) / max(time.monotonic() - self._begin, 1e-9),
+            stopped_fraction=self._around.stopped_fraction(),
         )
 
 

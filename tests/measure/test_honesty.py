@@ -20,6 +20,7 @@ from tests.axes.test_case import changed
 from tests.data.records import CPU_RECORD
 from tests.data.records import flagged as marked
 from tests.data.records import only as only_of
+from tests.measure.control_groups import ControlGroups
 from tests.measure.machines import Load, gpu
 from tests.measure.simulated import SimulatedTime
 from tests.measure.steps import counters_of, random_step
@@ -206,15 +207,15 @@ def test_clocks_that_are_lowered_for_heat_or_power_are_throttled(honest, monkeyp
 
 
 def test_a_process_that_has_used_up_its_quota_is_throttled(honest, monkeypatch, tmp_path):
-    load, watch = Load(monkeypatch), Watch()
-    monkeypatch.setattr(settings, "CGROUP", tmp_path)
-    (tmp_path / "cpu.stat").write_text("usage_usec 5\nnr_throttled 1\nthrottled_usec 7000000\n")
+    load, watch, groups = Load(monkeypatch), Watch(), ControlGroups(monkeypatch, tmp_path)
+    groups.quota("200000 100000\n")
+    groups.stopped(7_000_000)
     watch.start()
     load.pass_time(2, own=2)
-    (tmp_path / "cpu.stat").write_text("usage_usec 5\nnr_throttled 9\nthrottled_usec 7100000\n")
+    groups.stopped(7_100_000)
     seen = watch.seen(CASE, honest.samples, RULE, honest.training)
     assert only(dataclasses.replace(seen, clock_resolution_seconds=0)) == (
-        "throttled", "the control group let it wait for its quota in 5% of the time",
+        "throttled", "the control group made it wait for its quota, 0.05 core-seconds per second",
     )  # fmt: skip
     watch.start()
     load.pass_time(2, own=2)
@@ -224,17 +225,18 @@ def test_a_process_that_has_used_up_its_quota_is_throttled(honest, monkeypatch, 
 def test_more_threads_than_the_control_group_grants_are_too_many(honest, monkeypatch, tmp_path):
     monkeypatch.undo()  # the quota is read here, from a made-up file
     monkeypatch.setattr(sys, "gettrace", lambda: None)
-    monkeypatch.setattr(settings, "CGROUP", tmp_path)
+    monkeypatch.setattr(honesty, "_monitors", lambda: False)
+    groups = ControlGroups(monkeypatch, tmp_path)
     monkeypatch.setattr(settings.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    (tmp_path / "cpu.max").write_text("200000 100000\n")
+    groups.quota("200000 100000\n")
 
     def with_threads(threads):
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
         return dataclasses.replace(honest, case=dataclasses.replace(CASE, threads=threads))
 
     assert flags(with_threads(2)) == []
-    assert only(with_threads(3)) == ("oversubscribed", "3 threads on the 2 cores that the control group grants")
-    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert only(with_threads(3)) == ("oversubscribed", "3 threads, and the control group grants the time of 2 cores")
+    groups.quota("max 100000\n")
     assert flags(with_threads(3)) == []
     assert only(with_threads(9)) == ("oversubscribed", "9 threads on 8 usable cores")
 
@@ -281,8 +283,10 @@ def test_a_debugger_is_told(honest, monkeypatch):
 def test_a_tool_of_newer_pythons_monitoring_is_told(honest, monkeypatch):
     tools = {2: "cProfile"}
     monkeypatch.undo()
-    monkeypatch.setattr(sys, "gettrace", lambda: None)
-    monkeypatch.setattr(sys, "monitoring", SimpleNamespace(get_tool=tools.get), raising=False)
+    # Not `sys` itself, whose monitoring is what measures these tests' coverage from Python 3.14 on.
+    monitoring = SimpleNamespace(get_tool=tools.get)
+    quiet = SimpleNamespace(gettrace=lambda: None, getprofile=lambda: None, monitoring=monitoring)
+    monkeypatch.setattr(honesty, "sys", quiet)
     assert only(honest)[0] == "profiled"
     tools.clear()
     assert flags(honest) == []

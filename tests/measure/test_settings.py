@@ -6,22 +6,20 @@ import torch
 
 from bench.measure import settings
 from tests.axes.test_case import changed
+from tests.measure.control_groups import ControlGroups
 
 
-def test_quota_reads_both_versions_of_control_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(settings, "CGROUP", tmp_path)
-    assert settings.cpu_quota_cores() is None
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert settings.cpu_quota_cores() == 1.5
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert settings.cpu_quota_cores() is None
-    (tmp_path / "cpu.max").unlink()
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
-    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("200000\n")
-    assert settings.cpu_quota_cores() == 2.0
-    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1\n")
-    assert settings.cpu_quota_cores() is None
+def test_a_quota_of_the_group_above_caps_the_threads(monkeypatch, tmp_path):
+    groups = ControlGroups(monkeypatch, tmp_path)
+    monkeypatch.setattr(settings.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(settings.psutil, "cpu_count", lambda logical: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert (settings.cpu_quota_cores(), settings.usable_cores(), settings.default_threads()) == (None, 4, 4)
+    top = groups.mount("cgroup", "cpu", "rw,cpu")
+    groups.put("1:cpu:/outer/inner")
+    groups.group(top / "outer", cpu__cfs_quota_us="50000\n", cpu__cfs_period_us="100000\n")
+    groups.group(top / "outer/inner", cpu__cfs_quota_us="-1\n", cpu__cfs_period_us="100000\n")
+    assert (settings.cpu_quota_cores(), settings.usable_cores(), settings.default_threads()) == (0.5, 1, 1)
 
 
 @pytest.mark.parametrize(("quota", "cores"), [(None, 4), (2.5, 2), (0.5, 1), (16.0, 4)])

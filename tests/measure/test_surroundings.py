@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from bench.measure import nvml
+from bench.measure import cgroup, nvml
 from bench.measure.sampling import Rule, Samples
-from bench.measure.surroundings import OtherLoad, Watch, clock_resolution_seconds
+from bench.measure.surroundings import OtherLoad, Surroundings, Watch, clock_resolution_seconds
 from tests.axes.test_case import changed
 from tests.measure.machines import Load, NVMLError, gpu, no_nvml
 
@@ -62,7 +62,7 @@ def test_a_child_that_ends_while_it_is_asked_is_left_out(load):
 def test_load_is_never_negative_and_a_short_span_tells_nothing(load):
     other = OtherLoad()
     load.pass_time(0.1, user=1)
-    assert other.cores() == 0
+    assert other.cores() is None
     load.pass_time(9.9)
     assert other.cores() > 0
     load.processes[0]["user"] += 100  # the two are not read at the same moment
@@ -76,6 +76,29 @@ def test_a_childs_real_work_is_not_taken_for_the_load_of_others():
     code = "import time\nwhile time.process_time() < 1: pass"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert other._read()[2] - before >= 0.9  # the kernel counts in hundredths
+
+
+def test_samples_taken_in_no_time_are_judged_by_what_was_there_while_they_were_prepared(load):
+    watch = Watch()
+    load.pass_time(2, user=2)
+    watch.start()
+    load.pass_time(0.05, user=0.05)
+    assert seen(watch).others_cores == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize(("busy", "reason"), [(5, "other processes kept 1.0 cores busy meanwhile"), (0.1, None)])
+def test_a_disturbance_is_the_load_of_others(load, busy, reason):
+    around = Surroundings()
+    load.pass_time(5, user=busy)
+    assert around.disturbance() == reason
+
+
+def test_waiting_for_the_quota_is_a_disturbance(load, monkeypatch):
+    stopped = iter([1.0, 2.0])
+    monkeypatch.setattr(cgroup, "stopped_seconds", lambda: next(stopped))
+    around = Surroundings()
+    load.pass_time(2)
+    assert around.disturbance() == "the control group made it wait for its quota, 0.5 core-seconds per second"
 
 
 def test_the_clocks_step_is_the_smallest_seen():
