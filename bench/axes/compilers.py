@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+
+# From this torch on `CXX` is a command, with the words of a shell; before, the name of one program.
+CXX_IS_SPLIT = "2.14"
+
+
+def _cxx_why_not() -> str | None:
+    """Why Inductor would find no C++ compiler: it takes `CXX`, else the system's default, and looks for no other.
+
+    See `torch/_inductor/config.py` (`cpp.cxx`) and `cpp_builder.py` (`get_cpp_compiler`).
+    """
+    import torch
+    from torch.torch_version import TorchVersion
+
+    command = os.environ.get("CXX", {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++"))
+    name, newer = command, ""
+    if sys.platform != "win32":
+        if TorchVersion(torch.__version__) >= CXX_IS_SPLIT:
+            try:
+                name = next(iter(shlex.split(command)), "")
+            except ValueError as error:
+                return f"torch.compile needs a C++ compiler and CXX={command} is no command: {error}"
+        else:
+            newer = f", or install torch {CXX_IS_SPLIT}"
+    if not name.strip():
+        return "torch.compile needs a C++ compiler and CXX is empty: unset it, or name one in it"
+    if shutil.which(name):
+        return None
+    if name == command and len(command.split()) > 1:
+        return (
+            f"torch.compile needs a C++ compiler and torch {torch.__version__} takes CXX={command} as the name of one: "
+            f"name a compiler alone in CXX{newer}"
+        )
+    return f"torch.compile needs a C++ compiler and there is no {name}: install it, or name another in CXX"
 
 
 def _compiler_why_not(device: str) -> str | None:
     if device == "cpu":
-        compiler = os.environ.get("CXX", "g++")
-        if not any(map(shutil.which, (compiler, "clang++", "cl"))):
-            return f"torch.compile needs a C++ compiler and there is no {compiler}"
+        return _cxx_why_not()
     if device == "cuda":
         import torch
         from torch.utils._triton import has_triton

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor
 
+from bench.errors import reason_in
 from bench.ladder.program import BETAS, CPU, EPSILON, LEARNING_RATE, Program, order, parameters
 from fcnn.data import Images
 
@@ -25,25 +29,63 @@ SIZES = (PIXELS * HIDDEN_ROW, HIDDEN_ROW, HIDDEN_ROW * CLASSES_ROW, CLASSES_ROW)
 FLAGS = ("-std=c11", "-O3", "-march=native", "-ffast-math", "-pthread", "-shared", "-fPIC")
 
 
-def compiler() -> str | None:
-    """The C compiler: `CC`, else `cc`."""
-    return shutil.which(os.environ.get("CC", "cc"))
+COMPILER_LIMIT_SECONDS = 120.0  # it takes 2 s here
+
+
+def compiler() -> list[str]:
+    """The words that run the C compiler: those of `CC`, as a shell splits them, else `cc`.
+
+    Raises:
+        ValueError: `CC` has a quote that is not closed.
+    """
+    return shlex.split(os.environ.get("CC", "")) or ["cc"]
 
 
 def why_not() -> str | None:
     """Why there is no epoch in C here."""
-    return None if compiler() else "no C compiler here (cc)"
+    try:
+        name = compiler()[0]
+    except ValueError as error:
+        return f"CC={os.environ['CC']} is no command: {error}"
+    return None if shutil.which(name) else f"there is no C compiler {name}: install one, or name another in CC"
 
 
 @functools.cache
 def _library() -> Any:
     with tempfile.TemporaryDirectory(prefix="fcnn-bench-") as folder:
         built = Path(folder) / "epoch.so"
-        words = [str(compiler()), *FLAGS, "-o", str(built), str(SOURCE), "-lm"]
-        run = subprocess.run(words, capture_output=True, text=True, check=False)
-        if run.returncode != 0:
-            raise RuntimeError(f"{compiler()} failed: {(run.stderr.strip().splitlines() or ['no message'])[0]}")
+        _compile(built, Path(folder) / "said")
         return ctypes.CDLL(str(built))
+
+
+def _compile(built: Path, said: Path) -> None:
+    """Compiles the library `built`; what the compiler says goes to the file `said`.
+
+    Raises:
+        RuntimeError: It failed, with its own error, or had not ended after `COMPILER_LIMIT_SECONDS`.
+    """
+    command, words = shlex.join(compiler()), [*compiler(), *FLAGS, "-o", str(built), str(SOURCE), "-lm"]
+    # A file and no pipe, which programs that the compiler has started could keep open when it is killed.
+    with said.open("wb") as output:
+        process = psutil.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C"}
+        )
+        try:
+            code = process.wait(COMPILER_LIMIT_SECONDS)
+        except psutil.TimeoutExpired:
+            _kill(process)
+            raise RuntimeError(f"{command} had not ended after {COMPILER_LIMIT_SECONDS:.0f} s and was killed") from None
+    if code != 0:
+        reason = reason_in(said.read_text("utf-8", "replace")) or f"exit code {code}, and it said nothing"
+        raise RuntimeError(f"{command} failed: {reason}")
+
+
+def _kill(process: psutil.Process) -> None:
+    """Ends the process and what it has started: `cc` leaves the work to others."""
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
 
 
 def _aligned(count: int) -> Tensor:

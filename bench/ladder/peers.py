@@ -25,7 +25,7 @@ from fcnn.data import Images
 
 
 def missing(module: str, install: str) -> Callable[[], str | None]:
-    """Tells why a peer cannot run here."""
+    """Tells why a peer cannot run here; `install` is what follows `pip install`."""
     return lambda: None if importlib.util.find_spec(module) else f"{module} is not installed: pip install {install}"
 
 

@@ -137,9 +137,7 @@ RUNGS = {
     ),
 }
 PEERS = (
-    Rung(
-        "scikit-learn", peers.scikit_learn, "peer: MLPClassifier", peers.missing("sklearn", "pip install scikit-learn")
-    ),
+    Rung("scikit-learn", peers.scikit_learn, "peer: MLPClassifier", peers.missing("sklearn", "scikit-learn")),
     Rung("JAX", peers.jax_scan, "peer: jit + scan", peers.missing("jax", "'.[peers]'")),
 )
 

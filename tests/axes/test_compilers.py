@@ -1,0 +1,73 @@
+"""Which C++ compiler torch would take, by its version and by `CXX`."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.torch_version import TorchVersion
+
+from bench.axes import compilers
+from bench.axes.compilers import COMPILERS
+
+SPLITS, DOES_NOT = "2.14.0+cpu", "2.13.1+cu130"
+
+
+@pytest.fixture
+def why_not(monkeypatch):
+    """The reason with these programs here, under a torch of this version, on a system."""
+
+    def ask(cxx, *programs, version=SPLITS, system="linux"):
+        monkeypatch.delenv("CXX", raising=False)
+        if cxx is not None:
+            monkeypatch.setenv("CXX", cxx)
+        monkeypatch.setattr(torch, "__version__", TorchVersion(version))
+        monkeypatch.setattr(compilers, "sys", SimpleNamespace(platform=system))
+        monkeypatch.setattr(compilers.shutil, "which", lambda name: name if name in programs else None)
+        return COMPILERS["default"].why_not("cpu")
+
+    return ask
+
+
+@pytest.mark.parametrize("version", [DOES_NOT, SPLITS])
+@pytest.mark.parametrize(("system", "name"), [("linux", "g++"), ("darwin", "clang++"), ("win32", "cl")])
+def test_without_cxx_it_is_the_one_of_the_system_and_no_other(why_not, version, system, name):
+    others = {"g++", "clang++", "cl", "c++"} - {name}
+    assert why_not(None, name, version=version, system=system) is None
+    reason = why_not(None, *others, version=version, system=system)
+    assert reason == f"torch.compile needs a C++ compiler and there is no {name}: install it, or name another in CXX"
+
+
+@pytest.mark.parametrize("version", [DOES_NOT, SPLITS])
+def test_what_cxx_names_counts_alone(why_not, version):
+    assert why_not("my-g++", "my-g++", version=version) is None
+    assert "there is no my-g++: install it" in why_not("my-g++", "g++", "clang++", version=version)
+
+
+def test_a_command_in_cxx_is_run_by_newer_torches(why_not):
+    assert why_not("ccache g++", "ccache", "g++") is None
+    assert why_not("'/my tools/g++' -m64", "/my tools/g++") is None
+    assert "there is no ccache: install it" in why_not("ccache g++", "g++")
+
+
+def test_a_command_in_cxx_is_no_program_to_older_torches(why_not):
+    assert why_not("ccache g++", "ccache", "g++", version=DOES_NOT) == (
+        "torch.compile needs a C++ compiler and torch 2.13.1+cu130 takes CXX=ccache g++ as the name of one: "
+        "name a compiler alone in CXX, or install torch 2.14"
+    )
+    assert why_not("/my tools/g++", "/my tools/g++", version=DOES_NOT) is None
+
+
+def test_on_windows_no_torch_splits_it(why_not):
+    reason = why_not("ccache cl", "ccache", "cl", system="win32")
+    assert reason.endswith("takes CXX=ccache cl as the name of one: name a compiler alone in CXX")
+    assert why_not(r"C:\Program Files\cl.exe", r"C:\Program Files\cl.exe", system="win32") is None
+
+
+@pytest.mark.parametrize("version", [DOES_NOT, SPLITS])
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_cxx_names_none(why_not, version, value):
+    assert why_not(value, "g++", version=version).endswith("CXX is empty: unset it, or name one in it")
+
+
+def test_a_quote_that_is_not_closed_is_told(why_not):
+    assert why_not("'g++", "g++").endswith("CXX='g++ is no command: No closing quotation")
