@@ -112,7 +112,8 @@ def seeds_needed(reference: Reference, rule: Rule) -> int:
     rest = (rule.drop / (quantiles * reference.deviation)) ** 2 - 1 / len(reference.test_accuracy_fraction)
     if rest <= 0:
         raise ReferenceError(f"{len(reference.test_accuracy_fraction)} reference seeds are too few to see such a drop")
-    return max(3, math.ceil(1 / rest))
+    seeds: int = math.ceil(1 / rest)
+    return max(3, seeds)
 
 
 def judge(accuracies: Sequence[float], reference: Reference, rule: Rule) -> Judgement:

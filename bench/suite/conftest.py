@@ -15,6 +15,7 @@ from bench import console, interruption
 from bench.axes import matrix
 from bench.axes.case import Case, case_id, why_impossible
 from bench.errors import BenchError
+from bench.suite.plugin import PREFIX
 from bench.suite.plugin import options as _options
 
 if TYPE_CHECKING:
@@ -100,12 +101,13 @@ def suite_session(request: pytest.FixtureRequest) -> Session:
     chosen = {_planned_id(item) for item in request.session.items if "planned" in getattr(item, "fixturenames", ())}
     planned = {id: case for id, case in _planned(config).items() if id in chosen}
     possible = {id: case for id, case in planned.items() if not why_impossible(case, len(found.train))}
+    effort, _ = fit(possible, found, options, options["plan"])
     session = Session(
         images=found,
         dataset=options["dataset"],
         planned=planned,
-        effort=fit(possible, found, options, options["plan"])[0],
-        command=shlex.join(["pytest", *config.invocation_params.args]),
+        effort=effort,
+        command=shlex.join(["pytest", *config.invocation_params.args, *effort.words(PREFIX)]),
     )
     session.calibrate()
     config.stash[_session] = session

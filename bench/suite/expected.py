@@ -88,10 +88,10 @@ class Effort:
     seeds: int = 5
     thorough: bool = True
 
-    @property
-    def words(self) -> list[str]:
-        """The options that ask for this effort and no other."""
-        return ["--budget", repr(self.step_seconds), "--epochs", str(self.epochs), "--seeds", str(self.seeds)]
+    def words(self, prefix: str = "") -> list[str]:
+        """The options that ask for this effort and no other, with a prefix where they are pytest's."""
+        values = {"budget": repr(self.step_seconds), "epochs": str(self.epochs), "seeds": str(self.seeds)}
+        return [word for name, value in values.items() for word in (f"--{prefix}{name}", value)]
 
     @property
     def epoch_seconds(self) -> float:

@@ -46,7 +46,7 @@ def run(options: dict[str, Any], plan: str, words: Sequence[str]) -> int:
     effort, expected = fit(possible, found, options, plan)
     overhead = overhead_seconds(len({case.device for case in possible.values()}))
     _show_plan(terminal, planned, possible, sum(expected.values()) + overhead, found.label)
-    command = shlex.join(["fcnn-bench", *words, *effort.words])
+    command = shlex.join(["fcnn-bench", *words, *effort.words()])
     session = Session(images=found, dataset=options["dataset"], planned=planned, effort=effort, command=command)
     log = Log()
     with contextlib.suppress(KeyboardInterrupt):  # what is missing is on the record

@@ -134,7 +134,7 @@ class Session:
 
     def _command(self, id: str) -> str:
         verb = ["run"] if self.effort.thorough else []
-        words = ["fcnn-bench", *verb, *command_words(self.planned[id], dataset=self.dataset), *self.effort.words]
+        words = ["fcnn-bench", *verb, *command_words(self.planned[id], dataset=self.dataset), *self.effort.words()]
         return shlex.join(words)
 
     def _measure(self, id: str, case: Case) -> Measurement:

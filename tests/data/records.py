@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -104,12 +105,12 @@ def phases(case: CaseFields, median: float) -> Phases | None:
     alone = {"fetch": FETCH_SHARES[case.feed]} if case.workload == "epoch" else {}
     if cuda and case.batch_size >= 4096:
         alone["to_device"] = 0.68
-    left = 1.01 - sum(alone.values())
+    left = 1.01 - math.fsum(alone.values())  # from Python 3.12 on, sum() adds more exactly than before
     rest = {part: share for part, share in STEP_SHARES.items() if part not in alone}
-    shares = alone | {part: left * share / sum(rest.values()) for part, share in rest.items()}
+    shares = alone | {part: left * share / math.fsum(rest.values()) for part, share in rest.items()}
     order = ("fetch", *STEP_SHARES)
     seconds = {part: shares[part] * median for part in order if part in shares}
-    return Phases(seconds, sum(seconds.values()), median, 0.21 * median if cuda else None)
+    return Phases(seconds, math.fsum(seconds.values()), median, 0.21 * median if cuda else None)
 
 
 def yardsticks(device: str, rates: dict[str, float], call: float) -> list[Yardstick]:

@@ -98,7 +98,7 @@ def test_where_the_time_goes():
     assert shown(SOME, "phases") == [
         "Case                                 Data fetch  To device  Flatten  zero_grad  Forward  Loss     Backward  Optimizer  Rest     Sum ÷ unmarked  Device busy  Note",
         "step[cpu-b64-fp32]                   -           3.13 µs    2.50 µs  6.26 µs    53.2 µs  21.9 µs  106 µs    106 µs     16.3 µs  101%            -",
-        "step[cuda-b64-fp32]                  -           4.05 µs    3.24 µs  8.10 µs    68.8 µs  28.3 µs  138 µs    138 µs     21.1 µs  101%            85.0 µs",
+        "step[cuda-b64-fp32]                  -           4.05 µs    3.24 µs  8.10 µs    68.9 µs  28.4 µs  138 µs    138 µs     21.1 µs  101%            85.0 µs",
         "epoch[cuda-b64-fp32-loader]          1.92 s      4.12 ms    3.29 ms  8.23 ms    70.0 ms  28.8 ms  140 ms    140 ms     21.4 ms  101%            485 ms",
         "step[cuda-b64-fp32-reduce-overhead]  -           1.28 µs    1.02 µs  2.56 µs    21.8 µs  8.96 µs  43.5 µs   43.5 µs    6.66 µs  101%            26.9 µs",
         "step[cuda-b64-bf16-compile]          -           3.91 µs    3.13 µs  7.82 µs    66.5 µs  27.4 µs  133 µs    133 µs     20.3 µs  101%            82.1 µs      flagged: cold",
