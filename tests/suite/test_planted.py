@@ -47,7 +47,7 @@ def verdict(case: Any, images: Images) -> Any:
     session.calibrate()
     (id,) = session.planned
     session.run(id)
-    record = session.record(interrupted=False)
+    record = session.record()
     found = explain(record.measurements[0], record)
     assert found is not None
     print(found)  # shown where the test fails
