@@ -1,10 +1,9 @@
-"""One rung in a process of its own, cold at the start: `python -m bench.ladder.child`, requests on standard input."""
+"""One rung in a process of its own, cold at the start: `python -m bench.ladder.child`."""
 
 from __future__ import annotations
 
-import json
 import math
-import sys
+from collections.abc import Callable
 from typing import Any
 
 
@@ -47,24 +46,31 @@ def floor_seconds(images: Any, device: Any) -> dict[str, float]:
     return {"seconds": floor.seconds, "compute_seconds": floor.compute_seconds, "memory_seconds": floor.memory_seconds}
 
 
-def main() -> None:
-    """Answers requests, a line each: `{"device", "name", "dataset", "data"}`, then `{"seed"}` for every epoch."""
-    asked = json.loads(sys.stdin.readline())
-    from bench.axes.devices import DEVICES
-    from bench.ladder.table import rows
-    from bench.measure import settings
-    from bench.suite.fresh import load
+class Child:
+    """Answers `{"device", "name", "dataset", "data"}` first, then `{"seed"}` for every epoch."""
 
-    settings.use_threads(settings.default_threads())
-    images, device = load(asked["dataset"], asked["data"]), DEVICES[asked["device"]]
-    if asked["name"] == "floor":
-        print(json.dumps(floor_seconds(images, device)), flush=True)
-        return
-    (rung,) = (row for row in rows(device.name) if row.name == asked["name"])
-    print(json.dumps({"ready": rung.name}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(one_epoch(rung.make, images, json.loads(line)["seed"], device)), flush=True)
+    def __init__(self) -> None:
+        self._epoch: Callable[[int], dict[str, float]] | None = None
+
+    def __call__(self, asked: dict[str, Any]) -> dict[str, float] | None:
+        """The floor's seconds, nothing when a rung is ready, and then its epochs."""
+        if self._epoch:
+            return self._epoch(asked["seed"])
+        from bench.axes.devices import DEVICES
+        from bench.ladder.table import rows
+        from bench.measure import settings
+        from bench.suite.images import load
+
+        settings.use_threads(settings.default_threads())
+        images, device = load(asked["dataset"], asked["data"]), DEVICES[asked["device"]]
+        if asked["name"] == "floor":
+            return floor_seconds(images, device)
+        (rung,) = (row for row in rows(device.name) if row.name == asked["name"])
+        self._epoch = lambda seed: one_epoch(rung.make, images, seed, device)
+        return None
 
 
 if __name__ == "__main__":
-    main()
+    from bench.workers.process import answer_requests
+
+    answer_requests(Child())

@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from bench import interruption
+from bench.errors import BenchError
 from bench.gate import accuracy
-from bench.ladder.show import Ladder, Step
+from bench.ladder.model import Ladder, Step
 from bench.ladder.table import PEERS, Rung, lines_changed
 from bench.measure import facts
-from bench.suite.fresh import HARNESS, Conversation, FreshError, ask, empty_compiler_caches
+from bench.measure.surroundings import Surroundings
+from bench.profile.disturbed import joined
+from bench.record import files
+from bench.suite.cold import empty_compiler_caches
+from bench.workers.process import HARNESS, Process, ask_module, module_words
 from fcnn.data import Images
 
 MOST_EPOCHS, ENOUGH_SECONDS = 12, 15.0  # more than were asked for, as long as they are quick
 CHILD = "bench.ladder.child"
+LIMIT_SECONDS = 600.0  # for each answer of a rung; the slowest epoch seen took 9 s, the slowest compiler 60 s
 # JAX would take most of a GPU's memory at once, which the other processes need.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+INTERRUPTED = "interrupted"
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -41,86 +48,122 @@ class _Climbed:
 
 
 def climb(
-    device: str,
-    chosen: Sequence[Rung],
-    images: Images,
-    request: dict[str, str],
-    epochs: int,
-    say: Callable[[str], None],
+    device: str, chosen: Sequence[Rung], images: Images, request: dict[str, str], epochs: int, say: Say
 ) -> Ladder:
     """All rows of a device; a rung that fails or cannot be climbed is kept with its reason.
+
+    After an interruption the ladder has the epochs that were measured by then.
 
     Args:
         device: Its name.
         chosen: Rows in the order in which they are shown.
         images: That the processes load as well, by `request`.
-        request: See `bench.suite.fresh.requested`.
+        request: See `bench.suite.images.requested`.
         epochs: Fewest epochs a rung, each of a fresh training.
         say: Told what is under way.
 
     Raises:
-        FreshError: The floor could not be measured.
+        BenchError: The floor could not be measured.
+        KeyboardInterrupt: Nothing was measured by then.
     """
-    say("floor")
-    floor = ask(CHILD, {**request, "device": device, "name": "floor"})
-    found = {rung.name: _Climbed(reason=rung.why_not()) for rung in chosen}
-    with contextlib.ExitStack() as stack:
-        processes: dict[str, Conversation] = {}
-        for name in found:
-            if found[name].reason:
-                continue
-            say(f"{name}, from cold")
-            cache = stack.enter_context(tempfile.TemporaryDirectory(prefix="fcnn-bench-", ignore_cleanup_errors=True))
-            variables = ENVIRONMENT | empty_compiler_caches(Path(cache))
-            processes[name] = stack.enter_context(Conversation(CHILD, **variables))
-            with _reason_kept(found[name]):
-                processes[name].ask({**request, "device": device, "name": name})
-                first = processes[name].ask({"seed": 0})
-                found[name].cold_seconds = first["with_all_seconds"]
-                found[name].accuracies.append(first["test_accuracy_fraction"])
-        for number in range(1, max(MOST_EPOCHS, epochs) + 1):
-            for name, process in processes.items():
-                if found[name].wants(number, epochs):
-                    say(f"{name}, epoch {number}")
-                    with _reason_kept(found[name]):
-                        one = process.ask({"seed": number})
-                        found[name].seconds.append(one["seconds"])
-                        found[name].accuracies.append(one["test_accuracy_fraction"])
+    request = {**request, "device": device}
+    machine, software = facts.machine().label, facts.environment([device])["software"]
+    climbed = {rung.name: _Climbed(reason=rung.why_not()) for rung in chosen}
+    disturbances: dict[str, str] = {}
+    say(f"{device}: floor")
+    with files.scratch() as folder, _watched("floor", disturbances):
+        floor = ask_module(CHILD, {**request, "name": "floor"}, LIMIT_SECONDS, "it", TMPDIR=str(folder))
+    interrupted = False
+    try:
+        _measure(climbed, request, epochs, disturbances, say)
+    except KeyboardInterrupt:
+        if not any(one.accuracies for one in climbed.values()):
+            raise
+        interrupted = True
+    for one in climbed.values():
+        if interrupted and not one.seconds:
+            one.reason = one.reason or INTERRUPTED
     return Ladder(
         device=device,
-        machine=facts.machine([device]).label,
+        machine=machine,
         dataset=images.label,
-        torch=facts.environment([device])["software"].get("torch", "unknown"),
+        torch=software.get("torch") or "unknown",
         floor_seconds=floor["seconds"],
-        steps=[_step(rung, device, found[rung.name], images) for rung in chosen],
+        steps=[_step(rung, device, climbed[rung.name], images) for rung in chosen],
+        disturbed=joined(disturbances),
+        interrupted=interrupted,
     )
+
+
+def _measure(
+    climbed: Mapping[str, _Climbed], request: dict[str, str], epochs: int, disturbances: dict[str, str], say: Say
+) -> None:
+    """Starts every rung's process and its first epoch, from cold, one after the other; then the rounds."""
+    with contextlib.ExitStack() as stack:
+        processes: dict[str, Process] = {}
+        with _watched("cold epochs", disturbances):
+            for name, rung in climbed.items():
+                if rung.reason:
+                    continue
+                interruption.check()
+                say(f"{request['device']}: {name}, from cold")
+                with _reason_kept(rung):
+                    folder = stack.enter_context(files.scratch())
+                    # What a process takes for the system's temporary folder: nothing is left of it when it is killed.
+                    variables = {**ENVIRONMENT, **empty_compiler_caches(folder), "TMPDIR": str(folder)}
+                    processes[name] = stack.enter_context(Process(module_words(CHILD), variables))
+                    processes[name].ask({**request, "name": name}, LIMIT_SECONDS, "the start")
+                    first = processes[name].ask({"seed": 0}, LIMIT_SECONDS, "the first epoch")
+                    rung.cold_seconds = first["with_all_seconds"]
+                    rung.accuracies.append(first["test_accuracy_fraction"])
+        with _watched("rounds", disturbances):
+            for number in range(1, max(MOST_EPOCHS, epochs) + 1):
+                for name, process in processes.items():
+                    if climbed[name].wants(number, epochs):
+                        interruption.check()
+                        say(f"{request['device']}: {name}, epoch {number}")
+                        with _reason_kept(climbed[name]):
+                            one = process.ask({"seed": number}, LIMIT_SECONDS, "an epoch")
+                            climbed[name].seconds.append(one["seconds"])
+                            climbed[name].accuracies.append(one["test_accuracy_fraction"])
+
+
+@contextlib.contextmanager
+def _watched(part: str, disturbances: dict[str, str]) -> Iterator[None]:
+    """Keeps what went on beside a part of the ladder; ends while the processes are there, whose work is no other's."""
+    surroundings = Surroundings()
+    try:
+        yield
+    finally:
+        if reason := surroundings.disturbance():
+            disturbances[part] = reason
 
 
 @contextlib.contextmanager
 def _reason_kept(climbed: _Climbed) -> Iterator[None]:
     try:
         yield
-    except FreshError as error:
+    except BenchError as error:
         climbed.reason = str(error)
 
 
 def _step(rung: Rung, device: str, climbed: _Climbed, images: Images) -> Step:
-    step = Step(rung.name, rung.removed, lines_changed(rung, device), rung in PEERS)
-    if climbed.reason:
-        return dataclasses.replace(step, reason=climbed.reason)
+    step = Step(rung.name, rung.removed, lines_changed(rung, device), rung in PEERS, reason=climbed.reason)
+    if climbed.reason and climbed.reason != INTERRUPTED:
+        return step
     return dataclasses.replace(
         step,
         seconds=climbed.seconds,
         cold_seconds=climbed.cold_seconds,
         test_accuracy_fraction=climbed.accuracies,
-        accuracy_p=_accuracy_p(climbed.accuracies, images),
+        accuracy_p=_accuracy_p(climbed.accuracies, images) if climbed.seconds else None,
     )
 
 
-def _accuracy_p(found: list[float], images: Images) -> float | None:
+def _accuracy_p(accuracies: list[float], images: Images) -> float | None:
     """Against the reference's distribution of one epoch on these images; None where there is none."""
     try:
         reference = accuracy.read_reference(images.name, images.sha256, HARNESS / accuracy.REFERENCE_FOLDER)
     except accuracy.ReferenceError:
         return None
-    return accuracy.judge(found, reference, accuracy.Rule()).p if reference.epochs == 1 else None
+    return accuracy.judge(accuracies, reference, accuracy.Rule()).p if reference.epochs == 1 else None

@@ -4,92 +4,17 @@ from __future__ import annotations
 
 import html
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from matplotlib.ticker import FuncFormatter
 from rich.console import Console
 from rich.table import Table
-from tabulate import tabulate
 
-from bench.analyse.statistics import Summary, summarise
-from bench.report import drawing, units, words
-
-
-@dataclass(frozen=True)
-class Step:
-    """What came of a row.
-
-    Attributes:
-        seconds: Epochs, each of a fresh training, one a round; empty where it could not be climbed, with the `reason`.
-        cold_seconds: The first epoch of a fresh process, with all that it prepares and compiles.
-        accuracy_p: The probability of a mean accuracy so far from the reference's, were they of one distribution.
-        lines: Lines of its function that the one before does not have; None for the first and for peers.
-    """
-
-    name: str
-    removed: str
-    lines: int | None
-    is_peer: bool
-    seconds: list[float] = field(default_factory=list)
-    cold_seconds: float | None = None
-    test_accuracy_fraction: list[float] = field(default_factory=list)
-    accuracy_p: float | None = None
-    reason: str | None = None
-
-    @property
-    def summary(self) -> Summary | None:
-        """Seconds an epoch."""
-        return summarise(self.seconds) if self.seconds else None
-
-    @property
-    def median(self) -> float | None:
-        """Seconds an epoch."""
-        return self.summary.median if self.summary else None
-
-    def times(self, other: Step) -> float | None:
-        """How many times as long as this the other takes: the median over the rounds that both were in."""
-        rounds = [theirs / ours for ours, theirs in zip(self.seconds, other.seconds, strict=False)]
-        return statistics.median(rounds) if rounds else None
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """All rows and the floor of a device, of one run on one machine."""
-
-    device: str
-    machine: str
-    dataset: str
-    torch: str
-    floor_seconds: float
-    steps: list[Step]
-
-    @property
-    def first(self) -> Step:
-        """The tutorial."""
-        return self.steps[0]
-
-    @property
-    def judged(self) -> bool:
-        """Whether there is a reference distribution of accuracies for these images."""
-        return any(step.accuracy_p is not None for step in self.steps)
-
-    @property
-    def best(self) -> Step:
-        """The fastest rung whose accuracy is the tutorial's, if that could be judged; peers are no rungs."""
-        fit = [
-            step
-            for step in self.steps
-            if step.seconds and not step.is_peer and (same_accuracy(step) or not self.judged)
-        ]
-        return min(fit or [self.first], key=lambda step: step.median or float("inf"))
-
-
-def same_accuracy(step: Step) -> bool:
-    """Whether the accuracies may be of the reference's distribution; what is not known does not pass."""
-    return step.accuracy_p is not None and step.accuracy_p > 0.001
-
+from bench.ladder.model import Ladder, Step, same_accuracy
+from bench.profile import disturbed
+from bench.profile.plain import markdown as text
+from bench.profile.plain import markdown_table, plain_texts
+from bench.report import units, words
+from bench.report.plot import Plot, for_page
 
 HEADINGS = [
     "Rung",
@@ -116,15 +41,17 @@ def rows(ladder: Ladder) -> list[list[str]]:
 def _row(ladder: Ladder, step: Step) -> list[str]:
     lines = units.MISSING if step.lines is None else str(step.lines)
     times, summary = step.times(ladder.first), step.summary
+    cold = units.MISSING if step.cold_seconds is None else units.duration(step.cold_seconds)
     if summary is None:
-        return [step.name, *[units.MISSING] * 6, lines, f"{step.removed} (not here: {step.reason})"]
+        why = f"{step.removed} (not here: {step.reason})"
+        return [step.name, *[units.MISSING] * 3, cold, *[units.MISSING] * 2, lines, why]
     accuracy = units.percent(statistics.fmean(step.test_accuracy_fraction))
     return [
         step.name,
         units.median(summary),
         f"{times:,.1f}" if times else units.MISSING,
         f"{summary.median / ladder.floor_seconds:,.1f}",
-        units.MISSING if step.cold_seconds is None else units.duration(step.cold_seconds),
+        cold,
         accuracy if same_accuracy(step) else f"{accuracy} ({'not judged' if step.accuracy_p is None else 'another'})",
         units.interval(summary),
         lines,
@@ -132,29 +59,41 @@ def _row(ladder: Ladder, step: Step) -> list[str]:
     ]
 
 
+def notices(ladder: Ladder) -> list[str]:
+    """What stands above all numbers: a disturbance, an interruption."""
+    said = [disturbed.notice(ladder.disturbed, "the rungs", "run the ladder again")] if ladder.disturbed else []
+    if ladder.interrupted:
+        said.append("Interrupted: these numbers are what was measured by then, in fewer rounds than were asked for.")
+    return said
+
+
 def sentences(ladder: Ladder) -> list[str]:
-    """What the best rung is worth, against the tutorial, the floor and the peers."""
+    """What the best rung is worth, against the tutorial, the floor and the peers; nothing of it if it was disturbed."""
     best = ladder.best
     times = best.times(ladder.first)
-    if best.median is None or times is None:
+    if best.median is None or times is None or sum(bool(step.seconds) for step in ladder.steps) < 2:
         return ["Nothing was measured that could be compared."]
-    found = [
-        f"The best rung, {best.name}, takes {units.duration(best.median)} an epoch: {times:,.1f} times as fast as the "
-        f"tutorial and {best.median / ladder.floor_seconds:.1f} times the floor of "
-        f"{units.duration(ladder.floor_seconds)}."
+    said = [] if ladder.disturbed else _verdict(ladder, best, best.median, times)
+    if not ladder.judged:
+        said.append("No accuracy was judged: there is no reference for these images.")
+    if best.median < ladder.floor_seconds and ladder.device == "cpu" and not ladder.disturbed:
+        said.append("The floor counts products with black pixels, which it skips.")
+    return said
+
+
+def _verdict(ladder: Ladder, best: Step, median: float, times: float) -> list[str]:
+    said = [
+        f"The best rung, {best.name}, takes {units.duration(median)} an epoch: {times:,.1f} times as fast as the "
+        f"tutorial and {median / ladder.floor_seconds:.1f} times the floor of {units.duration(ladder.floor_seconds)}."
     ]
     for peer in (step for step in ladder.steps if step.is_peer):
-        if (times := best.times(peer)) is None or peer.median is None:
+        if (times_peer := best.times(peer)) is None or peer.median is None:
             continue
-        found.append(
-            f"It is {times:.1f} times as fast as {peer.name} ({units.duration(peer.median)}); from cold, "
+        said.append(
+            f"It is {times_peer:.1f} times as fast as {peer.name} ({units.duration(peer.median)}); from cold, "
             f"{units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
         )
-    if not ladder.judged:
-        found.append("No accuracy was judged: there is no reference for these images.")
-    if best.median < ladder.floor_seconds and ladder.device == "cpu":
-        found.append("The floor counts products with black pixels, which it skips.")
-    return found
+    return said
 
 
 def heading(ladder: Ladder) -> str:
@@ -164,9 +103,10 @@ def heading(ladder: Ladder) -> str:
 
 def show(ladder: Ladder, console: Console) -> None:
     """Prints the sentences and the table; what has no number below it, with its reason."""
-    console.print(f"\n{heading(ladder)}", markup=False)
-    for sentence in sentences(ladder):
-        console.print(sentence, markup=False)
+    ladder = plain_texts(ladder)
+    console.print(f"\n{heading(ladder)}")
+    for sentence in [*notices(ladder), *sentences(ladder)]:
+        console.print(sentence)
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for number, title in enumerate(HEADINGS[:NARROW]):
@@ -177,71 +117,61 @@ def show(ladder: Ladder, console: Console) -> None:
     console.print(table)
     for step in ladder.steps:
         if step.reason:
-            console.print(f"{step.name}: {step.reason}", markup=False)
+            console.print(f"{step.name}: {step.reason}")
 
 
-def markdown(ladders: Sequence[Ladder]) -> str:
-    """ladder.md: a chapter a device."""
+def markdown(ladders: Sequence[Ladder], pictures: Mapping[str, Plot]) -> str:
+    """ladder.md: a chapter a device, whose picture is called like it in `pictures`."""
+    ladders = plain_texts(list(ladders))
     first = ladders[0]
     return "\n".join(
         [
             "# The ladder: from the tutorial to the floor",
             "",
-            f"The same network on the same images to the same accuracy, one change a rung. torch {first.torch}, with "
-            f"{first.dataset}. Medians over epochs of fresh trainings, each from another seed. The rungs take turns, "
-            "and how many times as fast one is as another is the median over rounds. Lines are those of a rung's code "
-            "that the one before it does not have.",
-            *(line for ladder in ladders for line in _chapter(ladder)),
+            "The same network on the same images to the same accuracy, one change a rung. "
+            f"{text(f'torch {first.torch}, with {first.dataset}.')} Medians over epochs of fresh trainings, each from "
+            "another seed. The rungs take turns, and how many times as fast one is as another is the median over "
+            "rounds. Lines are those of a rung's code that the one before it does not have.",
+            *(line for ladder in ladders for line in _chapter(ladder, pictures.get(ladder.device))),
             "",
         ]
     )
 
 
-def _chapter(ladder: Ladder) -> list[str]:
+def _chapter(ladder: Ladder, plot: Plot | None) -> list[str]:
     alignment = ["left" if number in (0, len(HEADINGS) - 1) else "right" for number in range(len(HEADINGS))]
-    table = tabulate(rows(ladder), headers=HEADINGS, tablefmt="github", colalign=alignment, disable_numparse=True)
-    picture = f"![{CAPTION}]({picture_file(ladder)})"
-    return ["", f"## {heading(ladder)}", "", *sentences(ladder), "", picture, "", table]
+    lines = ["", f"## {text(heading(ladder))}", ""]
+    for notice in notices(ladder):
+        lines += [f"> **Note.** {text(notice)}", ""]
+    if said := sentences(ladder):
+        lines += [*map(text, said), ""]
+    if plot:
+        drawn = f"![{CAPTION}]({picture_file(ladder.device)})"
+        lines += [drawn if plot.svg else text(f"There is no picture: {plot.problem}."), ""]
+    return [*lines, markdown_table(HEADINGS, rows(ladder), alignment)]
 
 
-def picture_file(ladder: Ladder) -> str:
+def picture_file(device: str) -> str:
     """The name of a device's picture."""
-    return f"ladder-{ladder.device}.svg"
+    return f"ladder-{device}.svg"
 
 
-def picture(ladder: Ladder) -> str:
-    """A bar a rung, seconds on a logarithmic axis, the floor as a line."""
-    climbed = [step for step in ladder.steps if step.median is not None]
-    with drawing.rc():
-        figure, axes = drawing.figure(0.42 * len(climbed) + 1.0)
-        places = range(len(climbed), 0, -1)
-        medians: list[Any] = [step.median for step in climbed]
-        colours = [drawing.SERIES[1] if step.is_peer else drawing.SERIES[0] for step in climbed]
-        axes.barh(list(places), medians, color=colours, height=0.62)
-        for place, median in zip(places, medians, strict=True):
-            axes.annotate(units.duration(median), (median, place), (4, 0), textcoords="offset points", va="center")
-        axes.axvline(ladder.floor_seconds, color=drawing.INK, linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.annotate("floor", (ladder.floor_seconds, len(climbed) + 0.55), ha="center", color=drawing.SOFT)
-        axes.set_ylim(0.4, len(climbed) + 0.95)
-        axes.set_xscale("log")
-        axes.set_xlim(min([ladder.floor_seconds, *medians]) / 2, max(medians) * 4)
-        axes.set_yticks(list(places), [step.name for step in climbed])
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.round_duration(value)))
-        axes.set_xlabel("an epoch")
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
-        return drawing.svg(figure, f"ladder-{ladder.device}")
-
-
-def section(ladders: Sequence[Ladder]) -> str:
+def section(ladders: Sequence[Ladder], pictures: Mapping[str, Plot]) -> str:
     """For the report's page: a device's sentences and picture each, and the way to the table."""
-    figures = []
-    for ladder in ladders:
-        said = "".join(f'<p class="meaning">{html.escape(sentence)}</p>\n' for sentence in sentences(ladder))
-        drawn = drawing.for_page(picture(ladder), CAPTION)
-        figures.append(
-            f"<h3>{html.escape(heading(ladder))}</h3>\n"
-            f'{said}<figure><div class="scroll" tabindex="0">{drawn}</div>\n'
-            '<figcaption>One change a rung. The table is in <a href="ladder.md">ladder.md</a>.</figcaption></figure>\n'
-        )
-    return f'<section id="ladder">\n<h2>How fast could it be?</h2>\n{"".join(figures)}</section>\n'
+    figures = "".join(_figure(ladder, pictures.get(ladder.device)) for ladder in plain_texts(list(ladders)))
+    return f'<section id="ladder">\n<h2>How fast could it be?</h2>\n{figures}</section>\n'
+
+
+def _figure(ladder: Ladder, plot: Plot | None) -> str:
+    lines = [f"<h3>{html.escape(heading(ladder))}</h3>"]
+    lines += [f'<p class="warning" role="note">{html.escape(said)}</p>' for said in notices(ladder)]
+    lines += [f'<p class="meaning">{html.escape(sentence)}</p>' for sentence in sentences(ladder)]
+    caption = 'One change a rung. The table is in <a href="ladder.md">ladder.md</a>.'
+    if plot and plot.svg:
+        drawn = for_page(plot.svg, plot.label)
+        lines.append(f'<figure><div class="scroll" tabindex="0">{drawn}</div>')
+        lines.append(f"<figcaption>{caption}</figcaption></figure>")
+    else:
+        why = f" There is no picture: {html.escape(plot.problem)}." if plot else ""
+        lines.append(f'<p class="meaning">{caption}{why}</p>')
+    return "\n".join(lines) + "\n"

@@ -27,7 +27,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Difference:
-    """B less A, a step: by part from unprofiled steps, by operator from the traces."""
+    """B less A, a step: by part from unprofiled steps, by operator from the traces.
+
+    Attributes:
+        a_disturbed: `Profile.disturbed` of A, as `b_disturbed` is of B.
+    """
 
     a: str
     b: str
@@ -36,6 +40,8 @@ class Difference:
     phases: list[Row]
     operators: list[Row]
     b_agrees: bool = True
+    a_disturbed: str | None = None
+    b_disturbed: str | None = None
 
 
 def difference(a: Profile, b: Profile) -> Difference:
@@ -48,6 +54,8 @@ def difference(a: Profile, b: Profile) -> Difference:
         _sorted(_phases(a), _phases(b)),
         _sorted(_operators(a), _operators(b)),
         b.cost.agrees,
+        a.disturbed,
+        b.disturbed,
     )
 
 
@@ -59,12 +67,12 @@ def _phases(profile: Profile) -> Totals:
 
 
 def _operators(profile: Profile) -> Totals:
-    found: dict[tuple[str, str], list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
+    totals: dict[tuple[str, str], list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
     for operator in profile.operators:
-        total = found[operator.phase, operator.name]
+        total = totals[operator.phase, operator.name]
         total[0] += operator.self_seconds
         total[1] += operator.calls
-    return {key: (seconds, calls) for key, (seconds, calls) in found.items()}
+    return {key: (seconds, calls) for key, (seconds, calls) in totals.items()}
 
 
 def _sorted(a: Totals, b: Totals) -> list[Row]:

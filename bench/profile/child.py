@@ -1,19 +1,21 @@
-"""A process of its own for each part of a profile: `python -m bench.profile.child`, a request on standard input.
+"""A process of its own for each part of a profile: `python -m bench.profile.child`.
 
 The profiler, memray and a compiler that starts cold each change the process that they look at, and `fcnn` may be that
-of another tree. Answers with JSON on standard output's last line.
+of another tree. Of what is timed, the answer also says what went on beside it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from bench.errors import BenchError, reason_of
+
+END = {"what": "end"}  # a request without an answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Asked:
         what: A name of `PARTS`.
         tree: Folder whose `fcnn` is looked at.
         case: The fields of the case, its threads resolved.
-        dataset: A name of torchvision's, or `bench.suite.fresh.EMBEDDED`; `sha256` is what its images must have.
+        dataset: A name of torchvision's, or `bench.suite.images.EMBEDDED`; `sha256` is what its images must have.
         file: Where the trace goes.
     """
 
@@ -43,14 +45,14 @@ class Asked:
 @functools.cache
 def _images(dataset: str, data: str) -> Any:
     from bench.measure import settings
-    from bench.suite.fresh import load
+    from bench.suite.images import load
 
     settings.use_threads(settings.default_threads())
     return load(dataset, data)
 
 
 def _prepare(asked: Asked) -> Any:
-    from bench.axes.case import Case
+    from bench.axes.case import Case, why_impossible
     from bench.measure import settings
     from bench.profile.tracing import steps_of
     from bench.suite import workloads
@@ -59,6 +61,8 @@ def _prepare(asked: Asked) -> Any:
     if images.sha256 != asked.sha256:
         raise RuntimeError(f"these are other images than were asked for: {images.label}")
     case = Case(**asked.case)
+    if reason := why_impossible(case, len(images.train)):  # here: the temporary folder is not the command's
+        raise RuntimeError(reason)
     settings.apply(case)
     prepared = workloads.BUILDERS[case.workload](case, images)
     return case, prepared, steps_of(case, prepared)
@@ -66,6 +70,7 @@ def _prepare(asked: Asked) -> Any:
 
 def _trace(asked: Asked) -> dict[str, Any]:
     from bench.measure.counters import growth_bytes
+    from bench.measure.surroundings import Surroundings
     from bench.profile import tracing
     from bench.profile.events import Ranges, gaps, kernels, operators, phases, settled, stacks
     from bench.profile.model import Cost
@@ -76,14 +81,16 @@ def _trace(asked: Asked) -> dict[str, Any]:
     begin = time.perf_counter()
     steps.run(unmarked, tracing.WARM_STEPS)
     step_seconds = (time.perf_counter() - begin) / tracing.WARM_STEPS
+    surroundings = Surroundings()
     timing = tracing.timing(case, steps, max(5, round(tracing.BLOCK_SECONDS / step_seconds)))
     traced = tracing.trace(case, steps, asked.steps, Path(asked.file))
     ranges = Ranges(traced.events, steps.parts, traced.count)
     host = settled(traced.events, ranges, steps.parts)
     events = sum(event.name not in steps.parts for event in host) / traced.count
     overhead = tracing.overhead(case, steps, timing, events)
+    disturbed = surroundings.disturbance()
     parts = phases(host, ranges, steps.parts, traced.step_seconds, timing.part_seconds, overhead)
-    found = operators(host, ranges, steps.parts, tracing.origins(case, steps), overhead)
+    called = operators(host, ranges, steps.parts, tracing.origins(case, steps), overhead)
     cost = Cost(
         unprofiled_seconds=timing.unprofiled_seconds,
         profiled_seconds=timing.profiled_seconds,
@@ -91,17 +98,18 @@ def _trace(asked: Asked) -> dict[str, Any]:
         event_seconds=overhead.event_seconds,
         events=events,
         traced_seconds=traced.step_seconds,
-        corrected_seconds=sum(operator.self_seconds for operator in found) + parts[-1].corrected_seconds,
+        corrected_seconds=sum(operator.self_seconds for operator in called) + parts[-1].corrected_seconds,
     )
     return {
         "cost": dataclasses.asdict(cost),
         "steps": traced.count,
         "phases": [dataclasses.asdict(phase) for phase in parts],
-        "operators": [dataclasses.asdict(operator) for operator in found],
+        "operators": [dataclasses.asdict(operator) for operator in called],
         "operator_stacks": stacks(host, ranges, steps.parts, overhead),
         "kernels": [dataclasses.asdict(kernel) for kernel in kernels(traced.events, traced.count)],
         "gaps": [dataclasses.asdict(gap) for gap in gaps(traced.events, ranges)],
         "growth_bytes": growth_bytes(prepared.counted),
+        "disturbed": disturbed,
     }
 
 
@@ -121,7 +129,7 @@ def _memory(asked: Asked) -> dict[str, Any]:
 
     _images(asked.dataset, asked.data)  # as bytes, before anything is watched
     missing: dict[str, str] = {}
-    found: dict[str, Any] = {"missing": missing}
+    answer: dict[str, Any] = {"missing": missing}
 
     def whole() -> None:
         _, _, steps = _prepare(asked)
@@ -129,47 +137,60 @@ def _memory(asked: Asked) -> dict[str, Any]:
 
     try:
         peak, holders = memory.held_at_peak(whole, Path(asked.tree))
-        found |= {"process_peak_bytes": peak, "holders": [dataclasses.asdict(holder) for holder in holders]}
-    except RuntimeError as error:
-        missing["holders"] = str(error)
+        answer |= {"process_peak_bytes": peak, "holders": [dataclasses.asdict(holder) for holder in holders]}
+    except Exception as error:  # without one side, the others are still there
+        missing["holders"] = _why(error)
     case, prepared, steps = _prepare(asked)
     steps.run(unmarked, WARM_STEPS)
     try:
-        found["seconds"], found["category_bytes"] = memory.timeline(case, steps)
-    except RuntimeError as error:
-        missing["timeline"] = str(error)
+        answer["seconds"], answer["category_bytes"] = memory.timeline(case, steps)
+    except Exception as error:
+        missing["timeline"] = _why(error)
     from bench.measure.clock import Clock
     from bench.measure.counters import count
 
     counters = count(prepared.counted, prepared.training, Clock(), compiled=case.compiler != "off", growth=False)
-    return found | {"allocations": counters.allocations}
+    return answer | {"allocations": counters.allocations}
+
+
+def _why(error: Exception) -> str:
+    """Our own message, or the reason in another's."""
+    return str(error) if isinstance(error, BenchError) else reason_of(error)
 
 
 def _compiled(asked: Asked) -> dict[str, Any]:
+    from bench.measure.surroundings import Surroundings
     from bench.profile.compiling import compile_and_watch
+    from bench.record import files
     from bench.suite.cold import compiler_cache
     from fcnn.train import unmarked
 
-    with tempfile.TemporaryDirectory() as cache, compiler_cache(Path(cache)):
+    with files.scratch() as cache, compiler_cache(cache):
         _, prepared, steps = _prepare(asked)
         # Of an epoch also the last, smaller batch, which gets a graph of its own.
         run = prepared.first or functools.partial(steps.run, unmarked, 3)
-        return dataclasses.asdict(compile_and_watch(run))
+        surroundings = Surroundings()
+        compiled = compile_and_watch(run)
+        return {"compiled": dataclasses.asdict(compiled), "disturbed": surroundings.disturbance()}
 
 
 PARTS = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compiled}
 
 
-def main() -> None:
-    """Answers one request."""
-    asked = Asked(**json.loads(sys.stdin.read()))
+def look(request: dict[str, Any]) -> Any:
+    """Answers the fields of `Asked`; ends when it is asked to, for a profiler that waits for that."""
+    if request == END:
+        raise SystemExit
+    asked = Asked(**request)
     sys.path.insert(0, asked.tree)
     import fcnn
 
     if not Path(str(fcnn.__file__)).is_relative_to(asked.tree):
         raise RuntimeError(f"fcnn was imported from {fcnn.__file__}, not from {asked.tree}")
-    print(json.dumps(PARTS[asked.what](asked)))
+    return PARTS[asked.what](asked)
 
 
 if __name__ == "__main__":
-    main()
+    from bench.workers.process import answer_requests
+
+    answer_requests(look)

@@ -25,23 +25,24 @@ def compile_and_watch(run: Callable[[], object]) -> Compiled:
     from torch._inductor.utils import run_and_get_code
 
     torch._dynamo.reset()
-    with compilations() as found:
+    with compilations() as watched:
         _, codes = run_and_get_code(run)
         metrics = torch._dynamo.utils.get_compilation_metrics()
         broken = list(torch._dynamo.utils.graph_break_reasons)
     return Compiled(
-        graphs=found.graphs,
-        breaks=[_break(reason) for reason in broken] or found.graph_break_reasons,
-        recompiles=found.recompile_reasons,
+        graphs=watched.graphs,
+        breaks=[_break(reason) for reason in broken] or watched.graph_break_reasons,
+        recompiles=watched.recompile_reasons,
         kernels=kernel_names(codes),
         stage_seconds=stage_seconds(metrics),
     )
 
 
-def _break(found: Any) -> str:
+def _break(note: Any) -> str:
     """`train.py:12 step: why`, of torch's own note on a graph break."""
-    why = str(found.reason).strip().splitlines()[0]
-    frames = list(found.user_stack or [])
+    # Its first line; what follows explains and gives hints.
+    why = next(iter(str(note.reason).strip().splitlines()), "no reason was given")
+    frames = list(note.user_stack or [])
     if not frames:
         return why
     last = frames[-1]
@@ -50,11 +51,11 @@ def _break(found: Any) -> str:
 
 def kernel_names(codes: list[str]) -> list[str]:
     """Names of the kernels that generated code defines, each once, in its order."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for code in codes:
-        found |= dict.fromkeys(re.findall(r"^(\w+) = async_compile\.", code, re.MULTILINE))
-        found |= dict.fromkeys(re.findall(r"^@triton.*?^def (triton_\w+)", code, re.MULTILINE | re.DOTALL))
-    return list(found)
+        names |= dict.fromkeys(re.findall(r"^(\w+) = async_compile\.", code, re.MULTILINE))
+        names |= dict.fromkeys(re.findall(r"^@triton.*?^def (triton_\w+)", code, re.MULTILINE | re.DOTALL))
+    return list(names)
 
 
 def stage_seconds(metrics: list[Any]) -> dict[str, float]:

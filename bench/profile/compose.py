@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.axes.case import Case, case_id
+from bench.errors import BenchError
 from bench.measure import facts, settings
 from bench.profile import sampling
+from bench.profile.disturbed import joined
 from bench.profile.model import (
     Compiled,
     Cost,
@@ -23,16 +24,16 @@ from bench.profile.model import (
     PhaseTime,
     Profile,
 )
-from bench.suite.fresh import HARNESS, FreshError, ask
+from bench.record import files
+from bench.workers.process import WorkerError, ask_module, module_words
 
 STEPS = 40
 SAMPLED_SECONDS = 6.0
+LIMIT_SECONDS = 300.0  # for each side of a profile; 15 s are usual
+CHILD = "bench.profile.child"
 WORKING_TREE = "working tree"
+LONGEST_NAME = 120  # of a trace's file; a git ref may have any length
 Say = Callable[[str], None]
-
-
-class ProfileError(Exception):
-    """A case that cannot be profiled. The message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Images:
-    """The images: the dataset's name (or `bench.suite.fresh.EMBEDDED`), the data root, their checksum and label."""
+    """The images: the dataset's name (or `bench.suite.images.EMBEDDED`), the data root, their checksum and label."""
 
     dataset: str
     data: str
@@ -65,7 +66,7 @@ def profile(case: Case, source: Source, images: Images, traces: Path, steps: int
         say: Told what is under way.
 
     Raises:
-        ProfileError: The traced process failed.
+        BenchError: The traced process failed.
     """
     usual = case.threads == settings.default_threads()
     id = case_id(dataclasses.replace(case, threads=0) if usual else case)
@@ -77,40 +78,14 @@ def profile(case: Case, source: Source, images: Images, traces: Path, steps: int
         "tree": str(source.tree), "case": dataclasses.asdict(case), **dataclasses.asdict(images),
         "steps": steps, "seconds": SAMPLED_SECONDS, "file": str(file),
     }  # fmt: skip
-    missing: dict[str, str] = {}
-    say("trace")
-    traced = _ask({**asked, "what": "trace"})
-    say("Python stacks")
-    python = sampling.Sampled({})
-    try:
-        words = ["-m", "bench.profile.child"]
-        output = file.with_name(".python.raw")
-        loop = json.dumps({**asked, "what": "loop"})
-        python = sampling.sample(words, loop, output, HARNESS, SAMPLED_SECONDS)
-    except sampling.SamplingError as error:
-        missing["python"] = str(error)
-    finally:
-        file.with_name(".python.raw").unlink(missing_ok=True)
-    say("memory")
-    growth = traced["growth_bytes"]
-    try:
-        found = _ask({**asked, "what": "memory"})
-        holders = [Holder(**holder) for holder in found.pop("holders", [])]
-        memory = Memory(**found, holders=holders, growth_bytes=growth)
-    except ProfileError as error:
-        memory = Memory(growth_bytes=growth, missing={"timeline and holders": str(error)})
-    compiled = None
-    if case.compiler != "off":
-        say("compiling")
-        try:
-            compiled = Compiled(**_ask({**asked, "what": "compiled"}))
-        except ProfileError as error:
-            missing["compiled"] = str(error)
+    with files.scratch() as folder:
+        sides = _look(asked, case, folder, say)
+    traced, python = sides.traced, sides.python
     return Profile(
         id=id,
         case=dataclasses.asdict(case),
         source=called,
-        machine=facts.machine([case.device]).label,
+        machine=facts.machine().label,
         dataset=images.label,
         torch=facts.environment(["cpu"])["software"].get("torch", "unknown"),
         steps=traced["steps"],
@@ -122,22 +97,70 @@ def profile(case: Case, source: Source, images: Images, traces: Path, steps: int
         gaps=[Gap(**gap) for gap in traced["gaps"]],
         python_stacks=python.stacks,
         python_torn=python.torn,
-        memory=memory,
-        compiled=compiled,
+        memory=sides.memory,
+        compiled=sides.compiled,
         trace_file=file.name,
         trace_bytes=file.stat().st_size,
-        missing=missing,
+        missing=sides.missing,
+        disturbed=joined(sides.disturbances),
     )
 
 
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in text).strip("-")
+@dataclass
+class _Sides:
+    """What the processes saw, each of its side; why one saw nothing; what went on beside those that are timed."""
+
+    traced: dict[str, Any]
+    memory: Memory
+    python: sampling.Sampled = field(default_factory=lambda: sampling.Sampled({}))
+    compiled: Compiled | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    disturbances: dict[str, str | None] = field(default_factory=dict)
 
 
-def _ask(request: dict[str, Any]) -> dict[str, Any]:
-    """The child's answer; raises ProfileError."""
+def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
+    """Asks one process after the other; `folder` is what they take for the system's temporary one.
+
+    So that nothing is left of a process that is killed.
+    """
+    say("trace")
+    traced = _ask({**asked, "what": "trace"}, folder)
+    sides = _Sides(traced, Memory(growth_bytes=traced["growth_bytes"]), disturbances={"trace": traced["disturbed"]})
+    say("Python stacks")
     try:
-        found: dict[str, Any] = ask("bench.profile.child", request, KINETO_LOG_LEVEL="99")
-    except FreshError as error:
-        raise ProfileError(f"the process for {request['what']} failed: {error}") from error
-    return found
+        sides.python = sampling.sample(module_words(CHILD), {**asked, "what": "loop"}, folder, SAMPLED_SECONDS)
+        sides.disturbances["Python stacks"] = sides.python.disturbed
+    except BenchError as error:
+        sides.missing["python"] = str(error)
+    say("memory")
+    try:
+        held = _ask({**asked, "what": "memory"}, folder)
+        holders = [Holder(**holder) for holder in held.pop("holders", [])]
+        sides.memory = dataclasses.replace(sides.memory, holders=holders, **held)
+    except BenchError as error:
+        sides.memory.missing["timeline and holders"] = str(error)
+    if case.compiler != "off":
+        say("compiling")
+        try:
+            answer = _ask({**asked, "what": "compiled"}, folder)
+            sides.compiled = Compiled(**answer["compiled"])
+            sides.disturbances["compiling"] = answer["disturbed"]
+        except BenchError as error:
+            sides.missing["compiled"] = str(error)
+    return sides
+
+
+def _plain(text: str) -> str:
+    """A file's name, from whatever a ref is called."""
+    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in text)
+    return kept[:LONGEST_NAME].strip("-")
+
+
+def _ask(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The child's answer; raises WorkerError."""
+    variables = {"KINETO_LOG_LEVEL": "99", "TMPDIR": str(folder)}
+    try:
+        answer: dict[str, Any] = ask_module(CHILD, request, LIMIT_SECONDS, "it", **variables)
+    except WorkerError as error:
+        raise WorkerError(f"the process for {request['what']} failed: {error}") from error
+    return answer

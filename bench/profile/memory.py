@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,10 @@ from torch.profiler import profile
 
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES
+from bench.errors import BenchError, reason_of
 from bench.profile.model import Holder
 from bench.profile.tracing import Steps, activities
+from bench.record import files
 
 HOLDERS = 12
 POINTS = 150  # of the timeline
@@ -28,22 +29,22 @@ def timeline(case: Case, steps: Steps) -> tuple[list[float], dict[str, list[int]
     """Seconds, and bytes by category at those times, over two steps.
 
     Raises:
-        RuntimeError: This torch cannot tell; the message says why.
+        BenchError: This torch cannot tell; the message says why.
     """
-    with profile(activities=activities(case), record_shapes=True, profile_memory=True, with_stack=True) as found:
+    with profile(activities=activities(case), record_shapes=True, profile_memory=True, with_stack=True) as recorded:
         steps.traced(2)
     device = "cpu" if case.device == "cpu" else f"{DEVICES[case.device].torch_name}:0"
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "memory.json"
+    with files.scratch() as folder:
+        file = folder / "memory.json"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # deprecated for CUDA's own snapshots, which know no CPU
-                found.export_memory_timeline(str(file), device=device)
+                recorded.export_memory_timeline(str(file), device=device)
             times, sizes = json.loads(file.read_text("utf-8"))
-        except (AttributeError, OSError, ValueError, AssertionError) as error:
-            raise RuntimeError(f"this torch exports no memory timeline: {error}") from error
+        except Exception as error:  # it rests on torch's internals, which may raise anything when they change
+            raise BenchError(f"this torch exports no memory timeline: {reason_of(error)}") from error
     if not times:
-        raise RuntimeError("the profiler saw no allocation")
+        raise BenchError("the profiler saw no allocation")
     return thinned(times, sizes)
 
 
@@ -59,9 +60,9 @@ def thinned(times: list[int], sizes: list[list[int]]) -> tuple[list[float], dict
     every = math.ceil(len(times) / POINTS)
     kept = sorted({*range(0, len(times), every), peak, len(times) - 1})
     columns = zip(*(sizes[at][1:] for at in kept), strict=True)
-    found = {name: list(column) for name, column in zip(CATEGORIES, columns, strict=False)}
+    categories = {name: list(column) for name, column in zip(CATEGORIES, columns, strict=False)}
     return [(times[at] - times[0]) / 1e6 for at in kept], {
-        name: values for name, values in found.items() if any(values)
+        name: values for name, values in categories.items() if any(values)
     }
 
 
@@ -69,14 +70,14 @@ def held_at_peak(run: Callable[[], object], source: Path) -> tuple[int, list[Hol
     """Peak bytes of what `run` allocates, and the lines that hold them: of `source` where there is one.
 
     Raises:
-        RuntimeError: memray is not installed.
+        BenchError: memray is not installed.
     """
     try:
         import memray
-    except ImportError as error:
-        raise RuntimeError("memray is not installed: pip install memray") from error
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "memray.bin"
+    except ModuleNotFoundError as error:
+        raise BenchError("memray is not installed: pip install memray") from error
+    with files.scratch() as folder:
+        file = folder / "memray.bin"
         with memray.Tracker(file):
             run()
         totals: dict[str, list[int]] = {}
@@ -85,8 +86,8 @@ def held_at_peak(run: Callable[[], object], source: Path) -> tuple[int, list[Hol
             total = totals.setdefault(_where(record.stack_trace(), source), [0, 0])
             total[0] += record.size
             total[1] += record.n_allocations
-    found = [Holder(where, size, count) for where, (size, count) in totals.items()]
-    return sum(holder.bytes for holder in found), sorted(found, key=lambda holder: -holder.bytes)[:HOLDERS]
+    holders = [Holder(where, size, count) for where, (size, count) in totals.items()]
+    return sum(holder.bytes for holder in holders), sorted(holders, key=lambda holder: -holder.bytes)[:HOLDERS]
 
 
 def _where(stack: list[tuple[str, str, int]], source: Path) -> str:

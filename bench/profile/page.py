@@ -2,47 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from bench.errors import reason_of
 from bench.profile import flame, sentences, tables
 from bench.profile.against import Difference
 from bench.profile.model import Profile
-from bench.report import drawing, template
+from bench.profile.plain import plain_texts
+from bench.report import template
+from bench.report.plot import SERIES, Plot, for_page
 
 LEAST_SHARE = 0.001  # of all samples; below, a stack is left out of the picture
 
 
-def pictures(profile: Profile) -> dict[str, str]:
-    """The flame graphs as SVG, by name; no picture of what there are no samples of."""
+def pictures(profile: Profile) -> list[Plot]:
+    """The flame graphs and the timeline of memory; none of what there are no samples of.
+
+    One that cannot be drawn costs no other, and has its reason in its place.
+    """
+    profile = plain_texts(profile)
+    drawn: list[tuple[str, str, Callable[[Profile, str], str]]] = [
+        ("python", "Python stacks by samples", _python_flames),
+        ("operators", "Operators by time", lambda profile, label: flame.svg(profile.operator_stacks, label)),
+        ("memory", "Memory by category over two steps", _timeline),
+    ]
+    made = [_picture(name, label, draw, profile) for name, label, draw in drawn]
+    return [plot for plot in made if plot.svg or plot.problem]
+
+
+def _picture(name: str, label: str, draw: Callable[[Profile, str], str], profile: Profile) -> Plot:
+    try:
+        return Plot(name, label, draw(profile, label))
+    except Exception as error:
+        return Plot(name, label, "", f"it could not be drawn: {reason_of(error)}")
+
+
+def _python_flames(profile: Profile, label: str) -> str:
     total = sum(profile.python_stacks.values())
-    python = {stack: float(count) for stack, count in profile.python_stacks.items() if count / total >= LEAST_SHARE}
-    found = {"python": flame.svg(python, "Python stacks by samples")} if python else {}
-    return {**found, "operators": flame.svg(profile.operator_stacks, "Operators by time")}
+    seen = {stack: float(count) for stack, count in profile.python_stacks.items() if count / total >= LEAST_SHARE}
+    return flame.svg(seen, label) if seen else ""
+
+
+def _timeline(profile: Profile, label: str) -> str:
+    """Bytes by category over two steps, stacked."""
+    memory = profile.memory
+    names = [name for name, values in memory.category_bytes.items() if any(values) and name != "other"]
+    if not memory.seconds or not names:
+        return ""
+    from bench.report import drawing  # here, since matplotlib may not be importable
+
+    with drawing.rc():
+        figure, axes = drawing.figure(3.0)
+        values = [[count / 2**20 for count in memory.category_bytes[name]] for name in names]
+        colours = [SERIES[number % len(SERIES)] for number in range(len(names))]
+        axes.stackplot(
+            [1e3 * at for at in memory.seconds], values, labels=names, colors=colours, alpha=0.85, step="post"
+        )
+        axes.set_xlabel("ms, two steps, slowed by the profiler")
+        axes.set_ylabel("MiB alive")
+        figure.legend(loc="outside right upper")
+        return drawing.svg(figure, "memory")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A section of the page."""
+    """A section of the page; `picture` is the name of one."""
 
     name: str
     title: str
     sentences: list[str]
-    picture: Markup | None = None
+    picture: str = ""
     tables: tuple[tuple[list[str], list[list[str]]], ...] = ()
 
 
-def page(profile: Profile, against: Difference | None) -> str:
-    """The whole page."""
+def page(profile: Profile, against: Difference | None, drawn: Sequence[Plot]) -> str:
+    """The whole page; `drawn` are `pictures` of the same profile."""
+    profile, against = plain_texts((profile, against))
     return template.render(
         "bench.profile",
         profile=profile,
+        disturbance=sentences.disturbance(profile, against),
         summary=sentences.summary(profile),
         trust=sentences.trust(profile),
         numeric=tables.numeric,
         blocks=[block for block in _blocks(profile, against) if block],
+        pictures={plot.name: plot for plot in drawn},
+        inlined={plot.name: Markup(_inlined(plot)) for plot in drawn if plot.svg},
     )
+
+
+def _inlined(plot: Plot) -> str:
+    # A flame graph is as wide as its frames; what matplotlib has drawn takes the page's size and colours.
+    return for_page(plot.svg, plot.label) if plot.name == "memory" else plot.svg
 
 
 def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
@@ -59,7 +113,7 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
               tables=(tables.line_rows(profile),)),
         Block("operators", "Operators as a flame graph",
               ["Width is time, the part of the step at the top, callers above what they call."],
-              Markup(pictures(profile)["operators"])),
+              "operators"),
         _device(profile),
         _memory(profile),
         _compiled(profile),
@@ -69,9 +123,9 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
     ]  # fmt: skip
 
 
-def _difference(found: Difference) -> Block:
-    rows = (tables.difference_rows(found, phases=True), tables.difference_rows(found, phases=False))
-    return Block("difference", "The difference", [sentences.difference_sentence(found)], tables=rows)
+def _difference(difference: Difference) -> Block:
+    rows = (tables.difference_rows(difference, phases=True), tables.difference_rows(difference, phases=False))
+    return Block("difference", "The difference", [sentences.difference_sentence(difference)], tables=rows)
 
 
 def _python(profile: Profile) -> Block:
@@ -83,7 +137,7 @@ def _python(profile: Profile) -> Block:
     said = f"{total:,} samples by py-spy, without a profiler; width is share, callers above what they call."
     if profile.python_torn:
         said += " py-spy did not come back from stopping the program, so it ran on: a few stacks are of two moments."
-    return Block("python", "The Python side", [said], Markup(pictures(profile)["python"]))
+    return Block("python", "The Python side", [said], "python")
 
 
 def _device(profile: Profile) -> Block | None:
@@ -94,28 +148,7 @@ def _device(profile: Profile) -> Block | None:
 
 
 def _memory(profile: Profile) -> Block:
-    return Block(
-        "memory", "Memory", sentences.memory_sentences(profile), timeline(profile), (tables.memory_rows(profile),)
-    )
-
-
-def timeline(profile: Profile) -> Markup | None:
-    """Bytes by category over two steps, stacked; None where there is no timeline."""
-    memory = profile.memory
-    if not memory.seconds or set(memory.category_bytes) <= {"other"}:
-        return None
-    with drawing.rc():
-        figure, axes = drawing.figure(3.0)
-        names = [name for name, values in memory.category_bytes.items() if any(values) and name != "other"]
-        values = [[count / 2**20 for count in memory.category_bytes[name]] for name in names]
-        colours = [drawing.SERIES[number % len(drawing.SERIES)] for number in range(len(names))]
-        axes.stackplot(
-            [1e3 * at for at in memory.seconds], values, labels=names, colors=colours, alpha=0.85, step="post"
-        )
-        axes.set_xlabel("ms, two steps, slowed by the profiler")
-        axes.set_ylabel("MiB alive")
-        figure.legend(loc="outside right upper")
-        return Markup(drawing.for_page(drawing.svg(figure, "memory"), "Memory by category over two steps"))
+    return Block("memory", "Memory", sentences.memory_sentences(profile), "memory", (tables.memory_rows(profile),))
 
 
 def _compiled(profile: Profile) -> Block | None:

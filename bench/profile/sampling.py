@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import dataclasses
 import shutil
-import signal
-import subprocess
-import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.measure.surroundings import Surroundings
+from bench.profile.child import END
+from bench.workers.process import Process, WorkerError
 
 SAMPLES_PER_SECOND = 200
 START_SECONDS = 60.0  # at most, until a process has its steps under way, on a busy machine
 ROOTS = ("train_epoch", "train_step", "_repeat_part")  # what stands above these is the harness
-
-
-class SamplingError(Exception):
-    """Why there are no samples."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +25,12 @@ class Sampled:
 
     Attributes:
         torn: Whether the process ran on while it was looked at: a few stacks may be of two moments.
+        disturbed: What went on beside it meanwhile; None if nothing did.
     """
 
     stacks: dict[str, int]
     torn: bool = False
+    disturbed: str | None = None
 
 
 def program() -> str | None:
@@ -39,60 +39,71 @@ def program() -> str | None:
     return str(beside) if beside.exists() else shutil.which("py-spy")
 
 
-def sample(words: list[str], request: str, output: Path, cwd: Path, seconds: float) -> Sampled:
-    """Samples `words` while they run for some `seconds` with `request` as their input.
+def sample(words: list[str], request: dict[str, Any], folder: Path, seconds: float) -> Sampled:
+    """Samples `words` while they work on `request` for some `seconds`.
 
     py-spy stops all threads of the process for every sample. With many of them it may never let them go again
     (py-spy, issue 872); then the process is looked at once more while it runs.
 
+    Args:
+        words: A command that answers requests as `bench.workers.process.Process` has it, and ends at `END`.
+        request: What it is asked.
+        folder: A temporary folder for both.
+        seconds: How long it works on the request once it has begun.
+
     Raises:
-        SamplingError: py-spy is not there, may not look, or saw nothing; the message says what to do.
+        BenchError: py-spy is not there, may not look, or saw nothing; the message says what to do.
     """
-    found = program()
-    if found is None:
-        raise SamplingError("py-spy is not installed: pip install py-spy")
-    asked = [found, "record", "--rate", str(SAMPLES_PER_SECOND), "--function", "--format", "raw"]
-    looked_at = ["--output", str(output), "--", sys.executable, *words]
+    py_spy = program()
+    if py_spy is None:
+        raise BenchError("py-spy is not installed: pip install py-spy")
+    record = [py_spy, "record", "--rate", str(SAMPLES_PER_SECOND), "--function", "--format", "raw"]
     limit_seconds = seconds + START_SECONDS
-    for running in ([], ["--nonblocking"]):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            said = _run([*asked, *running, *looked_at], request, cwd, limit_seconds)
-            break
-    else:
-        raise SamplingError(f"py-spy was still not done after {limit_seconds:.0f} s, and was ended")
-    if not output.exists():
-        last = (said.strip().splitlines() or ["it wrote nothing"])[-1]
-        raise SamplingError(f"py-spy could not look into the process: {last}")
-    stacks = read_stacks(output.read_text("utf-8"))
-    if not stacks:
-        raise SamplingError("py-spy saw no step: the process ended too soon")
-    return Sampled(stacks, torn=bool(running))
-
-
-def _run(words: list[str], request: str, cwd: Path, limit_seconds: float) -> str:
-    """What it says on standard error; raises TimeoutExpired when it and the process that it looks at were ended."""
-    process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=cwd,
-        start_new_session=True,
-    )  # fmt: skip
+    stopped, running = folder / "stopped", folder / "running"
     try:
-        _, said = process.communicate(request, limit_seconds)
-    finally:
-        # Interrupted, py-spy would leave the process that it looks at to itself.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return said
+        return _sampled([*record, "--output", str(stopped), "--", *words], request, stopped, limit_seconds)
+    except BenchError:
+        seen = _sampled(
+            [*record, "--nonblocking", "--output", str(running), "--", *words], request, running, limit_seconds
+        )
+        return dataclasses.replace(seen, torn=True)
+
+
+def _sampled(words: list[str], request: dict[str, Any], output: Path, limit_seconds: float) -> Sampled:
+    with Process(words, {"TMPDIR": str(output.parent)}) as process:
+        surroundings = Surroundings()
+        try:
+            process.ask(request, limit_seconds, "py-spy")
+            # While the process is there: of one that has ended below py-spy, nobody knows how much it computed.
+            disturbed = surroundings.disturbance()
+            reason = _end(process, limit_seconds)
+        except WorkerError as error:
+            raise BenchError(f"py-spy saw nothing of the process: {error}") from error
+    if not output.exists():
+        raise BenchError(f"py-spy wrote nothing: {reason}")
+    stacks = read_stacks(output.read_text("utf-8", errors="replace"))
+    if not stacks:
+        raise BenchError("py-spy saw no step: the process ended too soon")
+    return Sampled(stacks, disturbed=disturbed)
+
+
+def _end(process: Process, limit_seconds: float) -> str:
+    """Lets both end, so that py-spy writes what it has seen; what it says at its end."""
+    try:
+        process.ask(END, limit_seconds, "py-spy")
+    except WorkerError as error:  # as always: there is no answer to this
+        return str(error)
+    return "its process did not end"
 
 
 def read_stacks(text: str) -> dict[str, int]:
     """py-spy's raw format, a stack and its samples a line; from the training loop on, other threads left out."""
-    found: dict[str, int] = {}
+    samples: dict[str, int] = {}
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
         at = next((n for n, frame in enumerate(frames) if frame.partition(" (")[0] in ROOTS), None)
         if at is not None and count.isdecimal():
             kept = ";".join(frames[at:])
-            found[kept] = found.get(kept, 0) + int(count)
-    return found
+            samples[kept] = samples.get(kept, 0) + int(count)
+    return samples

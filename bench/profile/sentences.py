@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.profile.against import Difference
+from bench.profile.disturbed import notice
 from bench.profile.model import Profile
 from bench.report import units
 
@@ -27,33 +28,45 @@ def signed(seconds: float) -> str:
     return f"{'-' if seconds < 0 else '+'}{units.duration(abs(seconds))}"
 
 
+def disturbance(profile: Profile, against: Difference | None) -> str | None:
+    """What stands above all numbers if some of them are of the program and of something else; None if none are."""
+    sides = [("A", against.a_disturbed), ("B", against.b_disturbed)] if against else []
+    reason = "; ".join(f"in {side}, {reason}" for side, reason in sides if reason) if against else profile.disturbed
+    return notice(reason, "the program", "profile again") if reason else None
+
+
 def summary(profile: Profile) -> list[str]:
-    """The answer in a few sentences."""
+    """The answer in a few sentences; of a disturbed profile only what does not come from times."""
+    said = [] if profile.disturbed else _where_time_goes(profile)
+    growth = profile.memory.growth_bytes
+    if growth is not None and growth > 0:
+        said.append(f"A leak: 100 steps leave {size(growth)} behind, {size(growth / 100)} each.")
+    return said
+
+
+def _where_time_goes(profile: Profile) -> list[str]:
     step = profile.cost.unprofiled_seconds
     whole = "One step of this epoch" if profile.case["workload"] == "epoch" else "One repetition"
     parts = sorted(profile.phases, key=lambda phase: -phase.unprofiled_seconds)
     first = parts[0]
-    found = [f"{whole} takes {units.duration(step)} without a profiler."]
+    said = [f"{whole} takes {units.duration(step)} without a profiler."]
     if len(parts) > 2:
         second = parts[1]
-        found[0] = (
-            f"{found[0][:-1]}: {units.share(first.unprofiled_seconds / step)} of it is "
+        said[0] = (
+            f"{said[0][:-1]}: {units.share(first.unprofiled_seconds / step)} of it is "
             f"{PARTS.get(first.phase, first.phase)}, {units.share(second.unprofiled_seconds / step)} "
             f"{PARTS.get(second.phase, second.phase)}."
         )
     computing = sum(max(o.self_seconds, o.device_seconds) for o in profile.operators if o.flops)
     calls = sum(o.calls for o in profile.operators if o.name.startswith("aten::"))
-    found.append(
+    said.append(
         f"It makes {calls:,.0f} operator calls; those that do the network's arithmetic take "
         f"{units.share(computing / step)} of the time."
     )
     if profile.python_stacks:
         frame, share = hottest(profile)
-        found.append(f"Of the samples of the Python side, {units.share(share)} are in {frame} itself.")
-    growth = profile.memory.growth_bytes
-    if growth is not None and growth > 0:
-        found.append(f"A leak: 100 steps leave {size(growth)} behind, {size(growth / 100)} each.")
-    return found
+        said.append(f"Of the samples of the Python side, {units.share(share)} are in {frame} itself.")
+    return said
 
 
 def hottest(profile: Profile) -> tuple[str, float]:
@@ -82,39 +95,41 @@ def trust(profile: Profile) -> str:
     return f"{text}." + (f" Single parts are further off: {apart}." if apart else "")
 
 
-def difference_sentence(found: Difference) -> str:
-    """Which side is slower, by how much, and which part accounts for the most of it."""
-    change = found.b_seconds - found.a_seconds
-    most = found.phases[0]
+def difference_sentence(difference: Difference) -> str:
+    """Which side is slower, by how much, and which part accounts for the most of it; no verdict if one is disturbed."""
+    if difference.a_disturbed or difference.b_disturbed:
+        return f"A is {difference.a}, B is {difference.b}."
+    change = difference.b_seconds - difference.a_seconds
+    most = difference.phases[0]
     return (
-        f"A is {found.a}, B is {found.b}. A step takes {units.duration(found.a_seconds)} in A and "
-        f"{units.duration(found.b_seconds)} in B, {signed(change)}; the part that differs the most is {most.phase}, by "
-        f"{signed(most.difference_seconds)}."
-    ) + ("" if found.b_agrees else " The trace of B does not agree with its unprofiled step within 10%.")
+        f"A is {difference.a}, B is {difference.b}. A step takes {units.duration(difference.a_seconds)} in A and "
+        f"{units.duration(difference.b_seconds)} in B, {signed(change)}; the part that differs the most is "
+        f"{most.phase}, by {signed(most.difference_seconds)}."
+    ) + ("" if difference.b_agrees else " The trace of B does not agree with its unprofiled step within 10%.")
 
 
 def memory_sentences(profile: Profile) -> list[str]:
     """Peaks, allocations and growth; reasons for what is missing."""
-    memory, found = profile.memory, []
+    memory, said = profile.memory, []
     if memory.peak:
         total, categories = memory.peak
         named = ", ".join(
             f"{name} {size(value)}" for name, value in sorted(categories.items(), key=lambda item: -item[1]) if value
         )
-        found.append(
+        said.append(
             f"The most memory alive within a step is {size(total)}: {named}. Other is what was there before, such as "
             "images as bytes; the picture leaves it out."
         )
     if memory.process_peak_bytes is not None:
-        found.append(
+        said.append(
             f"From the building of the case on, the process allocated {size(memory.process_peak_bytes)} at its peak."
         )
     if memory.allocations is not None:
-        found.append(f"A step makes {memory.allocations:,} new tensors.")
+        said.append(f"A step makes {memory.allocations:,} new tensors.")
     if memory.growth_bytes is not None:
         grown = f"{size(memory.growth_bytes)}: a leak" if memory.growth_bytes > 0 else "nothing: no leak"
-        found.append(f"100 steps leave {grown}.")
-    return found + [f"No {name}: {reason}." for name, reason in memory.missing.items()]
+        said.append(f"100 steps leave {grown}.")
+    return said + [f"No {name}: {reason}." for name, reason in memory.missing.items()]
 
 
 def compiled_lines(profile: Profile) -> list[str]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tabulate import tabulate
 
 from bench.profile import sentences, tables
 from bench.profile.against import Difference
 from bench.profile.model import Profile
+from bench.profile.plain import markdown as text
+from bench.profile.plain import markdown_table, plain_texts
+from bench.report.plot import Plot
 
 
 def show(profile: Profile, against: Difference | None, console: Console) -> None:
     """Prints the sentences and the hot spots, and the difference if there is one."""
-    for sentence in [*sentences.summary(profile), sentences.trust(profile)]:
-        console.print(sentence, markup=False)
+    profile, against = plain_texts((profile, against))
+    for sentence in _first(profile, against):
+        console.print(sentence)
     console.print()
     headings, rows = tables.operator_rows(profile.operators, profile.cost.unprofiled_seconds)
     narrow = [number for number, heading in enumerate(headings) if heading not in ("FLOPs", "Allocates")]
@@ -27,23 +31,31 @@ def show(profile: Profile, against: Difference | None, console: Console) -> None
     )
     if against:
         console.print()
-        console.print(sentences.difference_sentence(against), markup=False)
+        console.print(sentences.difference_sentence(against))
         _print(console, *tables.difference_rows(against, phases=False))
     for name, reason in profile.missing.items():
-        console.print(f"no {name}: {reason}", markup=False)
+        console.print(f"no {name}: {reason}")
 
 
-def markdown(profile: Profile, against: Difference | None) -> str:
-    """profile.md."""
+def _first(profile: Profile, against: Difference | None) -> list[str]:
+    """What is said before any table, a disturbance before all else."""
+    disturbance = sentences.disturbance(profile, against)
+    return [*([disturbance] if disturbance else []), *sentences.summary(profile), sentences.trust(profile)]
+
+
+def markdown(profile: Profile, against: Difference | None, pictures: Sequence[Plot]) -> str:
+    """profile.md; `pictures` lie beside the trace, and those that could not be drawn have their reasons here."""
+    profile, against = plain_texts((profile, against))
     step = profile.cost.unprofiled_seconds
+    disturbance = sentences.disturbance(profile, against)
     lines = [
-        f"# Where the time of {profile.source} goes",
+        f"# Where the time of {text(profile.source)} goes",
         "",
-        f"On {profile.machine}, torch {profile.torch}, with {profile.dataset}.",
+        *([f"> **Note.** {text(disturbance)}", ""] if disturbance else []),
+        text(f"On {profile.machine}, torch {profile.torch}, with {profile.dataset}."),
         "",
-        *sentences.summary(profile),
-        "",
-        sentences.trust(profile),
+        *([*map(text, summary), ""] if (summary := sentences.summary(profile)) else []),
+        text(sentences.trust(profile)),
         "",
         "## Parts of a step",
         "",
@@ -59,22 +71,23 @@ def markdown(profile: Profile, against: Difference | None) -> str:
         "",
         "## Memory",
         "",
-        *sentences.memory_sentences(profile),
+        *map(text, sentences.memory_sentences(profile)),
         "",
         _table(*tables.memory_rows(profile)),
     ]
     if profile.kernels:
         lines += ["", "## Kernels", "", _table(*tables.kernel_rows(profile)), "", _table(*tables.gap_rows(profile))]
     if profile.compiled:
-        lines += ["", "## Compiled code", "", *[f"* {text}" for text in sentences.compiled_lines(profile)]]
+        lines += ["", "## Compiled code", "", *[f"* {text(line)}" for line in sentences.compiled_lines(profile)]]
     if against:
-        lines += ["", "## The difference", "", sentences.difference_sentence(against), ""]
+        lines += ["", "## The difference", "", text(sentences.difference_sentence(against)), ""]
         lines += [
             _table(*tables.difference_rows(against, phases=True)),
             "",
             _table(*tables.difference_rows(against, phases=False)),
         ]
-    lines += ["", *[f"No {name}: {reason}." for name, reason in profile.missing.items()]]
+    missing = {**profile.missing, **{f"picture of {plot.name}": plot.problem for plot in pictures if plot.problem}}
+    lines += ["", *[text(f"No {name}: {reason}.") for name, reason in missing.items()]]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -89,8 +102,5 @@ def _print(console: Console, headings: list[str], rows: list[list[str]]) -> None
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    aligned = tuple("right" if tables.numeric(rows, number) else "left" for number in range(len(headings)))
-    return tabulate(
-        cells, headers=headings, tablefmt="github", colalign=aligned if rows else None, disable_numparse=True
-    )
+    aligned = ["right" if tables.numeric(rows, number) else "left" for number in range(len(headings))]
+    return markdown_table(headings, rows, aligned)

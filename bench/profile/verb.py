@@ -1,12 +1,9 @@
-"""`fcnn-bench profile`: options in, a page, a trace and a table out; a user's error is one line."""
+"""`fcnn-bench profile`: options in, a page, a trace and a table out."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +11,21 @@ from pathlib import Path
 from rich.console import Console
 
 import fcnn
+from bench import console, interruption
 from bench.axes.case import Case, parse_id, why_impossible
-from bench.gate.trees import TreeError, git, trees
-from bench.measure import facts, settings
+from bench.errors import DONE, USAGE, BenchError
+from bench.gate.trees import trees
+from bench.measure import git, settings
 from bench.profile import against, compose, page, show
-from bench.profile.compose import ProfileError, Source, profile
+from bench.profile.compose import Source, profile
+from bench.profile.destination import destination
 from bench.profile.model import Profile, to_json
-from bench.record import store
+from bench.record import files, store
 from bench.report import later
-from bench.suite.fresh import requested
-from fcnn.data import DataError, Images, load_images
+from bench.suite.images import images, requested
+from fcnn.data import Images
 
-DONE, USAGE, BROKEN, NOT_COMPARABLE = 0, 2, 3, 4
+FLAMES = ("python", "operators")  # pictures that are files of their own, too
 LINK = 'Where the time of one case goes: <a href="profile.html">profile</a>.'
 
 
@@ -51,57 +51,72 @@ class Asked:
 
 
 def run_profile(asked: Asked) -> int:
-    """Profiles, writes traces/, profile.html, profile.md and profile.json, and prints the hot spots."""
-    console = Console(highlight=False)
-    try:
-        settings.use_threads(settings.default_threads())
-        case = _case(asked.case)
-        other = _case(asked.other) if asked.other and "[" in asked.other else None
-        images = load_images(asked.dataset, asked.data)
-        for one in (case, *([other] if other else [])):
-            if reason := _why_not(one, images):
-                raise ValueError(f"{reason}")
-        shown = _folder(asked)
+    """Profiles, writes traces/, profile.html, profile.md and profile.json, and prints the hot spots.
+
+    Raises:
+        BenchError: There is no such case or program, or it cannot be profiled; nothing is written then.
+    """
+    terminal = console.make()
+    case = _case(asked.case)
+    other = _case(asked.other) if asked.other and "[" in asked.other else None
+    loaded = images(asked.dataset, asked.data)
+    for one in (case, *([other] if other else [])):
+        if reason := _why_not(one, loaded):
+            raise BenchError(reason, USAGE)
+    with contextlib.ExitStack() as stack:
+        # Both sides, and where it all goes, before a minute is spent on either.
+        source = stack.enter_context(_source(asked.ref))
+        second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref))
+        shown = destination(asked.run, asked.results)
         folder = shown.resolve()
-        with contextlib.ExitStack() as stack:
-            # Both sides, and where it all goes, before a minute is spent on either.
-            source = stack.enter_context(_source(asked.ref))
-            second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref))
-            staged = stack.enter_context(store.staged(folder))
-            found = _profiled(case, source, asked, images, staged, console)
-            difference = None
-            if asked.other:
-                compared = _profiled(other or case, second, asked, images, staged, console)
-                difference = against.difference(found, compared)
-                (staged / "profile-b.json").write_text(_json(compared), "utf-8")
-            _write(found, difference, folder, staged)
-        if not asked.other:
-            (folder / "profile-b.json").unlink(missing_ok=True)  # of an earlier comparison
-    except (ValueError, DataError) as error:
-        print(f"fcnn-bench: {error}", file=sys.stderr)
-        return USAGE
-    except TreeError as error:
-        print(f"fcnn-bench: {error}", file=sys.stderr)
-        return NOT_COMPARABLE
-    except (ProfileError, OSError) as error:
-        print(f"fcnn-bench: {error}", file=sys.stderr)
-        return BROKEN
-    show.show(found, difference, console)
-    console.print(f"\nprofile: {shown}/profile.html", soft_wrap=True)
+        staged = stack.enter_context(store.staged(folder))
+        profiled = _profiled(case, source, asked, loaded, staged, terminal)
+        compared = _profiled(other or case, second, asked, loaded, staged, terminal) if asked.other else None
+        difference = against.difference(profiled, compared) if compared else None
+        with interruption.deferred():
+            problems = _write(profiled, compared, difference, folder, staged)
+            stale = [name for name in _optional(profiled) if not (staged / name).exists()]
+            stack.close()  # moves all files into place
+            for name in stale:  # of an earlier profile
+                (folder / name).unlink(missing_ok=True)
+    show.show(profiled, difference, terminal)
+    terminal.print(f"\nprofile: {shown}/profile.html", soft_wrap=True)
+    for problem in problems:
+        console.error(problem)
     return DONE
 
 
-def _write(found: Profile, difference: against.Difference | None, folder: Path, staged: Path) -> None:
-    (staged / "profile.json").write_text(_json(found), "utf-8")
-    (staged / "profile.md").write_text(show.markdown(found, difference), "utf-8")
-    for name, text in page.pictures(found).items():
-        (staged / "traces" / f"{found.trace_file.removesuffix('.json.gz')}-{name}.svg").write_text(text, "utf-8")
-    (staged / "profile.html").write_text(page.page(found, difference), "utf-8")
+def _write(
+    profiled: Profile, compared: Profile | None, difference: against.Difference | None, folder: Path, staged: Path
+) -> list[str]:
+    """Fills the folder `staged`, which goes into `folder`; the pictures that could not be drawn, with their reasons."""
+    pictures = page.pictures(profiled)
+    files.write_json(staged / "profile.json", to_json(profiled))
+    if compared:
+        files.write_json(staged / "profile-b.json", to_json(compared))
+    files.write(staged / "profile.md", show.markdown(profiled, difference, pictures))
+    for plot in pictures:
+        if plot.svg and plot.name in FLAMES:
+            files.write(staged / _flame_file(profiled, plot.name), plot.svg)
+    files.write(staged / "profile.html", page.page(profiled, difference, pictures))
     later.insert(folder / "report.html", "profile", LINK, staged / "report.html")
+    return [f"picture of {plot.name}: {plot.problem}" for plot in pictures if plot.problem]
+
+
+def _flame_file(profiled: Profile, name: str) -> str:
+    return f"traces/{profiled.trace_file.removesuffix('.json.gz')}-{name}.svg"
+
+
+def _optional(profiled: Profile) -> list[str]:
+    """Files that a profile may lack."""
+    return ["profile-b.json", *(_flame_file(profiled, name) for name in FLAMES)]
 
 
 def _case(text: str) -> Case:
-    case = parse_id(text)
+    try:
+        case = parse_id(text)
+    except ValueError as error:
+        raise BenchError(str(error), USAGE) from error
     return dataclasses.replace(case, threads=case.threads or settings.default_threads())
 
 
@@ -111,16 +126,12 @@ def _why_not(case: Case, images: Images) -> str | None:
     return why_impossible(case, len(images.train))
 
 
-def _profiled(case: Case, source: Source, asked: Asked, images: Images, staged: Path, console: Console) -> Profile:
+def _profiled(case: Case, source: Source, asked: Asked, images: Images, staged: Path, terminal: Console) -> Profile:
     (staged / "traces").mkdir(exist_ok=True)
     asked_images = compose.Images(
         **requested(images, asked.dataset, asked.data), sha256=images.sha256, label=images.label
     )
-    with console.status("") as status:
-
-        def say(what: str) -> None:
-            status.update(f"{what} ...")
-
+    with console.working(terminal) as say:
         return profile(case, source, asked_images, staged / "traces", asked.steps, say)
 
 
@@ -130,21 +141,5 @@ def _source(ref: str | None) -> Iterator[Source]:
     if ref is None:
         yield Source(Path(str(fcnn.__file__)).resolve().parents[1])
         return
-    root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
-    with trees(root, ref) as sides:
+    with trees(git.top(Path.cwd()), ref) as sides:
         yield Source(sides.reference, ref)
-
-
-def _folder(asked: Asked) -> Path:
-    if asked.run:
-        return asked.run
-    slug = facts.machine(["cpu", "cuda"]).slug
-    if newest := store.newest_run(asked.results, slug):
-        return newest
-    commit = facts.commit(Path(__file__).parent)
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    return asked.results / slug / f"{stamp}_{commit.id[:8] if commit else 'nocommit'}"
-
-
-def _json(found: Profile) -> str:
-    return json.dumps(to_json(found), indent=1, allow_nan=False) + "\n"

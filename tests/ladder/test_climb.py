@@ -2,15 +2,23 @@
 
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.cli import main
+from bench.errors import BenchError
 from bench.gate.accuracy import Reference
-from bench.ladder import climb, verb
-from bench.suite.fresh import FreshError
+from bench.ladder import climb, picture, verb
+from bench.measure import facts
+from bench.record import files, store
+from bench.workers.process import WorkerError
 from fcnn.data import embedded_images
+from tests.profile import commands
+from tests.profile.hostile import page_tags
 
 
 class Machine:
@@ -20,6 +28,8 @@ class Machine:
         answers: By name, seconds of an epoch or the words with which the process ends.
         asked: (name, seed) in order; the first request of a process has no seed.
         ends_at: A process ends when it is asked for this seed.
+        interrupted_at: The name and the seed at which a signal comes.
+        disturbances: What goes on beside a part of the ladder, by its number.
         caches: The compilers' folders of every process.
     """
 
@@ -27,22 +37,39 @@ class Machine:
         self.answers = {}
         self.asked = []
         self.ends_at = {}
+        self.interrupted_at = None
+        self.disturbances = {}
         self.open = []
         self.caches = []
+        self.watched = 0
 
-    def ask(self, module, request, **environment):
+    def ask_module(self, module, request, limit_seconds, what, **environment):
         assert (module, request["name"]) == ("bench.ladder.child", "floor")
+        assert Path(environment["TMPDIR"]).exists()
         self.asked.append((request["device"], "floor", None))
         return self._answer("floor", {"seconds": 0.05})
 
     def _answer(self, name, answer):
-        found = self.answers.get(name)
-        if isinstance(found, str):
-            raise FreshError(found)
+        self._interrupt(name, None)
+        if isinstance(reason := self.answers.get(name), str):
+            raise WorkerError(reason)
         return answer
 
-    def conversation(machine, module, **environment):
-        assert module == "bench.ladder.child"
+    def _interrupt(self, name, seed):
+        if self.interrupted_at == (name, seed):
+            raise KeyboardInterrupt
+
+    def surroundings(machine):
+        class Surroundings:
+            def disturbance(self):
+                machine.watched += 1
+                return machine.disturbances.get(machine.watched)
+
+        return Surroundings()
+
+    def process(machine, words, environment):
+        assert words[-1] == "bench.ladder.child"
+        assert Path(environment["TMPDIR"]).exists()
         machine.caches.append((environment["TORCHINDUCTOR_CACHE_DIR"], environment["TRITON_CACHE_DIR"]))
 
         class Process:
@@ -52,15 +79,17 @@ class Machine:
             def __exit__(self, *_):
                 machine.open.remove(self.name)
 
-            def ask(self, request):
+            def ask(self, request, limit_seconds, what):
+                assert 0 < limit_seconds < 3600
                 if "name" in request:
                     self.device, self.name = request["device"], request["name"]
                     machine.open.append(self.name)
                     machine.asked.append((self.device, self.name, None))
-                    return machine._answer(self.name, {"ready": self.name})
+                    return machine._answer(self.name, None)
                 machine.asked.append((self.device, self.name, request["seed"]))
+                machine._interrupt(self.name, request["seed"])
                 if machine.ends_at.get(self.name) == request["seed"]:
-                    raise FreshError("it was killed by signal 9")
+                    raise WorkerError("it was killed by SIGKILL, as for lack of memory")
                 seconds = machine.answers.get(self.name, 1.0) * (1 + 0.01 * request["seed"])
                 return {"seconds": seconds, "with_all_seconds": seconds + 1, "test_accuracy_fraction": 0.931}
 
@@ -71,12 +100,13 @@ class Machine:
 def machine(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     images = embedded_images("asked for")
-    monkeypatch.setattr(verb, "load_images", lambda name, data: images)
+    monkeypatch.setattr(verb, "images", lambda name, data: images)
     known = Reference(images.name, images.sha256, 1, list(range(100)), [0.93, 0.932] * 50, {})
     monkeypatch.setattr(climb.accuracy, "read_reference", lambda *_: known)
     machine = Machine()
-    monkeypatch.setattr(climb, "ask", machine.ask)
-    monkeypatch.setattr(climb, "Conversation", machine.conversation)
+    monkeypatch.setattr(climb, "ask_module", machine.ask_module)
+    monkeypatch.setattr(climb, "Process", machine.process)
+    monkeypatch.setattr(climb, "Surroundings", machine.surroundings)
     return machine
 
 
@@ -93,6 +123,9 @@ def ladders(folder):
     return json.loads((folder / "run" / "ladder.json").read_text())["ladders"]
 
 
+SHORT = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam"]
+
+
 def test_the_verb_writes_the_ladder(machine, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "report.html").write_text("<main><!-- ladder --><!-- /ladder --></main>")
@@ -103,7 +136,10 @@ def test_the_verb_writes_the_ladder(machine, tmp_path, capsys):
     assert [step["name"] for step in data["steps"]][:2] == ["tutorial", "workers"]
     assert data["steps"][0]["accuracy_p"] > 0.001
     assert data["steps"][0]["cold_seconds"] == 2.0
-    assert '<section id="ladder">' in (tmp_path / "run" / "report.html").read_text()
+    assert (data["disturbed"], data["interrupted"]) == (None, False)
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert '<section id="ladder">' in report
+    assert page_tags(report)
     out = capsys.readouterr().out
     assert "On the CPU: " in out
     assert "ladder: run/ladder.md" in out
@@ -141,6 +177,8 @@ def test_both_devices_are_climbed_where_both_are(machine, gpu, tmp_path, capsys)
     assert {device for device, _, _ in machine.asked} == {"cpu", "cuda"}
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {"ladder-cpu.svg", "ladder-cuda.svg"}
     assert "On the GPU: Some GPU with " in capsys.readouterr().out
+    assert main(SHORT) == 0
+    assert {path.name for path in (tmp_path / "run").glob("*.svg")} == {"ladder-cpu.svg"}  # not that of another ladder
 
 
 def test_a_device_that_is_not_here_is_told_with_its_reason(machine, monkeypatch, capsys):
@@ -164,24 +202,57 @@ def test_a_rung_that_fails_is_kept_with_its_reason_and_the_others_go_on(machine,
         machine.answers["fused Adam"] = "RuntimeError: planted"
     else:
         machine.ends_at["fused Adam"] = when
-    assert main(["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam"]) == 0
+    assert main(SHORT) == 0
     (data,) = ladders(tmp_path)
-    reason = "RuntimeError: planted" if when == "at once" else "it was killed by signal 9"
+    reason = "RuntimeError: planted" if when == "at once" else "it was killed by SIGKILL, as for lack of memory"
     assert [(step["name"], step["reason"]) for step in data["steps"]] == [("tutorial", None), ("fused Adam", reason)]
     assert data["steps"][1]["seconds"] == []
     assert len(data["steps"][0]["seconds"]) > 5
 
 
-def test_without_the_tutorial_nothing_was_measured(machine):
+def test_a_rung_whose_process_cannot_be_started_costs_no_other(machine, tmp_path, monkeypatch):
+    def start(words, environment):
+        if len(machine.caches) == 1:
+            raise WorkerError("python cannot be started: planted")
+        return machine.process(words, environment)
+
+    monkeypatch.setattr(climb, "Process", start)
+    assert main(SHORT) == 0
+    (data,) = ladders(tmp_path)
+    assert [step["reason"] for step in data["steps"]] == [None, "python cannot be started: planted"]
+
+
+def test_without_the_tutorial_the_command_fails_with_its_reason_and_the_others_are_written(machine, tmp_path, capsys):
     machine.answers["tutorial"] = "planted"
-    assert main(["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam"]) == 3
+    assert main(SHORT) == 3
+    assert capsys.readouterr().err == "fcnn-bench: cpu: the tutorial was not measured: planted\n"
+    assert ladders(tmp_path)[0]["steps"][1]["seconds"]
+
+
+def test_where_nothing_was_measured_the_reasons_are_written(machine, tmp_path):
+    machine.answers = {"tutorial": "planted", "fused Adam": "planted"}
+    assert main(SHORT) == 3
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json"}
+    assert "Nothing was measured that could be compared." in (tmp_path / "run" / "ladder.md").read_text()
 
 
 def test_without_a_floor_nothing_is_written(machine, tmp_path, capsys):
     machine.answers["floor"] = "planted"
     assert main(["ladder", "--run", "run", "--device", "cpu"]) == 3
-    assert "the floor could not be measured: planted" in capsys.readouterr().err
+    assert capsys.readouterr().err == "fcnn-bench: cpu: the floor could not be measured: planted\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_device_without_a_floor_costs_no_other(machine, gpu, monkeypatch, tmp_path, capsys):
+    def ask_module(module, request, *rest, **environment):
+        if request["device"] == "cuda":
+            raise WorkerError("planted")
+        return machine.ask_module(module, request, *rest, **environment)
+
+    monkeypatch.setattr(climb, "ask_module", ask_module)
+    assert main(["ladder", "--run", "run", "--rungs", "JAX"]) == 3
+    assert capsys.readouterr().err == "fcnn-bench: cuda: the floor could not be measured: planted\n"
+    assert [data["device"] for data in ladders(tmp_path)] == ["cpu"]
 
 
 def test_an_unknown_rung_is_named(machine, capsys):
@@ -189,3 +260,126 @@ def test_an_unknown_rung_is_named(machine, capsys):
     err = capsys.readouterr().err
     assert "there is no rung 'rocket'; there are 'tutorial', 'workers'" in err
     assert err.count("\n") == 1
+
+
+def test_what_goes_on_beside_each_part_is_kept_and_is_no_failure(machine, tmp_path, capsys):
+    machine.disturbances = {1: "planted load", 2: "more load", 3: "planted load"}
+    assert main(SHORT) == 0
+    assert ladders(tmp_path)[0]["disturbed"] == "planted load (floor, rounds); more load (cold epochs)"
+    out, err = capsys.readouterr()
+    assert "Disturbed: planted load (floor, rounds); more load (cold epochs). These" in " ".join(out.split())
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("at", "epochs", "reasons"),
+    [
+        (("tutorial", 2), [1, 1], [None, None]),
+        (("fused Adam", 1), [1, 0], [None, "interrupted"]),
+        (("fused Adam", None), [0, 0], ["interrupted", "interrupted"]),
+    ],
+)
+def test_an_interruption_leaves_what_was_measured(machine, tmp_path, capsys, at, epochs, reasons):
+    machine.interrupted_at = at
+    assert main(SHORT) == 3
+    (data,) = ladders(tmp_path)
+    assert data["interrupted"]
+    assert [len(step["seconds"]) for step in data["steps"]] == epochs
+    assert [step["reason"] for step in data["steps"]] == reasons
+    assert data["steps"][0]["cold_seconds"] == 2.0
+    out, err = capsys.readouterr()
+    assert err == "fcnn-bench: interrupted: the ladder has what was measured by then\n"
+    assert "Interrupted: these numbers are what was measured by then" in " ".join(out.split())
+    assert machine.open == []
+
+
+@pytest.mark.parametrize("name", ["floor", "tutorial"])
+def test_an_interruption_before_anything_was_measured_leaves_nothing(machine, tmp_path, capsys, name):
+    machine.interrupted_at = (name, None)
+    assert main(SHORT) == 3
+    assert capsys.readouterr().err == "fcnn-bench: interrupted\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interruption_keeps_the_device_before(machine, gpu, tmp_path):
+    def floor(module, request, *rest, **environment):
+        if request["device"] == "cuda":
+            raise KeyboardInterrupt
+        return machine.ask_module(module, request, *rest, **environment)
+
+    climb.ask_module = floor  # the fixture puts back what was there
+    assert main(["ladder", "--run", "run", "--rungs", "JAX"]) == 3
+    assert [(data["device"], data["interrupted"]) for data in ladders(tmp_path)] == [("cpu", False)]
+
+
+def test_without_a_run_it_goes_to_a_folder_that_is_called_like_one(machine, tmp_path):
+    words = ["ladder", "--device", "cpu", "--rungs", "fused Adam"]
+    assert main(words) == 0
+    (folder,) = (tmp_path / "results" / facts.machine().slug).iterdir()
+    assert (folder / "ladder.json").exists()
+    (folder / store.RECORD_FILE).write_text("{}")
+    (folder / "ladder.json").unlink()
+    assert main(words) == 0
+    assert (folder / "ladder.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_at_once(machine, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["ladder", "--run", "file/run"]) == 2
+    assert "cannot be written: Not a directory; choose another --run" in capsys.readouterr().err
+    assert machine.asked == []
+
+
+def test_what_cannot_be_written_at_the_end_is_written_elsewhere(machine, tmp_path, monkeypatch, capsys):
+    write = files.write
+
+    def full(path, text):
+        if "run" in path.parts:
+            raise BenchError(f"{path} cannot be written: No space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(files, "write", full)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(verb.tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    assert main(SHORT) == 3
+    (file,) = tmp_path.glob("elsewhere/*/ladder.json")
+    assert f"No space left on device; the ladder is in {file.parent}\n" in capsys.readouterr().err
+
+
+def test_a_picture_that_fails_costs_that_picture_only(machine, tmp_path, monkeypatch, capsys):
+    def broken(*_):
+        raise RuntimeError("planted")
+
+    assert main(SHORT) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(picture, "_svg", broken)
+    assert main(SHORT) == 0
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json"}
+    text = (tmp_path / "run" / "ladder.md").read_text()
+    assert "There is no picture: it could not be drawn: RuntimeError: planted." in text
+    err = capsys.readouterr().err
+    assert err == "fcnn-bench: picture ladder-cpu: it could not be drawn: RuntimeError: planted\n"
+
+
+def test_a_signal_while_files_are_moved_waits_until_all_are_there(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(verb.later, "insert", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    assert main(SHORT) == 3
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
+
+
+@pytest.mark.slow
+def test_signals_leave_what_was_measured_and_no_process(tmp_path):
+    words = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "index_select", "--epochs", "1000000"]
+    process = commands.start(tmp_path, *words)
+    commands.wait_until_said(process, tmp_path, "cpu: index_select, epoch 2")
+    started = psutil.Process(process.pid).children(recursive=True)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (3, "fcnn-bench: interrupted: the ladder has what was measured by then\n")
+    assert "ladder: run/ladder.md" in out
+    (data,) = ladders(tmp_path)
+    assert all(step["seconds"] for step in data["steps"])
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
+    assert psutil.wait_procs(started, timeout=60)[1] == []
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -1,7 +1,5 @@
 """Rungs that are the same arithmetic reach the same weights; those that are not reach the same accuracy."""
 
-import ctypes
-import shutil
 import subprocess
 import sys
 
@@ -13,7 +11,8 @@ from bench.ladder import native, peers, rungs
 from bench.ladder.child import one_epoch
 from bench.ladder.program import CPU, accuracy, flat_images, parameters
 from bench.ladder.table import PEERS, RUNGS, lines_changed
-from bench.suite.fresh import EMBEDDED, Conversation, ask
+from bench.suite.images import EMBEDDED
+from bench.workers.process import Process, WorkerError, ask_module, module_words
 from fcnn.data import load_images
 
 
@@ -123,27 +122,19 @@ def test_scikit_learn_begins_with_the_references_weights(images):
         torch.testing.assert_close(one, other)
 
 
-def test_without_a_compiler_the_reason_is_stated(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert native.why_not() == "no C compiler here (cc)"
-
-
-def test_a_compiler_that_fails_is_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "SOURCE", tmp_path / "none.c")
-    monkeypatch.setattr(ctypes, "CDLL", None)
-    native._library.cache_clear()
-    try:
-        with pytest.raises(RuntimeError, match="failed: "):
-            native._library()
-    finally:
-        native._library.cache_clear()
-
-
 def test_a_missing_peer_says_what_to_install():
     assert peers.missing("no_such_module_at_all", "'.[peers]'")() == (
         "no_such_module_at_all is not installed: pip install '.[peers]'"
     )
     assert peers.missing("torch", "")() is None
+
+
+def test_the_peers_of_the_ladder_say_what_to_install(monkeypatch):
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    assert [peer.why_not() for peer in PEERS] == [
+        "sklearn is not installed: pip install scikit-learn",
+        "jax is not installed: pip install '.[peers]'",
+    ]
 
 
 def test_a_rungs_lines_are_those_that_the_one_before_does_not_have():
@@ -173,14 +164,25 @@ def test_an_epoch_is_timed_on_a_fresh_training(images):
 @pytest.mark.slow
 def test_a_rung_in_a_process_of_its_own_answers_epoch_by_epoch():
     images = {"dataset": EMBEDDED, "data": "", "device": "cpu"}
-    with Conversation("bench.ladder.child") as process:
-        assert process.ask({**images, "name": "index_select"}) == {"ready": "index_select"}
-        first, again, *others = (process.ask({"seed": seed}) for seed in (0, 0, 1, 2, 3))
+    with Process(module_words("bench.ladder.child")) as process:
+        assert process.ask({**images, "name": "index_select"}, 300, "the start") is None
+        first, again, *others = (process.ask({"seed": seed}, 300, "an epoch") for seed in (0, 0, 1, 2, 3))
     assert first["test_accuracy_fraction"] == again["test_accuracy_fraction"]
     # Of a thousand images, two seeds may well get as many right.
     assert any(other["test_accuracy_fraction"] != first["test_accuracy_fraction"] for other in others)
-    floor = ask("bench.ladder.child", {**images, "name": "floor"})
+    floor = ask_module("bench.ladder.child", {**images, "name": "floor"}, 300, "the floor")
     assert 0 < max(floor["compute_seconds"], floor["memory_seconds"]) == floor["seconds"] < first["seconds"]
+
+
+@pytest.mark.slow
+def test_workers_whose_sockets_have_no_place_are_refused_and_do_not_hang(tmp_path):
+    folder = tmp_path / ("x" * 96)
+    folder.mkdir()
+    words = {"dataset": EMBEDDED, "data": "", "device": "cpu", "name": "workers"}
+    with Process(module_words("bench.ladder.child"), {"TMPDIR": str(folder)}) as process:
+        process.ask(words, 300, "the start")
+        with pytest.raises(WorkerError, match=f"a socket in {folder}, whose name is too long for one: set TMPDIR"):
+            process.ask({"seed": 0}, 300, "an epoch")
 
 
 def test_flat_images_are_what_the_reference_sees(images):

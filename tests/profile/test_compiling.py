@@ -23,12 +23,12 @@ def test_stages_are_summed_over_the_compilations_and_what_is_missing_is_nothing(
         SimpleNamespace(dynamo_cumulative_compile_time_us=2_000_000, inductor_cumulative_compile_time_us=None),
         SimpleNamespace(dynamo_cumulative_compile_time_us=500_000),
     ]
-    found = list(stage_seconds(metrics).values())
-    assert found == [2.5, 0, 0, 0, 0]
+    assert list(stage_seconds(metrics).values()) == [2.5, 0, 0, 0, 0]
 
 
 def test_a_break_names_the_users_line():
     stack = [traceback.FrameSummary("/a/outer.py", 1, "outer"), traceback.FrameSummary("/a/model.py", 25, "forward")]
-    found = SimpleNamespace(reason="call to print\nmore", user_stack=stack)
-    assert _break(found) == "model.py:25 forward: call to print"
+    note = SimpleNamespace(reason="call to print\nmore", user_stack=stack)
+    assert _break(note) == "model.py:25 forward: call to print"
     assert _break(SimpleNamespace(reason="why", user_stack=None)) == "why"
+    assert _break(SimpleNamespace(reason="\n", user_stack=None)) == "no reason was given"

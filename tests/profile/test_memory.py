@@ -1,9 +1,13 @@
-import builtins
+import sys
 from pathlib import Path
 
 import pytest
 
+from bench.axes.case import parse_id
+from bench.errors import BenchError
+from bench.profile import memory
 from bench.profile.memory import CATEGORIES, POINTS, held_at_peak, thinned
+from bench.profile.tracing import Steps
 
 
 def test_a_thinned_timeline_keeps_its_peak_and_its_ends():
@@ -35,13 +39,23 @@ def test_what_is_held_at_the_peak_is_named_by_its_line():
 
 
 def test_without_memray_the_reason_says_what_to_install(monkeypatch):
-    known = builtins.__import__
-
-    def no_memray(name, *rest, **options):
-        if name == "memray":
-            raise ImportError(name)
-        return known(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", no_memray)
-    with pytest.raises(RuntimeError, match="memray is not installed: pip install memray"):
+    monkeypatch.setitem(sys.modules, "memray", None)
+    with pytest.raises(BenchError, match=r"^memray is not installed: pip install memray$"):
         held_at_peak(held, Path("/nowhere"))
+
+
+def test_what_torchs_internals_raise_is_the_reason_for_no_timeline(monkeypatch):
+    class Recorder:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def export_memory_timeline(self, file, device):
+            raise KeyError("a category\nthat is new")
+
+    monkeypatch.setattr(memory, "profile", lambda **options: Recorder())
+    steps = Steps(("step",), lambda mark, count: None)
+    with pytest.raises(BenchError, match=r"^this torch exports no memory timeline: KeyError: "):
+        memory.timeline(parse_id("step[cpu-b64-fp32]"), steps)

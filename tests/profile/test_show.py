@@ -1,15 +1,37 @@
 import dataclasses
+import io
 import json
+import sys
+import xml.etree.ElementTree as ElementTree
 
 import pytest
-from rich.console import Console
 
-from bench.profile import page, sentences, show, tables
+from bench import console
+from bench.profile import flame, page, sentences, show, tables
 from bench.profile.against import difference
 from bench.profile.model import Memory, to_json
+from bench.record import files
+from bench.text import one_line
+from tests.profile.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
 from tests.profile.made import COMPILED, ON_GPU, PROFILE, changed
 
 SLOW = dataclasses.replace(PROFILE.cost, unprofiled_seconds=6e-3)
+BUSY = "other processes kept 1.0 cores busy meanwhile (trace)"
+
+
+def paged(profile, against=None):
+    return page.page(profile, against, page.pictures(profile))
+
+
+def marked_down(profile, against=None):
+    return show.markdown(profile, against, page.pictures(profile))
+
+
+def shown(profile, against=None):
+    terminal = console.make(io.StringIO())
+    terminal.width = 100
+    show.show(profile, against, terminal)
+    return terminal.file.getvalue()
 
 
 def test_the_answer_comes_first():
@@ -55,7 +77,7 @@ def test_parts_that_are_further_off_are_named():
 
 @pytest.mark.parametrize("profile", [PROFILE, COMPILED, ON_GPU, changed(python_stacks={}, memory=Memory())])
 def test_the_page_and_the_markdown_say_the_same(profile):
-    html, text = page.page(profile, None), show.markdown(profile, None)
+    html, text = paged(profile), marked_down(profile)
     for sentence in [*sentences.summary(profile), sentences.trust(profile)]:
         assert sentence in text
         assert sentence.replace("'", "&#39;") in html
@@ -64,8 +86,8 @@ def test_the_page_and_the_markdown_say_the_same(profile):
 
 
 def test_a_disagreement_is_a_warning_on_the_page():
-    assert 'class="warning"' not in page.page(PROFILE, None)
-    assert 'class="warning"' in page.page(changed(cost=SLOW), None)
+    assert 'class="warning"' not in paged(PROFILE)
+    assert 'class="warning"' in paged(changed(cost=SLOW))
 
 
 def test_hot_spots_have_their_line_and_their_numbers():
@@ -102,34 +124,34 @@ def test_memory_names_the_peak_and_what_is_missing():
     )
     missing = changed(memory=Memory(missing={"holders": "memray is not installed: pip install memray"}))
     assert sentences.memory_sentences(missing) == ["No holders: memray is not installed: pip install memray."]
-    assert page.timeline(missing) is None
+    assert "memory" in {plot.name for plot in page.pictures(PROFILE)}
+    assert "memory" not in {plot.name for plot in page.pictures(missing)}
 
 
 def test_compiled_code_and_the_device_have_sections_where_there_are_any():
-    assert "Graph breaks: model.py:25 forward: call to print." in show.markdown(COMPILED, None)
-    assert "Compiled code" not in show.markdown(PROFILE, None)
-    assert "| sgemm" in show.markdown(ON_GPU, None)
-    assert "fetch: DataLoader" in page.page(ON_GPU, None)
+    assert "Graph breaks: model.py:25 forward: call to print." in marked_down(COMPILED)
+    assert "Compiled code" not in marked_down(PROFILE)
+    assert "| sgemm" in marked_down(ON_GPU)
+    assert "fetch: DataLoader" in paged(ON_GPU)
 
 
-def test_the_terminal_shows_hot_spots_and_the_difference(capsys):
-    show.show(PROFILE, difference(PROFILE, ON_GPU), Console(width=100))
-    out = capsys.readouterr().out
+def test_the_terminal_shows_hot_spots_and_the_difference():
+    out = shown(PROFILE, difference(PROFILE, ON_GPU))
     assert "DataLoader: next batch" in out
     assert "train.py:169" in out
     assert "A is epoch[cpu-b64-fp32-loader], B is epoch[cuda-b64-fp32-loader]." in out
 
 
-def test_what_is_missing_is_said_with_its_reason(capsys):
+def test_what_is_missing_is_said_with_its_reason():
     profile = changed(python_stacks={}, missing={"python": "py-spy is not installed: pip install py-spy"})
-    show.show(profile, None, Console(width=100))
-    assert "no python: py-spy is not installed" in capsys.readouterr().out
-    assert "Not here: py-spy is not installed" in page.page(profile, None)
+    assert "no python: py-spy is not installed" in shown(profile)
+    assert "Not here: py-spy is not installed" in paged(profile)
+    assert "No python: py-spy is not installed" in marked_down(profile)
 
 
 def test_stacks_of_a_program_that_ran_on_are_said_to_be_so():
-    assert "it ran on" in page.page(changed(python_torn=True), None)
-    assert "it ran on" not in page.page(PROFILE, None)
+    assert "it ran on" in paged(changed(python_torn=True))
+    assert "it ran on" not in paged(PROFILE)
 
 
 @pytest.mark.parametrize(
@@ -148,3 +170,99 @@ def test_numbers_are_set_to_the_right_and_words_to_the_left():
 
 def test_it_is_plain_json():
     assert json.loads(json.dumps(to_json(PROFILE), allow_nan=False))["operators"][0]["self_seconds"] == 5e-3
+
+
+DISTURBED = changed(disturbed=BUSY)
+NOTICE = (
+    f"Disturbed: {BUSY}. These numbers are of that mixture and not of the program: end the other processes or lift the "
+    "quota, and profile again."
+)
+VERDICTS = ("75% of it is", "network's arithmetic", "70% are in to_tensor")
+
+
+def test_a_disturbed_profile_says_so_before_any_number_and_gives_no_verdict():
+    text, html, out = marked_down(DISTURBED), paged(DISTURBED), " ".join(shown(DISTURBED).split())
+    assert text.splitlines()[2] == f"> **Note.** {NOTICE}"
+    assert out.startswith(NOTICE)
+    assert f'<p class="warning" role="note">{NOTICE}</p>' in html
+    assert html.index(NOTICE) < html.index("8.00 ms")
+    for words in VERDICTS:
+        assert words in marked_down(PROFILE)
+        assert words not in text + html + out
+    for table in (tables.phase_rows(PROFILE), tables.operator_rows(PROFILE.operators, 8e-3)):
+        assert table[1] in [rows[-len(table[1]) :] for rows in _tables_of(text)]
+    assert "Disturbed" not in marked_down(PROFILE) + paged(PROFILE) + shown(PROFILE)
+
+
+def _tables_of(text):
+    """The rows of every table so far, for each line of it."""
+    rows = markdown_cells(text)
+    return [rows[:end] for end in range(len(rows) + 1)]
+
+
+def test_a_leak_is_no_matter_of_time():
+    leaking = changed(disturbed=BUSY, memory=dataclasses.replace(PROFILE.memory, growth_bytes=102_400))
+    assert sentences.summary(leaking) == ["A leak: 100 steps leave 100 KiB behind, 1 KiB each."]
+
+
+@pytest.mark.parametrize(("a", "b"), [(DISTURBED, PROFILE), (PROFILE, DISTURBED), (DISTURBED, DISTURBED)])
+def test_of_two_profiles_either_that_is_disturbed_takes_the_verdict(a, b):
+    between = difference(a, b)
+    assert sentences.difference_sentence(between) == f"A is {a.source}, B is {b.source}."
+    text = marked_down(a, between)
+    assert text.splitlines()[2].startswith("> **Note.** Disturbed: in ")
+    assert (f"in A, {BUSY}" in text, f"in B, {BUSY}" in text) == (a is DISTURBED, b is DISTURBED)
+    assert "differs the most" not in text + paged(a, between) + shown(a, between)
+    assert ["optimizer", "Adam.step", "1", "1", "1.00 ms", "1.00 ms", "+0 s"] in markdown_cells(text)
+
+
+FULL = changed(
+    compiled=COMPILED.compiled, kernels=ON_GPU.kernels, gaps=ON_GPU.gaps, disturbed=BUSY,
+    missing={"nothing": "no reason"}, memory=dataclasses.replace(PROFILE.memory, missing={"all": "no reason"}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_breaks_an_exporter(text, tmp_path):
+    """The same elements as those of harmless text, and the text itself where it belongs."""
+    harmless = with_text(FULL, "x", keep=("case", "trace_file"))
+    hostile = with_text(FULL, text, keep=("case", "trace_file"))
+    for write, read in ((paged, page_tags), (marked_down, markdown_shape)):
+        files.write(tmp_path / "file", write(hostile, difference(hostile, hostile)))
+        assert read((tmp_path / "file").read_text("utf-8")) == read(write(harmless, difference(harmless, harmless)))
+    first = markdown_cells(marked_down(hostile))
+    assert f"fetch{one_line(text)}" in [row[0] for row in first]
+    files.write_json(tmp_path / "profile.json", to_json(hostile))
+    read = json.loads((tmp_path / "profile.json").read_bytes().decode("utf-8"), parse_constant=pytest.fail)
+    assert read["operators"][0]["name"].startswith(FULL.operators[0].name)
+    pictures = page.pictures(hostile)
+    assert {plot.name for plot in pictures if plot.svg} == {"python", "operators", "memory"}
+    for plot in pictures:
+        files.write(tmp_path / "picture.svg", plot.svg)
+        ElementTree.parse(tmp_path / "picture.svg")
+    assert "\x1b" not in shown(hostile, difference(hostile, hostile))
+
+
+def broken(*_):
+    raise RuntimeError("planted")
+
+
+def test_a_picture_that_fails_costs_that_picture_only(monkeypatch):
+    monkeypatch.setattr(flame, "svg", broken)
+    pictures = page.pictures(PROFILE)
+    assert {plot.name for plot in pictures if plot.svg} == {"memory"}
+    assert {plot.name for plot in pictures if plot.problem} == {"python", "operators"}
+    text = show.markdown(PROFILE, None, pictures)
+    assert "No picture of operators: it could not be drawn: RuntimeError: planted." in text
+    html = page.page(PROFILE, None, pictures)
+    assert html.count("There is no picture: it could not be drawn: RuntimeError: planted") == 2
+    assert page_tags(html)
+
+
+def test_without_matplotlib_the_flame_graphs_are_there(monkeypatch):
+    monkeypatch.delitem(sys.modules, "bench.report.drawing", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    pictures = {plot.name: plot for plot in page.pictures(PROFILE)}
+    assert pictures["python"].svg
+    assert pictures["operators"].svg
+    assert "matplotlib" in pictures["memory"].problem

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from bench.axes.case import parse_id
+from bench.errors import BenchError
 from bench.measure import settings
 from bench.profile import compose, tracing
 from bench.profile.events import BETWEEN, Overhead, Ranges, operators, settled, within_steps
 from bench.suite import workloads
-from bench.suite.fresh import EMBEDDED
+from bench.suite.images import EMBEDDED
 from fcnn.data import embedded_images
 from fcnn.train import PARTS, unmarked
 
@@ -173,15 +174,13 @@ def test_memory_is_held_by_lines_of_the_program(profiled):
 def test_a_process_that_fails_is_one_line(tmp_path):
     case = dataclasses.replace(parse_id("step[cpu-b64-fp32]"), threads=1)
     source = compose.Source(tmp_path / "nowhere")
-    with pytest.raises(
-        compose.ProfileError, match="the process for trace failed: RuntimeError: fcnn was imported from"
-    ):
+    with pytest.raises(BenchError, match="the process for trace failed: RuntimeError: fcnn was imported from"):
         compose.profile(case, source, asked(), tmp_path, 3, lambda what: None)
 
 
 def test_other_images_than_were_asked_for_are_refused(tmp_path):
     case = dataclasses.replace(parse_id("step[cpu-b64-fp32]"), threads=1)
-    with pytest.raises(compose.ProfileError, match="these are other images than were asked for"):
+    with pytest.raises(BenchError, match="these are other images than were asked for"):
         compose.profile(
             case, compose.Source(ROOT), dataclasses.replace(asked(), sha256="0"), tmp_path, 3, lambda what: None
         )

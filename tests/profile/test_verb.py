@@ -1,30 +1,49 @@
 import errno
+import json
+import os
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.cli import main
-from bench.profile import verb
-from bench.profile.compose import ProfileError
+from bench.errors import BenchError
+from bench.measure import facts
+from bench.profile import flame, verb
 from bench.profile.verb import LINK
+from bench.workers.process import WorkerError
 from fcnn.data import embedded_images
-from tests.profile.made import PROFILE
+from tests.profile import commands
+from tests.profile.hostile import HOSTILE, page_tags, with_text
+from tests.profile.made import PROFILE, changed
+
+BUSY = "other processes kept 1.0 cores busy meanwhile (trace)"
 
 
 @pytest.fixture
 def here(monkeypatch, tmp_path):
     """Where nothing is loaded and profiled but the small profile."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(verb, "load_images", lambda dataset, data: embedded_images("asked for"))
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(verb, "images", lambda dataset, data: embedded_images("asked for"))
+    give(monkeypatch, PROFILE)
+    return folder
+
+
+def give(monkeypatch, *profiles):
+    """Makes these the profiles that are measured, one after the other."""
+    left = list(profiles)
 
     def profile(case, source, images, traces, steps, say):
         assert traces.is_absolute()  # its processes run elsewhere
         assert Path(images.data).is_absolute()
-        (traces / PROFILE.trace_file).write_bytes(b"trace")
-        return PROFILE
+        made = left.pop(0) if len(left) > 1 else left[0]
+        (traces / made.trace_file).write_bytes(b"trace")
+        return made
 
     monkeypatch.setattr(verb, "profile", profile)
-    return tmp_path
 
 
 def files(folder: Path) -> set[str]:
@@ -32,9 +51,8 @@ def files(folder: Path) -> set[str]:
 
 
 STEM = "traces/epoch-cpu-b64-fp32-loader"
-WRITTEN = {
-    "profile.html", "profile.md", "profile.json", f"{STEM}.json.gz", f"{STEM}-python.svg", f"{STEM}-operators.svg",
-}  # fmt: skip
+FLAMES = {f"{STEM}-python.svg", f"{STEM}-operators.svg"}
+WRITTEN = {"profile.html", "profile.md", "profile.json", f"{STEM}.json.gz", *FLAMES}
 
 
 def test_all_files_are_there(here, capsys):
@@ -44,7 +62,7 @@ def test_all_files_are_there(here, capsys):
 
 
 def test_it_goes_to_the_newest_run_of_this_machine(here, monkeypatch):
-    slug = verb.facts.machine(["cpu", "cuda"]).slug
+    slug = facts.machine().slug
     for name in ("20260101T000000Z_a", "20260202T000000Z_b"):
         folder = here / "results" / slug / name
         folder.mkdir(parents=True)
@@ -76,9 +94,55 @@ def test_two_profiles_are_set_against_each_other(here):
     assert files(here / "run") == WRITTEN  # the other side of an earlier comparison is not left beside
 
 
+def test_a_disturbance_is_kept_and_said_first_and_is_no_failure(here, monkeypatch, capsys):
+    give(monkeypatch, changed(disturbed=BUSY))
+    assert main(["profile", "--run", "run"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Disturbed: other processes kept 1.0 cores busy meanwhile")
+    assert err == ""
+    assert json.loads((here / "run" / "profile.json").read_text())["disturbed"] == BUSY
+    give(monkeypatch, PROFILE, changed(disturbed=BUSY))
+    assert main(["profile", "--against", "epoch[cpu-b64-fp32]", "--run", "run"]) == 0
+    assert json.loads((here / "run" / "profile.json").read_text())["disturbed"] is None
+    assert json.loads((here / "run" / "profile-b.json").read_text())["disturbed"] == BUSY
+
+
+def test_a_picture_that_fails_costs_that_picture_only(here, monkeypatch, capsys):
+    assert main(["profile", "--run", "run"]) == 0
+    capsys.readouterr()
+
+    def broken(*_):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(flame, "svg", broken)
+    assert main(["profile", "--run", "run"]) == 0
+    assert files(here / "run") == WRITTEN - FLAMES  # nor are those of the earlier profile
+    assert capsys.readouterr().err.splitlines() == [
+        f"fcnn-bench: picture of {name}: it could not be drawn: RuntimeError: planted"
+        for name in ("python", "operators")
+    ]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_a_program_is_called_the_files_can_be_read(here, monkeypatch, capsys, text):
+    run = here / "run"
+    run.mkdir()
+    (run / "report.html").write_text("<footer>Made. <!-- profile --><!-- /profile --></footer>")
+    give(monkeypatch, with_text(PROFILE, text, keep=("case", "trace_file")))
+    assert main(["profile", "--run", "run"]) == 0
+    assert page_tags((run / "profile.html").read_text("utf-8"))
+    assert page_tags((run / "report.html").read_text("utf-8")) == [("footer", []), ("a", ["href"])]
+    assert json.loads((run / "profile.json").read_text("utf-8"))["steps"] == 40
+    assert "\x1b" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(ProfileError("the process for trace failed"), 3), (OSError(errno.ENOSPC, "No space left on device"), 3)],
+    [
+        (WorkerError("the process for trace failed"), 3),
+        (OSError(errno.ENOSPC, "No space left on device"), 3),
+        (BenchError("there is no such thing", 2), 2),
+    ],
 )
 def test_a_failure_is_one_line_and_leaves_nothing(here, monkeypatch, capsys, error, code):
     def fails(*_):
@@ -87,7 +151,7 @@ def test_a_failure_is_one_line_and_leaves_nothing(here, monkeypatch, capsys, err
     monkeypatch.setattr(verb, "profile", fails)
     assert main(["profile", "--run", "run"]) == code
     err = capsys.readouterr().err
-    assert str(error) in err
+    assert (error.strerror if isinstance(error, OSError) else str(error)) in err
     assert err.count("\n") == 1
     assert not (here / "run").exists()
 
@@ -106,6 +170,28 @@ def test_an_interruption_leaves_the_run_as_it_was(here, monkeypatch):
     assert (run / "profile.html").read_text() == "earlier"
 
 
+def test_a_signal_while_files_are_moved_waits_until_all_are_there(here, monkeypatch):
+    def signalled(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(verb.later, "insert", signalled)
+    assert main(["profile", "--run", "run"]) == 3
+    assert files(here / "run") == WRITTEN
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_at_once(here, monkeypatch, capsys):
+    def never(*_):
+        raise AssertionError("it was profiled all the same")
+
+    monkeypatch.setattr(verb, "profile", never)
+    (here / "file").write_text("")
+    for option in ("--run", "--results"):
+        assert main(["profile", option, "file/run"]) == 2
+        err = capsys.readouterr().err
+        assert f"cannot be written: Not a directory; choose another {option}" in err
+        assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -116,6 +202,7 @@ def test_an_interruption_leaves_the_run_as_it_was(here, monkeypatch):
         (["step[cpu-b64-tf32]"], 2, "TF32 is a format of NVIDIA's tensor cores"),
         (["step[cpu-b64-b128-fp32]"], 2, "it names its batch size twice"),
         (["step[cpu-b64-fp32-loader]"], 2, "the loader belongs to whole epochs"),
+        (["--against", "step[cpu-b63]"], 2, "'b63' is no device"),
         (["--against", "no-such-ref"], 4, "not a git repository"),
         (["accuracy[cpu-b64-fp32]"], 2, "profile an epoch, such as epoch[cpu-b64-fp32]"),
         (["--at", "no-such-ref"], 4, "not a git repository"),
@@ -126,4 +213,38 @@ def test_what_a_user_can_get_wrong_is_one_line(here, capsys, words, code, messag
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
-    assert files(here) == set()
+    assert list(here.iterdir()) == []
+
+
+GIVEN = """
+from tests.profile.made import PROFILE
+def given(case, source, images, traces, steps, say):
+    (traces / PROFILE.trace_file).write_bytes(b"trace")
+    return PROFILE
+profile.profile = given
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_an_output_that_takes_nothing_costs_neither_files_nor_the_exit_code(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        process = commands.start(tmp_path, "profile", "--run", "run", more=GIVEN, stdout=full)
+        _, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    assert files(tmp_path / "run") == WRITTEN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["trace", "Python stacks"])
+def test_signals_leave_nothing_half_written_and_no_process(tmp_path, what):
+    process = commands.start(tmp_path, "profile", "step[cpu-b64-fp32]", "--run", "run")
+    commands.wait_until_said(process, tmp_path, what)
+    started = psutil.Process(process.pid).children(recursive=True)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        process.send_signal(number)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, out, err) == (3, "", "fcnn-bench: interrupted\n")
+    assert files(tmp_path) == {"said"}
+    assert psutil.wait_procs(started, timeout=60)[1] == []
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -7,6 +7,7 @@ import pytest
 
 from bench.profile.against import difference
 from bench.profile.page import page as profile_page
+from bench.profile.page import pictures
 from bench.report.write import write_report
 from tests.data.records import CPU_RECORD, GPU_RECORD, PARTIAL_RECORD
 from tests.profile.made import COMPILED, ON_GPU, PROFILE
@@ -73,7 +74,8 @@ def pages(tmp_path_factory):
         made[name] = (folder / "report.html").as_uri()
     for name, found in {"profile": COMPILED, "difference": ON_GPU}.items():
         file = tmp_path_factory.mktemp(name) / "profile.html"
-        file.write_text(profile_page(found, difference(PROFILE, found) if name == "difference" else None), "utf-8")
+        against = difference(PROFILE, found) if name == "difference" else None
+        file.write_text(profile_page(found, against, pictures(found)), "utf-8")
         made[name] = file.as_uri()
     return made
 

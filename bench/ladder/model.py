@@ -1,0 +1,90 @@
+"""What came of a ladder: plain data, in SI units. `None` means not measured, never 0."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+
+from bench.analyse.statistics import Summary, summarise
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of a row.
+
+    Attributes:
+        seconds: Epochs, each of a fresh training, one a round; empty where there is a `reason`.
+        cold_seconds: The first epoch of a fresh process, with all that it prepares and compiles.
+        accuracy_p: The probability of a mean accuracy so far from the reference's, were they of one distribution.
+        lines: Lines of its function that the one before does not have; None for the first and for peers.
+        reason: Why it could not be climbed; None if it was.
+    """
+
+    name: str
+    removed: str
+    lines: int | None
+    is_peer: bool
+    seconds: list[float] = field(default_factory=list)
+    cold_seconds: float | None = None
+    test_accuracy_fraction: list[float] = field(default_factory=list)
+    accuracy_p: float | None = None
+    reason: str | None = None
+
+    @property
+    def summary(self) -> Summary | None:
+        """Seconds an epoch."""
+        return summarise(self.seconds) if self.seconds else None
+
+    @property
+    def median(self) -> float | None:
+        """Seconds an epoch."""
+        return self.summary.median if self.summary else None
+
+    def times(self, other: Step) -> float | None:
+        """How many times as long as this the other takes: the median over the rounds that both were in."""
+        rounds = [theirs / ours for ours, theirs in zip(self.seconds, other.seconds, strict=False)]
+        return statistics.median(rounds) if rounds else None
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """All rows and the floor of a device, of one run on one machine.
+
+    Attributes:
+        disturbed: What went on beside it, so that the times are not the rungs' own; None if nothing did.
+        interrupted: Whether it was ended early: fewer rounds than were asked for, or rungs that had no turn.
+    """
+
+    device: str
+    machine: str
+    dataset: str
+    torch: str
+    floor_seconds: float
+    steps: list[Step]
+    disturbed: str | None = None
+    interrupted: bool = False
+
+    @property
+    def first(self) -> Step:
+        """The tutorial."""
+        return self.steps[0]
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a reference distribution of accuracies for these images."""
+        return any(step.accuracy_p is not None for step in self.steps)
+
+    @property
+    def best(self) -> Step:
+        """The fastest rung whose accuracy is the tutorial's, if that could be judged; peers are no rungs."""
+        fit = [
+            step
+            for step in self.steps
+            if step.seconds and not step.is_peer and (same_accuracy(step) or not self.judged)
+        ]
+        return min(fit or [self.first], key=lambda step: step.median or float("inf"))
+
+
+def same_accuracy(step: Step) -> bool:
+    """Whether the accuracies may be of the reference's distribution; what is not known does not pass."""
+    return step.accuracy_p is not None and step.accuracy_p > 0.001

@@ -1,0 +1,49 @@
+"""The ladder's picture: a bar a rung, seconds on a logarithmic axis, the floor as a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.errors import reason_of
+from bench.ladder.model import Ladder
+from bench.ladder.show import CAPTION
+from bench.profile.plain import plain_texts
+from bench.report import units
+from bench.report.plot import INK, SERIES, SOFT, Plot
+
+
+def picture(ladder: Ladder) -> Plot | None:
+    """The picture, or why it could not be drawn, which costs nothing else; None where nothing was measured."""
+    ladder = plain_texts(ladder)
+    name = f"ladder-{ladder.device}"
+    if not any(step.seconds for step in ladder.steps):
+        return None
+    try:
+        return Plot(name, CAPTION, _svg(ladder, name))
+    except Exception as error:
+        return Plot(name, CAPTION, "", f"it could not be drawn: {reason_of(error)}")
+
+
+def _svg(ladder: Ladder, name: str) -> str:
+    from bench.report import drawing  # here, since matplotlib may not be importable
+
+    climbed = [step for step in ladder.steps if step.median is not None]
+    with drawing.rc():
+        figure, axes = drawing.figure(0.42 * len(climbed) + 1.0)
+        places = range(len(climbed), 0, -1)
+        medians: list[Any] = [step.median for step in climbed]
+        colours = [SERIES[1] if step.is_peer else SERIES[0] for step in climbed]
+        axes.barh(list(places), medians, color=colours, height=0.62)
+        for place, median in zip(places, medians, strict=True):
+            axes.annotate(units.duration(median), (median, place), (4, 0), textcoords="offset points", va="center")
+        axes.axvline(ladder.floor_seconds, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.annotate("floor", (ladder.floor_seconds, len(climbed) + 0.55), ha="center", color=SOFT)
+        axes.set_ylim(0.4, len(climbed) + 0.95)
+        axes.set_xscale("log")
+        axes.set_xlim(min([ladder.floor_seconds, *medians]) / 2, max(medians) * 4)
+        axes.set_yticks(list(places), [step.name for step in climbed])
+        axes.xaxis.set_major_formatter(drawing.FuncFormatter(lambda value, _: units.round_duration(value)))
+        axes.set_xlabel("an epoch")
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+        return drawing.svg(figure, name)

@@ -1,0 +1,103 @@
+"""What the processes of a profile answer, in this one."""
+
+import dataclasses
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.axes.case import parse_id
+from bench.errors import BenchError
+from bench.measure import surroundings
+from bench.profile import child, compiling, memory, tracing
+from bench.suite.images import EMBEDDED
+from fcnn.data import embedded_images
+
+ROOT = Path(__file__).parents[2]
+
+
+@functools.cache
+def digest():
+    return embedded_images("asked for").sha256
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """A request for a small step."""
+    threads = torch.get_num_threads()
+    case = dataclasses.replace(parse_id("step[cpu-b16-fp32]"), threads=1)
+    yield child.Asked(
+        what="", tree=str(ROOT), case=dataclasses.asdict(case), dataset=EMBEDDED, data="", sha256=digest(), label="",
+        steps=3, seconds=0.0, file=str(tmp_path / "trace.json.gz"),
+    )  # fmt: skip
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """What is done while the surroundings are looked at, which are disturbed."""
+    done = []
+
+    class Surroundings:
+        def __init__(self):
+            done.append("begin")
+
+        def disturbance(self):
+            done.append("end")
+            return "planted load"
+
+    def noted(module, name):
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *words: (done.append(name), function(*words))[1])
+
+    monkeypatch.setattr(surroundings, "Surroundings", Surroundings)
+    for name in ("timing", "trace", "overhead", "origins"):
+        noted(tracing, name)
+    monkeypatch.setattr(compiling, "compile_and_watch", lambda run: (done.append("compile"), COMPILED)[1])
+    return done
+
+
+COMPILED = compiling.Compiled(graphs=1, breaks=[], recompiles=[], kernels=[], stage_seconds={})
+
+
+@pytest.mark.slow
+def test_all_that_is_timed_of_a_trace_is_watched(asked, watched):
+    assert child._trace(asked)["disturbed"] == "planted load"
+    # `overhead` traces empty steps twice.
+    assert watched == ["begin", "timing", "trace", "overhead", "trace", "trace", "end", "origins"]
+
+
+def test_compiling_is_watched(asked, watched):
+    answer = child._compiled(asked)
+    assert answer == {"compiled": dataclasses.asdict(COMPILED), "disturbed": "planted load"}
+    assert watched == ["begin", "compile", "end"]
+
+
+def test_a_side_of_the_memory_that_fails_costs_only_itself(asked, monkeypatch):
+    def no_memray(*_):
+        raise BenchError("memray is not installed: pip install memray")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(memory, "held_at_peak", no_memray)
+    monkeypatch.setattr(memory, "timeline", full)
+    answer = child._memory(asked)
+    assert answer["allocations"] > 0
+    assert answer["missing"] == {
+        "holders": "memray is not installed: pip install memray",
+        "timeline": "OSError: [Errno 28] No space left on device",
+    }
+
+
+def test_it_ends_when_it_is_asked_to():
+    with pytest.raises(SystemExit):
+        child.look(child.END)
+
+
+def test_it_knows_no_program_before_it_is_told_which():
+    code = "import sys, bench.profile.child; assert not [name for name in sys.modules if name.startswith('fcnn')]"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,114 @@
+"""A profile of what its processes answer, with processes that were made up."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from bench.axes.case import parse_id
+from bench.errors import BenchError
+from bench.profile import compose
+from bench.profile.model import to_json
+from bench.profile.sampling import Sampled
+from bench.workers.process import WorkerError
+from tests.profile.made import COMPILED, PROFILE
+
+DATA = to_json(PROFILE)
+TRACED = {name: DATA[name] for name in ("cost", "steps", "phases", "operators", "operator_stacks", "kernels", "gaps")}
+CASE = dataclasses.replace(parse_id("step[cpu-b64-fp32-compile]"), threads=1)
+IMAGES = compose.Images("embedded", "", "digest", "5,000 images")
+
+
+class Machine:
+    """Where every process answers, or fails with a reason, by what it is asked for; `folders` are those they have."""
+
+    def __init__(self):
+        self.answers = {
+            "trace": {**TRACED, "growth_bytes": 0, "disturbed": None},
+            "memory": {"allocations": 7, "missing": {"holders": "memray is not installed"}},
+            "compiled": {"compiled": dataclasses.asdict(COMPILED.compiled), "disturbed": None},
+        }
+        self.sampled = Sampled({"train_step": 3})
+        self.folders = set()
+
+    def ask_module(self, module, request, limit_seconds, what, **environment):
+        assert 0 < limit_seconds <= 600
+        self._enter(Path(environment["TMPDIR"]))
+        if request["what"] == "trace":
+            Path(request["file"]).write_bytes(b"trace")
+        return self._answer(self.answers[request["what"]])
+
+    def sample(self, words, request, folder, seconds):
+        self._enter(folder)
+        return self._answer(self.sampled)
+
+    def _enter(self, folder):
+        assert folder.is_dir()
+        self.folders.add(folder)
+
+    def _answer(self, answer):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    machine = Machine()
+    monkeypatch.setattr(compose, "ask_module", machine.ask_module)
+    monkeypatch.setattr(compose.sampling, "sample", machine.sample)
+    return machine
+
+
+def profiled(folder, source="working tree"):
+    return compose.profile(CASE, compose.Source(folder, source), IMAGES, folder, 40, lambda what: None)
+
+
+def test_a_profile_has_all_sides(machine, tmp_path):
+    profile = profiled(tmp_path)
+    assert (profile.operators, profile.python_stacks) == (PROFILE.operators, {"train_step": 3})
+    assert (profile.memory.allocations, profile.memory.growth_bytes) == (7, 0)
+    assert profile.compiled == COMPILED.compiled
+    assert (profile.missing, profile.disturbed) == ({}, None)
+    assert (tmp_path / profile.trace_file).exists()
+    assert not any(folder.exists() for folder in machine.folders)
+
+
+def test_what_went_on_beside_any_timed_part_is_kept(machine, tmp_path):
+    machine.answers["trace"]["disturbed"] = machine.answers["compiled"]["disturbed"] = "planted load"
+    machine.sampled = Sampled({"train_step": 3}, disturbed="more load")
+    assert profiled(tmp_path).disturbed == "planted load (trace, compiling); more load (Python stacks)"
+
+
+def test_a_side_that_fails_costs_only_itself(machine, tmp_path):
+    machine.answers["memory"] = WorkerError("it was killed by SIGKILL, as for lack of memory")
+    machine.answers["compiled"] = WorkerError("fatal error: no such file")
+    machine.sampled = BenchError("py-spy is not installed: pip install py-spy")
+    profile = profiled(tmp_path)
+    assert profile.missing == {
+        "python": "py-spy is not installed: pip install py-spy",
+        "compiled": "the process for compiled failed: fatal error: no such file",
+    }
+    assert profile.memory.missing == {
+        "timeline and holders": "the process for memory failed: it was killed by SIGKILL, as for lack of memory"
+    }
+    assert profile.operators == PROFILE.operators
+
+
+def test_without_a_trace_there_is_no_profile(machine, tmp_path):
+    machine.answers["trace"] = WorkerError("planted")
+    with pytest.raises(BenchError, match=r"^the process for trace failed: planted$") as failed:
+        profiled(tmp_path)
+    assert failed.value.exit_code == 3
+    assert not any(folder.exists() for folder in machine.folders)
+
+
+@pytest.mark.parametrize("ref", ["feature/é", ":/a message\nof <two> lines", "x" * 300, "../../elsewhere"])
+def test_a_ref_of_any_name_gives_a_file_of_a_plain_one(machine, tmp_path, ref):
+    name = profiled(tmp_path, ref).trace_file
+    assert name.startswith("step-cpu-b64-fp32-compile-t1--at-")
+    assert name.endswith(".json.gz")
+    assert (tmp_path / name).exists()
+    assert (len(name) < 200, name.isascii(), "/" in name) == (True, True, False)
+    second = profiled(tmp_path, ref)  # the other side of a comparison
+    assert second.trace_file == name.replace(".json.gz", "-b.json.gz")
