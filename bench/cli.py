@@ -1,4 +1,4 @@
-"""The verbs of `fcnn-bench`, one line each into the rooms, and the one place that prints an error.
+"""The verbs of `fcnn-bench`, one line each into the rooms.
 
 Imports nothing heavy before a verb is chosen.
 """
@@ -8,15 +8,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench import console, interruption
+from bench import command
 from bench.axes import matrix
-from bench.errors import BROKEN, USAGE, BenchError, reason_of
+from bench.errors import USAGE, BenchError
 from bench.text import one_line
 from fcnn import __version__
 
@@ -233,30 +231,10 @@ def verb_first(parser: Parser, words: Sequence[str]) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses and runs; returns the exit code. An error is one line on stderr, an interruption too."""
     words = list(sys.argv[1:] if argv is None else argv)
-    with console.tolerant_streams(), interruption.noticed():
-        try:
-            parser = make_parser()
-            options = parser.parse_args(verb_first(parser, words))
-            return int(options.do(argparse.Namespace(**vars(options), words=words)))
-        except BenchError as error:
-            console.error(str(error))
-            return error.exit_code
-        except KeyboardInterrupt:
-            console.error("interrupted")
-            return BROKEN
-        except Exception as error:
-            whose = "" if isinstance(error, OSError) else "this is a fault of fcnn-bench, "
-            console.error(f"{reason_of(error)}; {whose}{_logged()}")
-            return BROKEN
 
+    def work() -> int:
+        parser = make_parser()
+        options = parser.parse_args(verb_first(parser, words))
+        return int(options.do(argparse.Namespace(**vars(options), words=words)))
 
-def _logged() -> str:
-    """Writes the traceback of the exception at hand to a file and says where, as the end of a sentence."""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="fcnn-bench-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
-        ) as file:
-            traceback.print_exc(file=file)
-        return f"the traceback is in {file.name}"
-    except OSError as error:
-        return f"the traceback cannot be written: {error.strerror}"
+    return command.run(work)

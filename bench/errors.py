@@ -1,7 +1,7 @@
 """The one error of the suite, the exit codes, and the reason that stands in an error of somebody else's.
 
-What a user can cause or mend is raised as a `BenchError` with its exit code; `bench.cli` makes a line of it, and of
-nothing else. Subclasses exist only where a caller has to tell one kind from another.
+What a user can cause or mend is raised as a `BenchError` with its exit code; `bench.command` makes a line of it.
+Subclasses exist only where a caller has to tell one kind from another.
 """
 
 from __future__ import annotations

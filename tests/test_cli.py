@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli
+from bench import cli, command
 from bench.cli import main, make_parser, verb_first
 from bench.errors import BenchError
 
@@ -67,7 +67,7 @@ def test_without_a_place_for_the_log_the_line_says_so(does, capsys, monkeypatch)
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli.tempfile, "NamedTemporaryFile", full)
+    monkeypatch.setattr(command.tempfile, "NamedTemporaryFile", full)
     does(raises(ZeroDivisionError("by zero")))
     assert main(["env"]) == 3
     err = capsys.readouterr().err

@@ -11,10 +11,13 @@ import contextlib
 import math
 import random
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench import command
+from bench.errors import DONE
 from bench.gate import paired
 from bench.gate.check import STEP_IMAGES, forge_with, gate_case, save_images
 from bench.gate.fork import Forge, Worker
@@ -39,7 +42,7 @@ class Separate:
             yield worker
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> int:
     """Writes every pair's log ratio and seconds, and prints the scatter of each way."""
     parser = argparse.ArgumentParser(prog="python -m bench.gate.proof", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--pairs", type=int, default=40, metavar="N", help="of each way (40)")
@@ -68,7 +71,8 @@ def main(words: Sequence[str] | None = None) -> None:
     for way, pairs in found.items():
         scatter = math.sqrt(statistics.fmean(pair["log_ratio"] ** 2 for pair in pairs))
         print(f"{way}: {scatter:.2%}, {statistics.fmean(pair['seconds'] for pair in pairs):.2f} s a pair")
+    return DONE
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

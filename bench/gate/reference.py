@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from bench import command
+from bench.errors import DONE
 from bench.gate.accuracy import EPOCHS, REFERENCE_FOLDER, Reference
 from bench.gate.check import forge_with
 from bench.gate.fork import LIMIT_SECONDS
@@ -40,7 +43,7 @@ def accuracies(images: Images, tree: Path, seeds: list[int]) -> list[float]:
     return [found[seed] for seed in seeds]
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> int:
     """Writes a file a dataset."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.gate.reference", description=(__doc__ or "").partition(":")[0]
@@ -63,7 +66,8 @@ def main(words: Sequence[str] | None = None) -> None:
         path = options.output / f"{images.name.lower()}.json"
         files.write_json(path, dataclasses.asdict(reference))
         print(f"{path}: mean {reference.mean:.4f}, standard deviation {reference.deviation:.4f}, {len(seeds)} seeds")
+    return DONE
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

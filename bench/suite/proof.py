@@ -22,7 +22,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import command
 from bench.analyse.statistics import hodges_lehmann, summarise
+from bench.errors import DONE
 from bench.measure import facts, settings
 from bench.measure.clock import Clock
 from bench.measure.sampling import Rule, measure
@@ -149,7 +151,7 @@ def speed(rounds: int) -> list[dict[str, float]]:
     return found
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> int:
     """Runs every proof, or those named."""
     proofs: dict[str, Callable[[], Any]] = {
         "overhead": overhead,
@@ -167,7 +169,8 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in options.proofs or proofs:
         found[name] = proofs[name]()
         files.write_json(options.output, found)
+    return DONE
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))
