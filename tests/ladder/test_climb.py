@@ -382,4 +382,4 @@ def test_signals_leave_what_was_measured_and_no_process(tmp_path):
     assert all(step["seconds"] for step in data["steps"])
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
     assert psutil.wait_procs(started, timeout=60)[1] == []
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert commands.temporary_files(tmp_path) == []

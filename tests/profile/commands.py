@@ -43,3 +43,8 @@ def wait_until_said(process: subprocess.Popen[str], folder: Path, what: str) -> 
     said = folder / "said"
     while process.poll() is None and not (said.exists() and f"{what}\n" in said.read_text("utf-8")):
         time.sleep(0.05)
+
+
+def temporary_files(folder: Path) -> list[Path]:
+    """What the command has left of them, torch's cache for later runs apart."""
+    return [path for path in (folder / "tmp").iterdir() if not path.name.startswith("torchinductor_")]
