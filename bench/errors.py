@@ -74,6 +74,8 @@ def _announces(line: str) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """`ValueError: why` of any exception, on one line, its message's own reason in place of a hint."""
+    if isinstance(error, BenchError):
+        return str(error)  # is a reason
     name = type(error).__name__
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     if not lines:

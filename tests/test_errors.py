@@ -103,4 +103,4 @@ def test_an_error_carries_its_exit_code():
         exit_code = 4
 
     assert (BenchError("x").exit_code, BenchError("x", 2).exit_code, Special("x").exit_code) == (3, 2, 4)
-    assert str(Special("one line")) == "one line"
+    assert str(Special("one line")) == reason_of(Special("one line")) == "one line"

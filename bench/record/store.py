@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonschema
 
+from bench import interruption
 from bench.errors import BenchError
 from bench.record import files
 from bench.record.model import (
@@ -131,10 +132,11 @@ def staged(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
         yield staging
-        for file in sorted(path for path in staging.rglob("*") if path.is_file()):
-            target = folder / file.relative_to(staging)
-            target.parent.mkdir(exist_ok=True)
-            file.replace(target)
+        with interruption.deferred():  # all of them, or none
+            for file in sorted(path for path in staging.rglob("*") if path.is_file()):
+                target = folder / file.relative_to(staging)
+                target.parent.mkdir(exist_ok=True)
+                file.replace(target)
     except OSError as error:
         raise RecordError(f"{folder} cannot be written: {files.why(error)}") from error
     finally:

@@ -67,5 +67,5 @@ def _table(frame: pd.DataFrame, words: int) -> str:
 
 def _aligned(frame: pd.DataFrame, aligned: list[str]) -> str:
     # A bar in a cell would start another cell.
-    escaped = frame.map(lambda text: one_line(text).replace("|", "\\|"))
+    escaped = frame.map(lambda text: one_line(text).replace("\\", "\\\\").replace("|", "\\|"))
     return escaped.to_markdown(index=False, colalign=aligned, disable_numparse=True)

@@ -41,7 +41,7 @@ def draw(records: Sequence[Record], folder: Path) -> list[str]:
         with store.staged(folder) as staged:
             return write_report(records, staged)
     except Exception as error:
-        reason = str(error) if isinstance(error, BenchError) else reason_of(error)
+        reason = reason_of(error)
         return [f"the report could not be drawn: {reason}; the record is whole: {folder}/record.json"]
 
 

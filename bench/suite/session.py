@@ -12,7 +12,7 @@ from bench.analyse import trust
 from bench.axes.case import Case, command_words, why_impossible
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
-from bench.errors import BenchError, reason_of
+from bench.errors import reason_of
 from bench.measure import facts, settings, yardsticks
 from bench.measure.clock import Clock
 from bench.record import store
@@ -77,7 +77,7 @@ class Session:
             self.unmeasured.append(self._gap(id, INTERRUPTED, "stopped by the user while it was measured"))
             raise
         except Exception as error:
-            reason = str(error) if isinstance(error, BenchError) else reason_of(error)
+            reason = reason_of(error)
             self.unmeasured.append(self._gap(id, "failed", reason))
             raise
         self.measurements.append(measurement)

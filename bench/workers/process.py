@@ -23,6 +23,7 @@ from typing import Any
 
 from bench.errors import BenchError, reason_in, reason_of
 
+WAKE_SECONDS = 0.2
 HARNESS = Path(__file__).parents[2]
 
 
@@ -109,9 +110,13 @@ class Process:
         """
         deadline = time.monotonic() + limit_seconds
         while True:
+            left = deadline - time.monotonic()
             try:
-                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+                # In slices: where a signal has come to the reading thread, this one sees it only when it wakes up.
+                line = self._lines.get(timeout=min(max(left, 0.0), WAKE_SECONDS))
             except queue.Empty:
+                if left > WAKE_SECONDS:
+                    continue
                 kill_group(self._process.pid)
                 raise no_answer(what, limit_seconds) from None
             if line is None:
