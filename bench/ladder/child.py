@@ -40,8 +40,8 @@ def floor_seconds(images: Any, device: Any) -> dict[str, float]:
     case = Case("epoch", device.name, 64, "fp32", "off", "adam", feed, threads=settings.default_threads())
     prepared = workloads.epoch(case, images)
     counters = count(prepared.counted, prepared.training, Clock(device), growth=False)
-    found = yardsticks.run(device.name, case.threads, {"fp32"})
-    floor = floor_of(case, counters, len(images.train), math.ceil(len(images.train) / case.batch_size), found)
+    calibration = yardsticks.run(device.name, case.threads, {"fp32"})
+    floor = floor_of(case, counters, len(images.train), math.ceil(len(images.train) / case.batch_size), calibration)
     assert floor is not None
     return {"seconds": floor.seconds, "compute_seconds": floor.compute_seconds, "memory_seconds": floor.memory_seconds}
 

@@ -45,11 +45,11 @@ class Ranges:
     """
 
     def __init__(self, events: Iterable[Event], parts: Sequence[str], steps: int) -> None:
-        found = sorted(
+        whole = sorted(
             (event for event in events if not event.on_device and event.name.startswith(STEP)), key=lambda e: e.begin
         )
         # The last range of an epoch's beginning is the one that was opened and had no step any more.
-        self.steps = [(event.begin, event.end) for event in found[:steps]]
+        self.steps = [(event.begin, event.end) for event in whole[:steps]]
         ranges = sorted(
             (
                 event
@@ -101,12 +101,12 @@ def settled(events: Iterable[Event], ranges: Ranges, parts: Sequence[str]) -> li
 def numbered(events: Iterable[Event], ranges: Ranges) -> list[tuple[Event, int]]:
     """Each event with the number of earlier events of its name in its step: the same call in every step."""
     seen: collections.Counter[tuple[int | None, str]] = collections.Counter()
-    found = []
+    calls = []
     for event in sorted(events, key=lambda event: event.begin):
         key = ranges.step(event.begin), event.name
-        found.append((event, seen[key]))
+        calls.append((event, seen[key]))
         seen[key] += 1
-    return found
+    return calls
 
 
 @dataclass(frozen=True)
@@ -157,11 +157,11 @@ def operators(
         total[2] += event.device_seconds
         total[3] += origin.flops
         total[4] += origin.allocated_bytes
-    found = [
+    rows = [
         Operator(name, phase, line, calls / steps, max(0.0, own / steps), *(one / steps for one in rest))
         for (name, phase, line), (calls, own, *rest) in totals.items()
     ]
-    return sorted(found, key=lambda operator: -max(operator.self_seconds, operator.device_seconds))
+    return sorted(rows, key=lambda operator: -max(operator.self_seconds, operator.device_seconds))
 
 
 def phases(
@@ -181,26 +181,26 @@ def phases(
             seconds[part] += event.self_seconds / steps
             events[part] += (event.name not in parts) / steps
             cost[part] += overhead.of(event, parts) / steps
-    found = [
+    times = [
         PhaseTime(part, unprofiled.get(part, 0.0), seconds[part], max(0.0, seconds[part] - cost[part]), events[part])
         for part in parts
     ]
     rest = max(0.0, traced_seconds - sum(seconds.values()))
     number = sum(ranges.part(event.begin) == "rest" for event in host) / steps
     corrected = max(0.0, rest - overhead.outside_seconds)
-    return [*found, PhaseTime("rest", unprofiled.get("rest", 0.0), rest, corrected, number)]
+    return [*times, PhaseTime("rest", unprofiled.get("rest", 0.0), rest, corrected, number)]
 
 
 def stacks(host: Iterable[Event], ranges: Ranges, parts: Sequence[str], overhead: Overhead) -> dict[str, float]:
     """Self seconds a step by the path of names, the step's own range left out; for a flame graph. `host` is settled."""
-    found: dict[str, float] = collections.defaultdict(float)
+    seconds_of: dict[str, float] = collections.defaultdict(float)
     for event in host:
         path = [name for name in event.path if not name.startswith(STEP)]
         if path[0] != ranges.part(event.begin):
             path.insert(0, ranges.part(event.begin))
-        found[";".join(path)] += max(0.0, event.self_seconds - overhead.of(event, parts))
+        seconds_of[";".join(path)] += max(0.0, event.self_seconds - overhead.of(event, parts))
     steps = max(len(ranges.steps), 1)
-    return {path: seconds / steps for path, seconds in found.items() if seconds > 0}
+    return {path: seconds / steps for path, seconds in seconds_of.items() if seconds > 0}
 
 
 def kernels(events: Iterable[Event], steps: int) -> list[Kernel]:
@@ -210,8 +210,8 @@ def kernels(events: Iterable[Event], steps: int) -> list[Kernel]:
         if event.on_device:
             totals[event.name][0] += 1
             totals[event.name][1] += event.end - event.begin
-    found = [Kernel(name, calls / steps, seconds / steps) for name, (calls, seconds) in totals.items()]
-    return sorted(found, key=lambda kernel: -kernel.seconds)
+    rows = [Kernel(name, calls / steps, seconds / steps) for name, (calls, seconds) in totals.items()]
+    return sorted(rows, key=lambda kernel: -kernel.seconds)
 
 
 def gaps(events: Sequence[Event], ranges: Ranges) -> list[Gap]:
@@ -238,5 +238,5 @@ def gaps(events: Sequence[Event], ranges: Ranges) -> list[Gap]:
             total[1] += 1
         busy_until = max(busy_until, end)
     steps = max(len(ranges.steps), 1)
-    found = [Gap(name, seconds / steps, count / steps) for name, (seconds, count) in totals.items()]
-    return sorted(found, key=lambda gap: -gap.seconds)
+    rows = [Gap(name, seconds / steps, count / steps) for name, (seconds, count) in totals.items()]
+    return sorted(rows, key=lambda gap: -gap.seconds)

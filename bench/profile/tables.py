@@ -51,14 +51,14 @@ def phase_rows(profile: Profile) -> Shown:
 
 def line_rows(profile: Profile) -> Shown:
     """Self time by the line of `fcnn` that caused it, operators together."""
-    found: dict[str, list[float]] = {}
+    totals: dict[str, list[float]] = {}
     for operator in profile.operators:
         if operator.line:
-            total = found.setdefault(operator.line, [0.0, 0.0])
+            total = totals.setdefault(operator.line, [0.0, 0.0])
             total[0] += operator.self_seconds
             total[1] += operator.calls
     step = profile.cost.unprofiled_seconds
-    ordered = sorted(found.items(), key=lambda item: -item[1][0])
+    ordered = sorted(totals.items(), key=lambda item: -item[1][0])
     rows = [
         [line, f"{calls:,.4g}", units.duration(seconds), units.share(seconds / step)]
         for line, (seconds, calls) in ordered
@@ -66,9 +66,9 @@ def line_rows(profile: Profile) -> Shown:
     return ["Line of fcnn", "Calls", "Operators' self time", "Of the step"], rows
 
 
-def difference_rows(found: Difference, *, phases: bool) -> Shown:
+def difference_rows(difference: Difference, *, phases: bool) -> Shown:
     """Headings and rows of two profiles' difference, the largest first."""
-    rows = found.phases if phases else found.operators[:SHOWN_ROWS]
+    rows = difference.phases if phases else difference.operators[:SHOWN_ROWS]
     headings = ["Part", *([] if phases else ["Operator", "Calls A", "Calls B"]), "A", "B", "B less A"]
     return headings, [
         [

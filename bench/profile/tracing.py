@@ -13,6 +13,7 @@ import gzip
 import json
 import math
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES
+from bench.errors import reason_of
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import ON_DEVICE, quiet_profiler
 from bench.measure.phases import EPOCH_PARTS, measure_phases
@@ -61,9 +63,9 @@ class Marks:
         self._open: list[Any] = []
 
     def _begin(self, name: str) -> None:
-        found = torch.profiler.record_function(name)
-        found.__enter__()
-        self._open.append(found)
+        named = torch.profiler.record_function(name)
+        named.__enter__()
+        self._open.append(named)
 
     def _end(self) -> None:
         self._open.pop().__exit__(None, None, None)
@@ -146,13 +148,13 @@ class Trace:
 def trace(case: Case, steps: Steps, count: int, file: Path | None) -> Trace:
     """Traces `count` steps into `file` (.json.gz, or None), fewer if that would be too large."""
     while True:
-        with garbage_collector_off(), quiet_profiler(*activities(case)) as found:
+        with garbage_collector_off(), quiet_profiler(*activities(case)) as recorded:
             block = Clock(DEVICES[case.device]).time_block(functools.partial(steps.traced, count), 1)
         if file is not None:
-            found.export_chrome_trace(str(file))
+            recorded.export_chrome_trace(str(file))
             _without_host(file)
         if file is None or file.stat().st_size <= TRACE_LIMIT_BYTES or count == 1:
-            return Trace(list(_events(found)), count, block.host_seconds / count)
+            return Trace(list(_events(recorded)), count, block.host_seconds / count)
         count = max(1, count // 2)
 
 
@@ -173,25 +175,33 @@ def overhead(case: Case, steps: Steps, timing: Timing, events: float) -> Overhea
 
     empty = Steps(steps.parts, nothing)
     trace(case, empty, EMPTY_STEPS, None)
-    found = trace(case, empty, EMPTY_STEPS, None)
-    lengths = [event.end - event.begin for event in found.events if event.name in steps.parts and not event.on_device]
+    traced = trace(case, empty, EMPTY_STEPS, None)
+    lengths = [event.end - event.begin for event in traced.events if event.name in steps.parts and not event.on_device]
     inside = statistics.median(lengths)
-    outside = max(0.0, found.step_seconds - len(steps.parts) * inside)
-    rest = timing.profiled_seconds - timing.unprofiled_seconds - found.step_seconds
+    outside = max(0.0, traced.step_seconds - len(steps.parts) * inside)
+    rest = timing.profiled_seconds - timing.unprofiled_seconds - traced.step_seconds
     return Overhead(max(0.0, rest / events) if events else 0.0, inside, outside)
 
 
 def _without_host(file: Path) -> None:
-    """Takes the host's name and the file's path out of a trace, which is made to be shown around."""
-    with gzip.open(file, "rt", encoding="utf-8") as source:
-        found = json.load(source)
-    found.pop("host_name", None)
-    found["traceName"] = file.name
+    """Takes the host's name and the file's path out of a trace, which is made to be shown around.
+
+    Raises:
+        RuntimeError: It is cut off; the profiler does not say so itself.
+    """
+    try:
+        with gzip.open(file, "rt", encoding="utf-8") as source:
+            content = json.load(source)
+    except (EOFError, OSError, ValueError) as error:
+        folder = tempfile.gettempdir()  # where torch writes it first
+        raise RuntimeError(f"the trace is cut off, as where {folder} is full ({reason_of(error)})") from error
+    content.pop("host_name", None)
+    content["traceName"] = file.name
     with gzip.open(file, "wt", encoding="utf-8", compresslevel=6) as target:
-        json.dump(found, target)
+        json.dump(content, target)
 
 
-def _events(found: profile) -> Iterator[Event]:
+def _events(recorded: profile) -> Iterator[Event]:
     paths: dict[int, tuple[str, ...]] = {}
 
     def path(event: Any) -> tuple[str, ...]:
@@ -200,7 +210,7 @@ def _events(found: profile) -> Iterator[Event]:
             paths[event.id] = (*(path(parent) if parent is not None else ()), event.name)
         return paths[event.id]
 
-    for event in found.events() or []:
+    for event in recorded.events() or []:
         on_device = str(event.device_type) == ON_DEVICE
         if getattr(event, "activity_type", None) == "overhead" or event.name in OVERHEAD:
             continue
@@ -221,15 +231,15 @@ def origins(case: Case, steps: Steps) -> dict[tuple[str, int], Origin]:
         garbage_collector_off(),
         profile(
             activities=activities(case), record_shapes=True, profile_memory=True, with_stack=True, with_flops=True
-        ) as found,
+        ) as recorded,
     ):
         steps.traced(3)
-    host = [event for event in found.events() or [] if str(event.device_type) != ON_DEVICE]
+    host = [event for event in recorded.events() or [] if str(event.device_type) != ON_DEVICE]
     sizes = _of_second_step(
         [(e.name, e.time_range.start, e.time_range.end, (e.flops or 0, max(0, _allocated(e)))) for e in host],
         steps,
     )
-    lines = _of_second_step(list(_calls(found)), steps)
+    lines = _of_second_step(list(_calls(recorded)), steps)
     return {key: Origin(lines.get(key, ""), *map(float, size)) for key, size in sizes.items()}
 
 
@@ -248,13 +258,13 @@ def _of_second_step(calls: Sequence[tuple[str, float, float, Any]], steps: Steps
     }
 
 
-def _calls(found: profile) -> Iterator[tuple[str, float, float, str]]:
+def _calls(recorded: profile) -> Iterator[tuple[str, float, float, str]]:
     """Every operator's call (name, begin, end in ns), with the innermost line of the program that led to it.
 
     On a GPU the backward pass calls its operators from a thread without Python: there, the line is the one that the
     program was in at the time.
     """
-    nodes = [(root, "", True) for root in found.profiler.kineto_results.experimental_event_tree()]  # type: ignore[union-attr]
+    nodes = [(root, "", True) for root in recorded.profiler.kineto_results.experimental_event_tree()]  # type: ignore[union-attr]
     calls, spans = [], []
     while nodes:
         node, line, is_root = nodes.pop()
@@ -299,6 +309,8 @@ def timing(case: Case, steps: Steps, count: int) -> Timing:
     if len(steps.parts) == 1:
         parts = {steps.parts[0]: statistics.median(plain)}
     else:
-        found = measure_phases(lambda mark: steps.run(mark, count), clock, repetitions=1, rounds=ROUNDS, device=False)
-        parts = {part: seconds / count for part, seconds in found.host_seconds.items()}
+        measured = measure_phases(
+            lambda mark: steps.run(mark, count), clock, repetitions=1, rounds=ROUNDS, device=False
+        )
+        parts = {part: seconds / count for part, seconds in measured.host_seconds.items()}
     return Timing(statistics.median(plain), statistics.median(profiled), parts)

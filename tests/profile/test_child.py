@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import gzip
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 
 from bench.axes.case import parse_id
 from bench.errors import BenchError
-from bench.measure import surroundings
+from bench.measure import counters, surroundings
 from bench.profile import child, compiling, memory, tracing
 from bench.suite.images import EMBEDDED
 from fcnn.data import embedded_images
@@ -63,8 +65,11 @@ def watched(monkeypatch):
 COMPILED = compiling.Compiled(graphs=1, breaks=[], recompiles=[], kernels=[], stage_seconds={})
 
 
-@pytest.mark.slow
-def test_all_that_is_timed_of_a_trace_is_watched(asked, watched):
+def test_all_that_is_timed_of_a_trace_is_watched(asked, watched, monkeypatch):
+    for name in ("ROUNDS", "EMPTY_STEPS"):
+        monkeypatch.setattr(tracing, name, 2)
+    monkeypatch.setattr(tracing, "BLOCK_SECONDS", 0.0)
+    monkeypatch.setattr(counters, "GROWTH_REPETITIONS", 2)
     assert child._trace(asked)["disturbed"] == "planted load"
     # `overhead` traces empty steps twice.
     assert watched == ["begin", "timing", "trace", "overhead", "trace", "trace", "end", "origins"]
@@ -91,6 +96,13 @@ def test_a_side_of_the_memory_that_fails_costs_only_itself(asked, monkeypatch):
         "holders": "memray is not installed: pip install memray",
         "timeline": "OSError: [Errno 28] No space left on device",
     }
+
+
+@pytest.mark.parametrize("content", [b"", gzip.compress(b""), gzip.compress(b'{"traceEvents": ['), b"\x1f\x8b\x08"])
+def test_a_trace_that_is_cut_off_names_the_place_that_may_be_full(tmp_path, content):
+    (tmp_path / "trace.json.gz").write_bytes(content)
+    with pytest.raises(RuntimeError, match=f"the trace is cut off, as where {tempfile.gettempdir()} is full"):
+        tracing._without_host(tmp_path / "trace.json.gz")
 
 
 def test_it_ends_when_it_is_asked_to():

@@ -60,6 +60,12 @@ def test_samples_are_those_of_the_request_and_any_bytes_are_read(py_spy):
 
 
 @posix
+def test_both_leave_their_temporary_files_where_they_are_told_to(py_spy, tmp_path):
+    looks = """echo '{{"value": null}}'; read loop; read end; echo "train_step;$TMPDIR 1" > {out}"""
+    assert py_spy(looks).stacks == {f"train_step;{tmp_path}": 1}
+
+
+@posix
 def test_what_goes_on_beside_the_samples_is_kept(py_spy, monkeypatch):
     monkeypatch.setattr(Quiet, "reason", "planted load")
     assert py_spy(LOOKS).disturbed == "planted load"
