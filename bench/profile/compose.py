@@ -32,6 +32,7 @@ SAMPLED_SECONDS = 6.0
 LIMIT_SECONDS = 300.0  # for each side of a profile; 15 s are usual
 CHILD = "bench.profile.child"
 WORKING_TREE = "working tree"
+INTERRUPTED = "interrupted"
 LONGEST_NAME = 120  # of a trace's file; a git ref may have any length
 Say = Callable[[str], None]
 
@@ -65,8 +66,11 @@ def profile(case: Case, source: Source, images: Images, traces: Path, steps: int
         steps: Traced steps, fewer if the trace would be too large.
         say: Told what is under way.
 
+    After an interruption the profile has the sides that were looked at by then.
+
     Raises:
         BenchError: The traced process failed.
+        KeyboardInterrupt: Nothing was measured by then.
     """
     usual = case.threads == settings.default_threads()
     id = case_id(dataclasses.replace(case, threads=0) if usual else case)
@@ -78,16 +82,21 @@ def profile(case: Case, source: Source, images: Images, traces: Path, steps: int
         "tree": str(source.tree), "case": dataclasses.asdict(case), **dataclasses.asdict(images),
         "steps": steps, "seconds": SAMPLED_SECONDS, "file": str(file),
     }  # fmt: skip
+    machine, software = facts.machine().label, facts.environment(["cpu"])["software"]
     with files.scratch() as folder:
-        sides = _look(asked, case, folder, say)
+        try:
+            sides = _look(asked, case, folder, say)
+        except BaseException:
+            file.unlink(missing_ok=True)  # the other side of a comparison may stay
+            raise
     traced, python = sides.traced, sides.python
     return Profile(
         id=id,
         case=dataclasses.asdict(case),
         source=called,
-        machine=facts.machine().label,
+        machine=machine,
         dataset=images.label,
-        torch=facts.environment(["cpu"])["software"].get("torch", "unknown"),
+        torch=software.get("torch", "unknown"),
         steps=traced["steps"],
         cost=Cost(**traced["cost"]),
         phases=[PhaseTime(**phase) for phase in traced["phases"]],
@@ -102,6 +111,7 @@ def profile(case: Case, source: Source, images: Images, traces: Path, steps: int
         trace_file=file.name,
         trace_bytes=file.stat().st_size,
         missing=sides.missing,
+        interrupted=sides.interrupted,
         disturbed=joined(sides.disturbances),
     )
 
@@ -116,38 +126,54 @@ class _Sides:
     compiled: Compiled | None = None
     missing: dict[str, str] = field(default_factory=dict)
     disturbances: dict[str, str | None] = field(default_factory=dict)
+    interrupted: bool = False
 
 
 def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
     """Asks one process after the other; `folder` is what they take for the system's temporary one.
 
-    So that nothing is left of a process that is killed.
+    So that nothing is left of a process that is killed. Without a trace there is nothing; of the other sides, one that
+    fails costs only itself, and an interruption those that are left.
     """
     say("trace")
     traced = _ask({**asked, "what": "trace"}, folder)
     sides = _Sides(traced, Memory(growth_bytes=traced["growth_bytes"]), disturbances={"trace": traced["disturbed"]})
-    say("Python stacks")
-    try:
-        sides.python = sampling.sample(module_words(CHILD), {**asked, "what": "loop"}, folder, SAMPLED_SECONDS)
-        sides.disturbances["Python stacks"] = sides.python.disturbed
-    except BenchError as error:
-        sides.missing["python"] = str(error)
-    say("memory")
-    try:
-        held = _ask({**asked, "what": "memory"}, folder)
-        holders = [Holder(**holder) for holder in held.pop("holders", [])]
-        sides.memory = dataclasses.replace(sides.memory, holders=holders, **held)
-    except BenchError as error:
-        sides.memory.missing["timeline and holders"] = str(error)
+    others = [
+        ("Python stacks", _look_at_python, "python"),
+        ("memory", _look_at_memory, "timeline and holders"),
+    ]
     if case.compiler != "off":
-        say("compiling")
+        others.append(("compiling", _look_at_compiling, "compiled"))
+    for what, look, name in others:
+        missing = sides.memory.missing if what == "memory" else sides.missing
         try:
-            answer = _ask({**asked, "what": "compiled"}, folder)
-            sides.compiled = Compiled(**answer["compiled"])
-            sides.disturbances["compiling"] = answer["disturbed"]
+            if not sides.interrupted:
+                say(what)
+                look(sides, asked, folder)
         except BenchError as error:
-            sides.missing["compiled"] = str(error)
+            missing[name] = str(error)
+        except KeyboardInterrupt:
+            sides.interrupted = True
+        if sides.interrupted:
+            missing[name] = INTERRUPTED
     return sides
+
+
+def _look_at_python(sides: _Sides, asked: dict[str, Any], folder: Path) -> None:
+    sides.python = sampling.sample(module_words(CHILD), {**asked, "what": "loop"}, folder, SAMPLED_SECONDS)
+    sides.disturbances["Python stacks"] = sides.python.disturbed
+
+
+def _look_at_memory(sides: _Sides, asked: dict[str, Any], folder: Path) -> None:
+    held = _ask({**asked, "what": "memory"}, folder)
+    holders = [Holder(**holder) for holder in held.pop("holders", [])]
+    sides.memory = dataclasses.replace(sides.memory, holders=holders, **held)
+
+
+def _look_at_compiling(sides: _Sides, asked: dict[str, Any], folder: Path) -> None:
+    answer = _ask({**asked, "what": "compiled"}, folder)
+    sides.compiled = Compiled(**answer["compiled"])
+    sides.disturbances["compiling"] = answer["disturbed"]
 
 
 def _plain(text: str) -> str:

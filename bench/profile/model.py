@@ -163,6 +163,7 @@ class Profile:
         python_torn: Whether the program ran on while it was sampled: a few stacks may be of two moments.
         operator_stacks: Self seconds a step by stack of operators, the part of the step first.
         missing: Why a section is not there, by name.
+        interrupted: Whether it was ended before all sides were looked at.
         disturbed: What went on beside the timed parts, whose times are not the program's own then; None if nothing did.
     """
 
@@ -186,6 +187,7 @@ class Profile:
     trace_bytes: int
     missing: dict[str, str] = field(default_factory=dict)
     python_torn: bool = False
+    interrupted: bool = False
     disturbed: str | None = None
     version: int = PROFILE_VERSION
 

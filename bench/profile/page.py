@@ -102,7 +102,7 @@ def _inlined(plot: Plot) -> str:
 def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
     step = profile.cost.unprofiled_seconds
     return [
-        _difference(against) if against else None,
+        _difference(profile, against),
         Block("parts", "Parts of a step", ["As measured without a profiler, and as the trace has them."],
               tables=(tables.phase_rows(profile),)),
         _python(profile),
@@ -123,7 +123,10 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
     ]  # fmt: skip
 
 
-def _difference(difference: Difference) -> Block:
+def _difference(profile: Profile, difference: Difference | None) -> Block | None:
+    if difference is None:
+        reason = profile.missing.get("comparison")
+        return Block("difference", "The difference", [f"Not here: {reason}."]) if reason else None
     rows = (tables.difference_rows(difference, phases=True), tables.difference_rows(difference, phases=False))
     return Block("difference", "The difference", [sentences.difference_sentence(difference)], tables=rows)
 

@@ -53,8 +53,13 @@ class Asked:
 def run_profile(asked: Asked) -> int:
     """Profiles, writes traces/, profile.html, profile.md and profile.json, and prints the hot spots.
 
+    After an interruption the files have what was measured, and of a comparison the first side whatever becomes of the
+    second.
+
     Raises:
-        BenchError: There is no such case or program, or it cannot be profiled; nothing is written then.
+        BenchError: There is no such case or program, or it cannot be profiled; nothing is written then. Or not all of
+            it could be measured.
+        KeyboardInterrupt: Nothing was measured by then.
     """
     terminal = console.make()
     case = _case(asked.case)
@@ -71,7 +76,14 @@ def run_profile(asked: Asked) -> int:
         folder = shown.resolve()
         staged = stack.enter_context(store.staged(folder))
         profiled = _profiled(case, source, asked, loaded, staged, terminal)
-        compared = _profiled(other or case, second, asked, loaded, staged, terminal) if asked.other else None
+        compared = None
+        if asked.other:
+            try:
+                if profiled.interrupted:
+                    raise KeyboardInterrupt
+                compared = _profiled(other or case, second, asked, loaded, staged, terminal)
+            except (BenchError, KeyboardInterrupt) as error:  # the first side is worth having
+                profiled.missing["comparison"] = str(error) or compose.INTERRUPTED
         difference = against.difference(profiled, compared) if compared else None
         with interruption.deferred():
             problems = _write(profiled, compared, difference, folder, staged)
@@ -83,7 +95,16 @@ def run_profile(asked: Asked) -> int:
     terminal.print(f"\nprofile: {shown}/profile.html", soft_wrap=True)
     for problem in problems:
         console.error(problem)
+    if reason := _why_not_all(profiled, compared):
+        raise BenchError(reason)
     return DONE
+
+
+def _why_not_all(profiled: Profile, compared: Profile | None) -> str | None:
+    no_comparison = profiled.missing.get("comparison")
+    if profiled.interrupted or (compared and compared.interrupted) or no_comparison == compose.INTERRUPTED:
+        return "interrupted: the profile has what was measured by then"
+    return no_comparison and f"no comparison: {no_comparison}"
 
 
 def _write(

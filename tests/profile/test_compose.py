@@ -47,7 +47,7 @@ class Machine:
         self.folders.add(folder)
 
     def _answer(self, answer):
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -95,11 +95,34 @@ def test_a_side_that_fails_costs_only_itself(machine, tmp_path):
     assert profile.operators == PROFILE.operators
 
 
+INTERRUPTED = [
+    ("memory", {"compiled": "interrupted"}, {"timeline and holders": "interrupted"}),
+    ("compiled", {"compiled": "interrupted"}, {"holders": "memray is not installed"}),
+]
+
+
+@pytest.mark.parametrize(("during", "missing", "of_memory"), INTERRUPTED)
+def test_an_interruption_costs_only_what_is_left(machine, tmp_path, during, missing, of_memory):
+    machine.answers[during] = KeyboardInterrupt()
+    profile = profiled(tmp_path)
+    assert profile.interrupted
+    assert (profile.missing, profile.memory.missing) == (missing, of_memory)
+    assert (profile.operators, profile.python_stacks) == (PROFILE.operators, {"train_step": 3})
+
+
+def test_an_interruption_of_the_trace_leaves_nothing(machine, tmp_path):
+    machine.answers["trace"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        profiled(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_a_trace_there_is_no_profile(machine, tmp_path):
     machine.answers["trace"] = WorkerError("planted")
     with pytest.raises(BenchError, match=r"^the process for trace failed: planted$") as failed:
         profiled(tmp_path)
     assert failed.value.exit_code == 3
+    assert list(tmp_path.iterdir()) == []
     assert not any(folder.exists() for folder in machine.folders)
 
 

@@ -40,6 +40,8 @@ def give(monkeypatch, *profiles):
         assert traces.is_absolute()  # its processes run elsewhere
         assert Path(images.data).is_absolute()
         made = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(made, BaseException):
+            raise made
         (traces / made.trace_file).write_bytes(b"trace")
         return made
 
@@ -156,6 +158,44 @@ def test_a_failure_is_one_line_and_leaves_nothing(here, monkeypatch, capsys, err
     assert not (here / "run").exists()
 
 
+SOME = changed(interrupted=True, missing={"python": "interrupted"}, python_stacks={})
+
+
+def test_an_interrupted_profile_is_kept_and_is_no_success(here, monkeypatch, capsys):
+    give(monkeypatch, SOME)
+    assert main(["profile", "--run", "run"]) == 3
+    out, err = capsys.readouterr()
+    assert err == "fcnn-bench: interrupted: the profile has what was measured by then\n"
+    assert "no python: interrupted" in out
+    assert files(here / "run") == WRITTEN - {f"{STEM}-python.svg"}
+    assert json.loads((here / "run" / "profile.json").read_text())["interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("profiles", "reason", "said"),
+    [
+        ((SOME, AssertionError("it was profiled")), "interrupted", "the profile has what was measured by then"),
+        ((PROFILE, KeyboardInterrupt()), "interrupted", "interrupted: the profile has what was measured by then"),
+        ((PROFILE, WorkerError("the process for trace failed")), "the process for trace failed", "no comparison: the"),
+    ],
+)
+def test_the_first_side_of_a_comparison_is_kept(here, monkeypatch, capsys, profiles, reason, said):
+    give(monkeypatch, *profiles)
+    assert main(["profile", "--against", "step[cpu-b64-fp32]", "--run", "run"]) == 3
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert WRITTEN - {f"{STEM}-python.svg"} <= files(here / "run") <= WRITTEN
+    assert f"No comparison: {reason}." in (here / "run" / "profile.md").read_text()
+    assert f"Not here: {reason}." in (here / "run" / "profile.html").read_text()
+
+
+def test_of_an_interrupted_second_side_the_comparison_is_kept(here, monkeypatch):
+    give(monkeypatch, PROFILE, SOME)
+    assert main(["profile", "--against", "step[cpu-b64-fp32]", "--run", "run"]) == 3
+    assert files(here / "run") == {*WRITTEN, "profile-b.json"}
+
+
 def test_an_interruption_leaves_the_run_as_it_was(here, monkeypatch):
     run = here / "run"
     run.mkdir()
@@ -236,15 +276,22 @@ def test_an_output_that_takes_nothing_costs_neither_files_nor_the_exit_code(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["trace", "Python stacks"])
-def test_signals_leave_nothing_half_written_and_no_process(tmp_path, what):
+@pytest.mark.parametrize(
+    ("what", "kept", "said"),
+    [("trace", set(), ""), ("Python stacks", {"profile.json", "profile.html", "profile.md"}, ": the profile has what")],
+)
+def test_signals_leave_what_was_measured_and_no_process(tmp_path, what, kept, said):
     process = commands.start(tmp_path, "profile", "step[cpu-b64-fp32]", "--run", "run")
     commands.wait_until_said(process, tmp_path, what)
     started = psutil.Process(process.pid).children(recursive=True)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         process.send_signal(number)
     out, err = process.communicate(timeout=300)
-    assert (process.returncode, out, err) == (3, "", "fcnn-bench: interrupted\n")
-    assert files(tmp_path) == {"said"}
+    assert (process.returncode, bool(out), err.count("\n")) == (3, bool(kept), 1)
+    assert err.startswith(f"fcnn-bench: interrupted{said}")
+    run = tmp_path / "run"
+    assert {file for file in files(run) if "/" not in file} == kept
+    if kept:
+        assert json.loads((run / "profile.json").read_text())["missing"] == {"python": "interrupted"}
     assert psutil.wait_procs(started, timeout=60)[1] == []
     assert commands.temporary_files(tmp_path) == []
