@@ -37,3 +37,13 @@ def code(text: str) -> str:
     """`text` as Markdown's code within a line."""
     shown, ticks = one_line(text), fence(text)
     return f"{ticks} {shown} {ticks}" if "`" in shown else f"`{shown}`"
+
+
+# What Markdown and its dialects on the web would read: escapes, code, emphasis, tags, entities, formulas, cells,
+# strike-through, links, a heading's end. An underscore within a word is none of it.
+_MARKUP = re.compile(r"[\\`*<$|~]|&(?=#?\w+;)|\](?=[(\[:])|(?<!\S)#|(?<![^\W_])_|_(?![^\W_])")
+
+
+def markdown(text: str) -> str:
+    """`text` as Markdown that shows it, on one line and in one cell."""
+    return _MARKUP.sub(r"\\\g<0>", one_line(text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import math
 import os
@@ -21,6 +20,7 @@ from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR, Check, Outcome
 from bench.record import files
 from bench.text import code, one_line, plain
+from bench.text import markdown as markdown_text
 
 STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow", ERROR: "bold red"}
 # What a pass of each gate shows, and a failure.
@@ -78,22 +78,22 @@ def sentences(outcome: Outcome) -> list[str]:
 
 def markdown(check: Check) -> str:
     """The check as Markdown."""
-    where = f"Against {code(check.against)}, on {one_line(check.machine)}, with {one_line(check.dataset)}"
+    where = f"Against {code(check.against)}, on {markdown_text(check.machine)}, with {markdown_text(check.dataset)}"
     said = f"{meaning(check).capitalize()}. {where}, in {check.seconds:.0f} s."
     bound = f" A slowdown of {check.bound_fraction:.0%} must not pass." if "timing" in check.gates else ""
     lines = [
         f"## {MARKS[check.verdict]} fcnn-bench check: {check.verdict}",
         "",
         said + bound,
-        *(part for note in notes(check) for part in ("", one_line(note))),
+        *(part for note in notes(check) for part in ("", markdown_text(note))),
         "",
         "| gate | case | verdict | why |",
         "|---|---|---|---|",
     ]
     for outcome in check.outcomes:
-        why = "<br>".join(html.escape(text, quote=False) for text in sentences(outcome))
-        cells = (outcome.gate, code(outcome.case), f"{MARKS[outcome.verdict]} {outcome.verdict}", why)
-        lines.append(f"| {' | '.join(one_line(cell).replace('|', chr(92) + '|') for cell in cells)} |")
+        case = markdown_text(outcome.case) if set(outcome.case) & set("|\\") else code(outcome.case)
+        why = "<br>".join(map(markdown_text, sentences(outcome)))
+        lines.append(f"| {outcome.gate} | {case} | {MARKS[outcome.verdict]} {outcome.verdict} | {why} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from bench.errors import reason_in
 from bench.ladder.program import BETAS, CPU, EPSILON, LEARNING_RATE, Program, order, parameters
+from bench.record import files
 from fcnn.data import Images
 
 SOURCE = Path(__file__).with_name("epoch.c")
@@ -52,9 +52,9 @@ def why_not() -> str | None:
 
 @functools.cache
 def _library() -> Any:
-    with tempfile.TemporaryDirectory(prefix="fcnn-bench-") as folder:
-        built = Path(folder) / "epoch.so"
-        _compile(built, Path(folder) / "said")
+    with files.scratch() as folder:
+        built = folder / "epoch.so"
+        _compile(built, folder / "said")
         return ctypes.CDLL(str(built))
 
 

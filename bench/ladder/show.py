@@ -11,10 +11,10 @@ from rich.table import Table
 
 from bench.ladder.model import Ladder, Step, same_accuracy
 from bench.profile import disturbed
-from bench.profile.plain import markdown as text
 from bench.profile.plain import markdown_table, plain_texts
 from bench.report import units, words
 from bench.report.plot import Plot, for_page
+from bench.text import markdown as text
 
 HEADINGS = [
     "Rung",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from tabulate import tabulate
 
-from bench.text import one_line
+from bench.text import markdown, one_line
 
 T = TypeVar("T")
 
@@ -33,16 +32,6 @@ def plain_texts(value: T) -> T:
             name, content = plain_texts(key), plain_texts(inner)
             made[name] = made[name] + content if name in made and isinstance(content, (int, float)) else content
     return made  # type: ignore[no-any-return]
-
-
-# What Markdown and its dialects on the web would read: escapes, code, emphasis, tags, entities, formulas, cells,
-# strike-through, links, a heading's end. An underscore within a word is none of it.
-_MARKUP = re.compile(r"[\\`*<$|~]|&(?=#?\w+;)|\](?=[(\[:])|(?<!\S)#|(?<![^\W_])_|_(?![^\W_])")
-
-
-def markdown(text: str) -> str:
-    """`text` as Markdown that shows it, on one line and in one cell."""
-    return _MARKUP.sub(r"\\\g<0>", one_line(text))
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:

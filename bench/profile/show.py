@@ -11,9 +11,9 @@ from rich.table import Table
 from bench.profile import sentences, tables
 from bench.profile.against import Difference
 from bench.profile.model import Profile
-from bench.profile.plain import markdown as text
 from bench.profile.plain import markdown_table, plain_texts
 from bench.report.plot import Plot
+from bench.text import markdown as text
 
 
 def show(profile: Profile, against: Difference | None, console: Console) -> None:

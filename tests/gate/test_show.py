@@ -1,5 +1,4 @@
 import json
-import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -21,6 +20,7 @@ from bench.gate.show import (
     summarise_for_ci,
     write,
 )
+from tests.hostile import HOSTILE, markdown_cells, markdown_shape
 
 PAIR = {"reference_seconds": [1e-3, 1e-3], "candidate_seconds": [1.2e-3, 1.0e-3]}
 STEP = "step[cpu-b64-fp32-t1]"
@@ -56,7 +56,7 @@ def test_markdown():
         "Counts have changed. Against `01234567`, on Some CPU, 2 cores, with MNIST, in 20 s. A slowdown of 5% must "
         "not pass.\n\nNot checked: accuracy.\n\n"
         "| gate | case | verdict | why |\n|---|---|---|---|\n"
-        f"| counts | `{STEP}` | ❌ FAIL | aten::clone 0 -&gt; 1 a step<br>allocations 3 -&gt; 4 |\n"
+        f"| counts | `{STEP}` | ❌ FAIL | aten::clone 0 -> 1 a step<br>allocations 3 -> 4 |\n"
         f"| timing | `{STEP}` | ✅ PASS | a slowdown of 5% is refuted (p = 0.0039) |\n"
     )
 
@@ -134,20 +134,27 @@ def test_what_ran_beside_it_is_said():
 WILD = "\x1b[31mred\x1b[0m \x00 \ud800 \ufffe <script> & a|b `code` \n\n# heading [/bold] ]]> é µ"
 
 
+def _said_by(text: str) -> Check:
+    said = Outcome("counts", f"step[{text}]", ERROR, text, [text, "another"], raw={text: text})
+    return Check(text, text, text, 0.05, [said, TIMED], 1.0, text)
+
+
 def test_whatever_a_program_says_every_file_is_read_by_strict_readers(tmp_path):
-    wild = Outcome("counts", f"step[{WILD}]", ERROR, WILD, [WILD, "another"], raw={WILD: WILD})
-    check = Check(WILD, WILD, WILD, 0.05, [wild, TIMED], 1.0, WILD)
-    write(check, tmp_path)
+    write(_said_by(WILD), tmp_path)
     texts = {name: (tmp_path / name).read_bytes().decode("utf-8") for name in FILES}
     assert not [text for text in texts.values() if set(text) & set("\x1b\x00\ufffe")]
     (case, _) = ElementTree.fromstring(texts["junit.xml"])
     assert case.find("error").get("message").startswith("red")
     for name in ("check.json", "smaller-is-better.json"):
         assert not set("\ud800") & set(str(json.loads(texts[name])))
-    rows = [line for line in texts["check.md"].splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
-    outside_of_code = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", texts["check.md"])
-    assert "<script>" not in outside_of_code.partition("|---|")[2]
+
+
+@pytest.mark.parametrize("text", [WILD, *HOSTILE])
+def test_whatever_a_program_says_is_no_markdown(text):
+    made = markdown(_said_by(text))
+    shapes = [markdown_shape(one) for one in (made, markdown(_said_by("x")))]
+    assert len({tuple(kind for kind in shape if kind != "code_inline") for shape in shapes}) == 1
+    assert [len(row) for row in markdown_cells(made)] == [4, 4, 4]
 
 
 def test_data_is_no_markup_on_the_terminal(capsys):

@@ -17,8 +17,8 @@ from bench.measure import facts
 from bench.record import files, store
 from bench.workers.process import WorkerError
 from fcnn.data import embedded_images
+from tests.hostile import page_tags
 from tests.profile import commands
-from tests.profile.hostile import page_tags
 
 
 class Machine:

@@ -15,7 +15,7 @@ from bench.ladder.model import Ladder, Step, same_accuracy
 from bench.ladder.picture import picture
 from bench.record import files
 from bench.text import one_line
-from tests.profile.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
+from tests.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
 
 TUTORIAL = Step("tutorial", "", None, False, [7.0, 6.9, 7.1], 7.2, [0.931, 0.932], 0.5)
 FAST = Step("by hand", "autograd", 20, False, [0.1, 0.12, 0.11], 0.5, [0.931, 0.930], 0.4)

@@ -5,7 +5,7 @@ import pytest
 from bench.profile import flame
 from bench.profile.flame import WIDTH, svg, tree
 from bench.text import one_line
-from tests.profile.hostile import HOSTILE
+from tests.hostile import HOSTILE
 
 STACKS = {"step;forward;addmm": 60.0, "step;forward": 20.0, "step;backward": 20.0}
 NAMESPACE = "{http://www.w3.org/2000/svg}"

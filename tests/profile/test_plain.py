@@ -5,7 +5,7 @@ from markdown_it import MarkdownIt
 
 from bench.profile.plain import markdown, markdown_table, plain_texts
 from bench.text import one_line
-from tests.profile.hostile import HOSTILE, markdown_cells, markdown_shape
+from tests.hostile import HOSTILE, markdown_cells, markdown_shape
 from tests.profile.made import PROFILE
 
 

@@ -12,7 +12,7 @@ from bench.profile.against import difference
 from bench.profile.model import Memory, to_json
 from bench.record import files
 from bench.text import one_line
-from tests.profile.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
+from tests.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
 from tests.profile.made import COMPILED, ON_GPU, PROFILE, changed
 
 SLOW = dataclasses.replace(PROFILE.cost, unprofiled_seconds=6e-3)

@@ -14,8 +14,8 @@ from bench.profile import flame, verb
 from bench.profile.verb import LINK
 from bench.workers.process import WorkerError
 from fcnn.data import embedded_images
+from tests.hostile import HOSTILE, page_tags, with_text
 from tests.profile import commands
-from tests.profile.hostile import HOSTILE, page_tags, with_text
 from tests.profile.made import PROFILE, changed
 
 BUSY = "other processes kept 1.0 cores busy meanwhile (trace)"
