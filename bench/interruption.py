@@ -7,22 +7,38 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-# Ctrl-C, Ctrl-\, a closed terminal, and what job schedulers and limits send.
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU")
+# Ctrl-C, Ctrl-\, a closed terminal, what job schedulers and limits send, and whatever else would end a process at once.
+NAMES = (
+    "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU", "SIGVTALRM", "SIGPROF",
+    "SIGIO", "SIGPWR", "SIGSTKFLT",
+)  # fmt: skip
+
+
+def numbers() -> list[int]:
+    """Those of the signals that this system has, its real-time signals too."""
+    named = [int(getattr(signal, name)) for name in NAMES if hasattr(signal, name)]
+    real_time = range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()
+    return [*named, *map(int, real_time)]
 
 
 class _State:
-    """What has come; module-wide, as signal handlers are."""
+    """What has come, and whether it has interrupted; module-wide, as signal handlers are."""
 
-    came: str | None = None
+    came = False
+    raised = False
     waiting = False
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    if _State.came is None:
-        _State.came = signal.Signals(number).name
+    if not _State.came:
+        _State.came = True
         if not _State.waiting:
-            raise KeyboardInterrupt
+            _interrupt()
+
+
+def _interrupt() -> None:
+    _State.raised = True
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -32,10 +48,9 @@ def noticed() -> Iterator[None]:
     A signal that somebody has chosen to ignore (nohup, a shell's background jobs) or to handle stays so.
     """
     usual = (signal.SIG_DFL, signal.default_int_handler)
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in numbers()}
     taken = [number for number, handler in before.items() if handler in usual]
-    _State.came, _State.waiting = None, False
+    _State.came = _State.raised = _State.waiting = False
     try:
         for number in taken:
             signal.signal(number, _handle)
@@ -43,30 +58,44 @@ def noticed() -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, before[number])
-        _State.came = None
+        _State.came = False
 
 
 def ignore() -> None:
     """From now on nothing interrupts: the command is done, and only Python's own end is left."""
-    for name in NAMES:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in numbers():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def check() -> None:
     """Raises the KeyboardInterrupt that a library has swallowed, as one in a callback or a destructor is."""
-    if _State.came is not None:
-        raise KeyboardInterrupt
+    if _State.came:
+        _interrupt()
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Lets what is done inside come to its end before a first signal interrupts."""
-    before, came = _State.waiting, _State.came
-    _State.waiting = True
+    """Lets what is done inside come to its end before a first signal interrupts, but for what is `allowed`."""
+    before, _State.waiting = _State.waiting, True
     try:
         yield
     finally:
         _State.waiting = before
-    if came is None and not before:
-        check()
+    if _State.came and not _State.raised and not before:
+        _interrupt()
+
+
+@contextlib.contextmanager
+def allowed() -> Iterator[None]:
+    """Within `deferred`, what a first signal interrupts: measuring, which takes long and has not to be whole.
+
+    From its end on nothing that was measured gets lost before `deferred` ends.
+    """
+    before = _State.waiting
+    try:
+        _State.waiting = False
+        if _State.came and not _State.raised:
+            _interrupt()
+        yield
+    finally:
+        _State.waiting = before

@@ -8,19 +8,27 @@ import pytest
 from bench import interruption
 
 
-def send(name: str = "SIGINT") -> None:
-    os.kill(os.getpid(), getattr(signal, name))
+def send(name: str | int = "SIGINT") -> None:
+    os.kill(os.getpid(), name if isinstance(name, int) else getattr(signal, name))
     time.sleep(0)  # where Python runs the handlers of what has come
 
 
-@pytest.mark.parametrize("name", interruption.NAMES)
-def test_every_signal_that_ends_a_command_is_an_interruption_and_its_handler_is_put_back(name):
-    number = getattr(signal, name)
+def test_every_signal_that_would_end_the_process_is_known():
+    # Those that stay: what cannot be caught, faults of the program, stops, what does nothing, and what Python ignores.
+    others = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGIOT", "SIGTRAP", "SIGSYS",
+              "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGCHLD", "SIGCLD", "SIGURG", "SIGWINCH", "SIGINFO",
+              "SIGEMT", "SIGPIPE", "SIGXFSZ"}  # fmt: skip
+    here = {int(number): number.name for number in signal.Signals}
+    assert {name for number, name in here.items() if number not in interruption.numbers()} <= others
+
+
+@pytest.mark.parametrize("number", interruption.numbers())
+def test_every_signal_that_ends_a_command_is_an_interruption_and_its_handler_is_put_back(number):
     before = signal.getsignal(number)
     signal.signal(number, signal.SIG_DFL)
     try:
         with interruption.noticed(), pytest.raises(KeyboardInterrupt):
-            send(name)
+            send(number)
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(number, before)
@@ -54,6 +62,51 @@ def test_what_is_saved_is_saved_whole_before_the_first_one_interrupts():
     with interruption.noticed(), pytest.raises(KeyboardInterrupt):
         save()
     assert reached == ["saved"]
+
+
+def test_what_is_allowed_is_interrupted_at_once_and_what_comes_after_it_is_not():
+    reached = []
+
+    def work() -> None:
+        with interruption.deferred():
+            with contextlib.suppress(KeyboardInterrupt), interruption.allowed():
+                send()
+                reached.append("measured on")
+            reached.append("saved")
+        reached.append("shown")  # it has interrupted, and does so once
+
+    with interruption.noticed():
+        work()
+    assert reached == ["saved", "shown"]
+
+
+def test_a_signal_after_the_last_measurement_waits_until_it_is_saved():
+    reached = []
+
+    def work() -> None:
+        with interruption.deferred():
+            with interruption.allowed():
+                reached.append("measured")
+            send()
+            reached.append("saved")
+
+    with interruption.noticed(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached == ["measured", "saved"]
+
+
+def test_a_signal_before_the_first_measurement_is_not_waited_for():
+    reached = []
+
+    def work() -> None:
+        with interruption.deferred():
+            send()
+            with interruption.allowed():
+                reached.append("measured")
+
+    with interruption.noticed(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached == []
 
 
 def test_after_an_interruption_saving_is_not_interrupted_again():

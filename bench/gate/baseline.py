@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import interruption
 from bench.analyse.trust import concerning, objections
 from bench.axes.case import Case, why_impossible
 from bench.axes.compilers import COMPILERS
@@ -147,7 +148,8 @@ def check_records(
 ) -> Check:
     """Runs the gates against records; raises BenchError for what the user can mend."""
     begin = time.monotonic()
-    images = load_images("MNIST", request.data)
+    with interruption.allowed():
+        images = load_images("MNIST", request.data)
     records = read_baseline(paths, images)
     cases = chosen(records, everything=everything, train_images=len(images.train))
     accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)

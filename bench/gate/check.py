@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import interruption
 from bench.axes.case import Case, case_id
 from bench.errors import BenchError
 from bench.gate import accuracy, counts, decide
@@ -80,7 +81,8 @@ Say = Callable[[str], None]
 def check(request: Request, say: Say = lambda line: None) -> Check:
     """Runs the gates; raises BenchError for what the user can mend. Interrupted, it says which gates are missing."""
     begin = time.monotonic()
-    images = load_images("MNIST", request.data)
+    with interruption.allowed():
+        images = load_images("MNIST", request.data)
     # What is missing is said before minutes are spent.
     accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
     if "accuracy" in request.gates:
@@ -102,7 +104,8 @@ def missing_noted(outcomes: list[Outcome], request: Request) -> Iterator[None]:
     """Ends a check that was interrupted, or whose program hangs, with an error for each gate that was not finished."""
     reason = "interrupted"
     try:
-        yield
+        with interruption.allowed():
+            yield
         return
     except KeyboardInterrupt:
         pass

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import interruption
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR, Check, Outcome
 from bench.record import files
@@ -169,9 +168,8 @@ FILES: dict[str, Callable[[Check], str]] = {
 
 def write(check: Check, folder: Path) -> None:
     """Writes the files into `folder`, each whole or not at all; raises BenchError."""
-    with interruption.deferred():
-        for name, text in FILES.items():
-            files.write(folder / name, text(check))
+    for name, text in FILES.items():
+        files.write(folder / name, text(check))
 
 
 def summarise_for_ci(check: Check) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import console
+from bench import console, interruption
 from bench.errors import DONE, FAILED, BenchError
 from bench.gate.baseline import check_records
 from bench.gate.certify import certify
@@ -31,15 +31,19 @@ def run_check(
     request = Request(root, "" if baseline else ref or default_ref(root), timed, bound, gates, data)
     files.check_writable(output, "--output")
     terminal = console.make()
-    with console.working(terminal) as say:
-        outcome = check_records(request, baseline, everything=everything, say=say) if baseline else check(request, say)
-    try:
-        write(outcome, output)
-    except BenchError as error:
-        if outcome.exit_code != FAILED:
-            raise
-        console.error(str(error))
-    show(outcome, terminal)
+    with interruption.deferred():  # from the first outcome until all are written
+        with console.working(terminal) as say:
+            if baseline:
+                outcome = check_records(request, baseline, everything=everything, say=say)
+            else:
+                outcome = check(request, say)
+        try:
+            write(outcome, output)
+        except BenchError as error:
+            if outcome.exit_code != FAILED:
+                raise
+            console.error(str(error))
+        show(outcome, terminal)
     # The verdict is the program's; where CI shows it is not.
     if problem := summarise_for_ci(outcome):
         console.error(problem)

@@ -71,11 +71,12 @@ def climb(
     climbed = {rung.name: _Climbed(reason=rung.why_not()) for rung in chosen}
     disturbances: dict[str, str] = {}
     say(f"{device}: floor")
-    with files.scratch() as folder, _watched("floor", disturbances):
+    with files.scratch() as folder, _watched("floor", disturbances), interruption.allowed():
         floor = ask_module(CHILD, {**request, "name": "floor"}, LIMIT_SECONDS, "it", TMPDIR=str(folder))
     interrupted = False
     try:
-        _measure(climbed, request, epochs, disturbances, say)
+        with interruption.allowed():
+            _measure(climbed, request, epochs, disturbances, say)
     except KeyboardInterrupt:
         if not any(one.accuracies for one in climbed.values()):
             raise

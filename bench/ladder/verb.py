@@ -57,22 +57,22 @@ def run_ladder(asked: Asked) -> int:
     ladders: list[Ladder] = []
     failures: list[str] = []
     interrupted = False
-    try:
-        with console.working(terminal) as say:
-            for device, rungs in chosen.items():
-                try:
-                    ladders.append(climb(device, rungs, loaded, request, asked.epochs, say))
-                except BenchError as error:
-                    failures.append(f"{device}: the floor could not be measured: {error}")
-                if ladders and ladders[-1].interrupted:
-                    raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        interrupted = True
-    if not ladders and interrupted:
-        raise KeyboardInterrupt
-    if not ladders:
-        raise BenchError("; ".join(failures))
-    with interruption.deferred():
+    with interruption.deferred():  # from the first epoch until all files are written
+        try:
+            with console.working(terminal) as say:
+                for device, rungs in chosen.items():
+                    try:
+                        ladders.append(climb(device, rungs, loaded, request, asked.epochs, say))
+                    except BenchError as error:
+                        failures.append(f"{device}: the floor could not be measured: {error}")
+                    if ladders and ladders[-1].interrupted:
+                        raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            interrupted = True
+        if not ladders and interrupted:
+            raise KeyboardInterrupt
+        if not ladders:
+            raise BenchError("; ".join(failures))
         pictures = {ladder.device: plot for ladder in ladders if (plot := picture(ladder))}
         try:
             _write(ladders, pictures, folder)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import interruption
 from bench.axes.case import Case, case_id
 from bench.errors import BenchError
 from bench.measure import facts, settings
@@ -135,8 +136,9 @@ def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
     So that nothing is left of a process that is killed. Without a trace there is nothing; of the other sides, one that
     fails costs only itself, and an interruption those that are left.
     """
-    say("trace")
-    traced = _ask({**asked, "what": "trace"}, folder)
+    with interruption.allowed():
+        say("trace")
+        traced = _ask({**asked, "what": "trace"}, folder)
     sides = _Sides(traced, Memory(growth_bytes=traced["growth_bytes"]), disturbances={"trace": traced["disturbed"]})
     others = [
         ("Python stacks", _look_at_python, "python"),
@@ -148,8 +150,9 @@ def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
         missing = sides.memory.missing if what == "memory" else sides.missing
         try:
             if not sides.interrupted:
-                say(what)
-                look(sides, asked, folder)
+                with interruption.allowed():
+                    say(what)
+                    look(sides, asked, folder)
         except BenchError as error:
             missing[name] = str(error)
         except KeyboardInterrupt:

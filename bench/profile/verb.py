@@ -74,21 +74,20 @@ def run_profile(asked: Asked) -> int:
         second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref))
         shown = destination(asked.run, asked.results)
         folder = shown.resolve()
-        staged = stack.enter_context(store.staged(folder))
-        profiled = _profiled(case, source, asked, loaded, staged, terminal)
-        compared = None
-        if asked.other:
-            try:
-                if profiled.interrupted:
-                    raise KeyboardInterrupt
-                compared = _profiled(other or case, second, asked, loaded, staged, terminal)
-            except (BenchError, KeyboardInterrupt) as error:  # the first side is worth having
-                profiled.missing["comparison"] = str(error) or compose.INTERRUPTED
-        difference = against.difference(profiled, compared) if compared else None
-        with interruption.deferred():
-            problems = _write(profiled, compared, difference, folder, staged)
-            stale = [name for name in _optional(profiled) if not (staged / name).exists()]
-            stack.close()  # moves all files into place
+        with interruption.deferred():  # from the first side until all files are in their place
+            with store.staged(folder) as staged:
+                profiled = _profiled(case, source, asked, loaded, staged, terminal)
+                compared = None
+                if asked.other:
+                    try:
+                        if profiled.interrupted:
+                            raise KeyboardInterrupt
+                        compared = _profiled(other or case, second, asked, loaded, staged, terminal)
+                    except (BenchError, KeyboardInterrupt) as error:  # the first side is worth having
+                        profiled.missing["comparison"] = str(error) or compose.INTERRUPTED
+                difference = against.difference(profiled, compared) if compared else None
+                problems = _write(profiled, compared, difference, folder, staged)
+                stale = [name for name in _optional(profiled) if not (staged / name).exists()]
             for name in stale:  # of an earlier profile
                 (folder / name).unlink(missing_ok=True)
     show.show(profiled, difference, terminal)

@@ -9,6 +9,7 @@ import shlex
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from bench.axes import matrix
 from bench.axes.case import Case, case_id, why_impossible
 from bench.errors import BROKEN, DONE, BenchError, reason_of
 from bench.record import files
+from bench.record.model import Record
 from bench.report.units import duration
 from bench.suite import saving
 from bench.suite.expected import fit, overhead_seconds
@@ -48,10 +50,18 @@ def run(options: dict[str, Any], plan: str, words: Sequence[str]) -> int:
     _show_plan(terminal, planned, possible, sum(expected.values()) + overhead, found.label)
     command = shlex.join(["fcnn-bench", *words, *effort.words()])
     session = Session(images=found, dataset=options["dataset"], planned=planned, effort=effort, command=command)
-    log = Log()
-    with contextlib.suppress(KeyboardInterrupt):  # what is missing is on the record
-        _measure(session, terminal, expected, log)
-    return _finish(session, options, terminal, log)
+    log, stands = Log(), None
+    try:
+        with interruption.deferred():  # from the first case until the record stands
+            with contextlib.suppress(KeyboardInterrupt), interruption.allowed():  # what is missing is on the record
+                _measure(session, terminal, expected, log)
+            stands = _save(session, options["results"], log)
+        problems = _report(*stands, options["results"], terminal)
+    except KeyboardInterrupt:
+        if stands is None:
+            raise
+        problems = [f"interrupted: the record is whole, the report is not: fcnn-bench report {stands[1]}"]
+    return _exit_code(session, stands[0], problems)
 
 
 class Log(io.StringIO):
@@ -95,34 +105,41 @@ def _measure(session: Session, terminal: Console, expected: dict[str, float], lo
                 log.note(
                     f"{id}: {len(measurement.samples_seconds)} samples {' '.join(f.name for f in measurement.flags)}"
                 )
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a program that exits has failed
                 log.note(f"{id}: {reason_of(error)}\n{traceback.format_exc()}")
             left.pop(id, None)
         interruption.check()
         session.calibrate()
 
 
-def _finish(session: Session, options: dict[str, Any], terminal: Console, log: Log) -> int:
+def _save(session: Session, results: Path, log: Log) -> tuple[Record, Path]:
+    """The record and the folder that has it; raises BenchError if nothing was measured."""
+    record = session.record()
+    if not session.measurements:
+        reasons = [u.reason for u in record.unmeasured if u.kind != "impossible"]
+        raise BenchError(f"nothing was measured: {reasons[0]}")
+    return record, saving.save(record, results, log.getvalue())
+
+
+def _report(record: Record, folder: Path, results: Path, terminal: Console) -> list[str]:
+    """Draws the report and shows it; what failed, a line each."""
     from bench.report.terminal import show
 
-    if not session.measurements:
-        reasons = [u.reason for u in session.record().unmeasured if u.kind != "impossible"]
-        raise BenchError(f"nothing was measured: {reasons[0]}")
-    record = session.record()
-    folder = saving.save(record, options["results"], log.getvalue())
-    missing, problems = session.missing(), []
-    try:
-        elsewhere = saving.elsewhere(options["results"], record)
-        problems = saving.draw([record, *elsewhere], folder)
-        show(record, terminal, elsewhere)
-        terminal.print(f"took {duration(record.duration_seconds)}; report: {folder}/report.html", soft_wrap=True)
-    except KeyboardInterrupt:
-        problems = [f"interrupted: the record is whole, the report is not: fcnn-bench report {folder}"]
+    elsewhere = saving.elsewhere(results, record)
+    problems = saving.draw([record, *elsewhere], folder)
+    show(record, terminal, elsewhere)
+    terminal.print(f"took {duration(record.duration_seconds)}; report: {folder}/report.html", soft_wrap=True)
+    return problems
+
+
+def _exit_code(session: Session, record: Record, problems: list[str]) -> int:
+    """Says what failed and what is missing."""
     failures = [f"{u.id}: {u.reason}" for u in record.unmeasured if u.kind == "failed"]
-    if missing:
+    if missing := session.missing():
         total = sum(u.kind != "impossible" for u in record.unmeasured) + len(record.measurements)
+        verb = "is" if len(missing) == 1 else "are"
         problems.append(
-            f"interrupted: {len(missing)} of {counted(total, 'case')} are missing; the report holds the others"
+            f"interrupted: {len(missing)} of {counted(total, 'case')} {verb} missing; the report holds the others"
         )
     for line in (*failures, *problems):
         console.error(line)

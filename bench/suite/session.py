@@ -76,7 +76,7 @@ class Session:
         except KeyboardInterrupt:
             self.unmeasured.append(self._gap(id, INTERRUPTED, "stopped by the user while it was measured"))
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = reason_of(error)
             self.unmeasured.append(self._gap(id, "failed", reason))
             raise

@@ -1,12 +1,17 @@
 """The verb from end to end: exit codes, files, and what it refuses; small images, real workers."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from bench.cli import main
+from bench.gate import check, verb
+from bench.gate.outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +52,27 @@ def test_outside_of_a_checkout_is_not_comparable(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["check", "HEAD"]) == 4
     assert "not a git repository" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["disturbance", "write"])
+def test_a_signal_after_the_last_gate_costs_no_outcome(mnist_root, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(check, "forge_with", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setitem(check.GATES, "counts", lambda *_: iter([Outcome("counts", "step", "PASS", "none has changed")]))
+    at = (check.Surroundings, "disturbance") if name == "disturbance" else (verb, "write")
+    there = getattr(*at)
+
+    def signalled(*words):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return there(*words)
+
+    monkeypatch.setattr(*at, signalled)
+    words = ["check", "HEAD", "--gates", "counts", "--data", str(mnist_root), "--output", str(tmp_path / "out")]
+    assert main(words) == 3
+    assert json.loads((tmp_path / "out" / "check.json").read_text())["verdict"] == "PASS"
+    out, err = capsys.readouterr()
+    assert "none has changed" in out
+    assert err == "fcnn-bench: interrupted\n"
 
 
 @pytest.mark.slow

@@ -361,8 +361,15 @@ def test_a_picture_that_fails_costs_that_picture_only(machine, tmp_path, monkeyp
     assert err == "fcnn-bench: picture ladder-cpu: it could not be drawn: RuntimeError: planted\n"
 
 
-def test_a_signal_while_files_are_moved_waits_until_all_are_there(machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(verb.later, "insert", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+@pytest.mark.parametrize("at", [(climb, "joined"), (verb, "picture"), (verb.later, "insert")])
+def test_a_signal_after_the_last_epoch_waits_until_all_files_are_there(machine, tmp_path, monkeypatch, at):
+    there = getattr(*at)
+
+    def signalled(*words):
+        os.kill(os.getpid(), signal.SIGINT)
+        return there(*words)
+
+    monkeypatch.setattr(*at, signalled)
     assert main(SHORT) == 3
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
 

@@ -196,27 +196,18 @@ def test_of_an_interrupted_second_side_the_comparison_is_kept(here, monkeypatch)
     assert files(here / "run") == {*WRITTEN, "profile-b.json"}
 
 
-def test_an_interruption_leaves_the_run_as_it_was(here, monkeypatch):
-    run = here / "run"
-    run.mkdir()
-    (run / "profile.html").write_text("earlier")
+@pytest.mark.parametrize("at", [(verb, "profile"), (verb.page, "pictures"), (verb.later, "insert")])
+def test_a_signal_after_the_last_part_waits_until_all_files_are_there(here, monkeypatch, capsys, at):
+    there = getattr(*at)
 
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(verb.show, "markdown", interrupted)
-    assert main(["profile", "--run", "run"]) == 3
-    assert files(run) == {"profile.html"}
-    assert (run / "profile.html").read_text() == "earlier"
-
-
-def test_a_signal_while_files_are_moved_waits_until_all_are_there(here, monkeypatch):
-    def signalled(*_):
+    def signalled(*words):
         os.kill(os.getpid(), signal.SIGINT)
+        return there(*words)
 
-    monkeypatch.setattr(verb.later, "insert", signalled)
+    monkeypatch.setattr(*at, signalled)
     assert main(["profile", "--run", "run"]) == 3
     assert files(here / "run") == WRITTEN
+    assert capsys.readouterr().err == "fcnn-bench: interrupted\n"
 
 
 def test_a_folder_that_cannot_be_written_is_found_out_at_once(here, monkeypatch, capsys):

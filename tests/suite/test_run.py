@@ -18,8 +18,9 @@ import pytest
 
 from bench.cli import main
 from bench.record.store import read
-from bench.suite import plugin
+from bench.suite import plugin, run
 from tests.conftest import write_dataset
+from tests.data import records
 
 try:
     import pty
@@ -137,6 +138,33 @@ def test_a_signal_and_a_second_one_leave_what_was_measured(data, tmp_path, name)
     assert len(record.measurements) == 2
     assert [gap.kind for gap in record.unmeasured] == ["interrupted"] * 2
     assert (folder / "report.html").exists()
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Where a run has its case's measurement at once."""
+
+    def measure(session, *_):
+        session.yardsticks = records.CPU_YARDSTICKS
+        session.measurements.append(records.measured(records.case(batch=16), 1e-3))
+
+    monkeypatch.setattr(run, "_measure", measure)
+
+
+@pytest.mark.parametrize("at", [(run, "_save"), (run.saving, "save"), (run, "_report"), (run.saving, "draw")])
+def test_a_signal_after_the_last_case_costs_no_record(measured, mnist_root, tmp_path, monkeypatch, capsys, at):
+    there = getattr(*at)
+
+    def signalled(*words):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return there(*words)
+
+    monkeypatch.setattr(*at, signalled)
+    assert main([*SMALL, "--data", str(mnist_root), "--results", str(tmp_path / "results")]) == 3
+    (folder,) = (tmp_path / "results").glob("*/*")
+    assert [m.id for m in read(folder).measurements] == ["step[cpu-b16-fp32]"]
+    err = capsys.readouterr().err
+    assert err == f"fcnn-bench: interrupted: the record is whole, the report is not: fcnn-bench report {folder}\n"
 
 
 @pytest.mark.parametrize(
