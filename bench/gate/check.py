@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import filecmp
 import functools
 import io
 import random
@@ -198,24 +197,20 @@ def _timing(
     rng, same = random.Random(), same_source(sides)
     for case in request.timed:
         if same:
-            reason = "fcnn is the same to the byte: there is one program and not two"
+            reason = "fcnn is the same on both sides: there is one program and not two"
             yield Outcome("timing", case_id(case), decide.PASS, reason)
         else:
             yield timed("timing", case_id(case), functools.partial(time_case, forge, sides, case, rule, rng))
 
 
 def same_source(sides: Trees) -> bool:
-    """Whether both sides' `fcnn` hold the same files with the same bytes."""
+    """Whether both sides' `fcnn` hold the same files with the same content, whatever their lines end in."""
 
-    def same(left: Path, right: Path) -> bool:
-        found = filecmp.dircmp(left, right, ignore=["__pycache__"])
-        if found.left_only or found.right_only or found.funny_files:
-            return False
-        if filecmp.cmpfiles(left, right, found.common_files, shallow=False)[1:] != ([], []):
-            return False
-        return all(same(left / name, right / name) for name in found.common_dirs)
+    def contents(tree: Path) -> dict[Path, bytes]:
+        found = (path for path in (tree / "fcnn").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        return {path.relative_to(tree): path.read_bytes().replace(b"\r\n", b"\n") for path in found}
 
-    return same(sides.candidate / "fcnn", sides.reference / "fcnn")
+    return contents(sides.candidate) == contents(sides.reference)
 
 
 def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.Rule, rng: random.Random) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bench.record import files
 
 PROGRAM = "fcnn"
 ENTRY = "fcnn/train.py"
+MOST_LINKS = 8  # that lead from one to the next
 MAIN_BRANCHES = ("origin/main", "main", "origin/master", "master")
 DEEPEN = "fetch the whole history (git fetch --unshallow; in CI, fetch-depth: 0)"
 
@@ -79,7 +81,8 @@ def trees(root: Path, ref: str) -> Iterator[Trees]:
     if ref_id is None:
         raise GitError(f"{ref!r} is no commit here; in CI, {DEEPEN}")
     with files.scratch() as scratch:
-        yield Trees(candidate_of(root, scratch / "candidate"), reference_of(root, ref_id, ref, scratch), ref_id)
+        candidate = candidate_of(root, scratch / "candidate")
+        yield Trees(candidate, reference_of(root, ref_id, ref, scratch / "reference"), ref_id)
 
 
 def candidate_of(root: Path, folder: Path) -> Path:
@@ -90,34 +93,72 @@ def candidate_of(root: Path, folder: Path) -> Path:
     Raises:
         BenchError: There is none.
     """
-    names = git.files_below(root, PROGRAM)
-    if ENTRY not in names or not (root / ENTRY).is_file():
+    for name in git.files_below(root, PROGRAM):
+        _lay_out_file(root, name, folder / name)
+    sparse = [name for name in git.sparse_below(root, PROGRAM) if not (folder / name).exists()]
+    for name, content in zip(sparse, git.blobs(root, [f":{name}" for name in sparse]), strict=True):
+        _write(folder / name, content)
+    if not (folder / ENTRY).is_file():
         raise BenchError(f"{root} has no {ENTRY} that git tracks or would add: nothing to measure", USAGE)
-    return _laid_out(root, names, folder)
+    return folder
 
 
-def reference_of(root: Path, ref_id: str, ref: str, scratch: Path) -> Path:
-    """A folder with the `fcnn` of a commit; `ref` is what the user calls it. Raises GitError."""
-    unpacked = scratch / "unpacked"
-    try:
-        git.unpack(root, ref_id, PROGRAM, unpacked)
-    except GitError:
-        raise GitError(f"{ref} has no {ENTRY} to measure") from None
-    if not (unpacked / ENTRY).is_file():
+def reference_of(root: Path, ref_id: str, ref: str, folder: Path) -> Path:
+    """`folder` with the `fcnn` of a commit; `ref` is what the user calls it. Raises GitError."""
+    _lay_out_commit(root, ref_id, PROGRAM, folder / PROGRAM)
+    if not (folder / ENTRY).is_file():
         raise GitError(f"{ref} has no {ENTRY} to measure")
-    return program_of(unpacked, scratch / "reference")
+    return folder
 
 
 def program_of(source: Path, folder: Path) -> Path:
     """`folder` with a copy of all of `source`'s `fcnn`, which need be in no repository, without cached bytecode."""
-    paths = (path for path in (source / PROGRAM).rglob("*") if "__pycache__" not in path.parts)
-    return _laid_out(source, [str(path.relative_to(source)) for path in paths], folder)
-
-
-def _laid_out(source: Path, names: list[str], folder: Path) -> Path:
-    """Copies files, links as what they lead to: neither those that lead nowhere nor what was deleted."""
-    for name in names:
-        if (source / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source / name, folder / name)
+    _copy(source / PROGRAM, folder / PROGRAM)
     return folder
+
+
+def _lay_out_file(root: Path, name: str, target: Path) -> None:
+    """Copies a file or link of the working tree, a link as what it leads to: no lock, no pipe, nothing deleted."""
+    path = root / name
+    if os.path.isdir(path):  # a link to a folder, of which again only what git would give counts  # noqa: PTH112
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(os.path.realpath(root)):
+            _copy(real, target)
+            return
+        top = real.relative_to(os.path.realpath(root)).as_posix()
+        for below in git.files_below(root, top):
+            if not os.path.isdir(root / below):  # noqa: PTH112  # no link in a link, which may never end
+                _lay_out_file(root, below, target / Path(below).relative_to(top))
+    else:
+        _copy(path, target)
+
+
+def _lay_out_commit(root: Path, commit: str, name: str, target: Path, links: int = MOST_LINKS) -> None:
+    """Writes the file or folder `name` of a commit to `target`, links as what they lead to."""
+    found = git.entries(root, commit, name)
+    for (path, entry), content in zip(found.items(), git.blobs(root, [e.id for e in found.values()]), strict=True):
+        to = target if path == name else target / Path(path).relative_to(name)
+        if not entry.is_link:
+            _write(to, content)
+            continue
+        leads_to = os.path.normpath(Path(path).parent / os.fsdecode(content))
+        if leads_to.startswith((os.sep, os.pardir)):  # out of the repository, so no matter of its commits
+            _copy(root / leads_to, to)
+        elif links:
+            _lay_out_commit(root, commit, leads_to, to, links - 1)
+
+
+def _write(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copies a file, or a folder without cached bytecode; nothing that is neither."""
+    if os.path.isfile(path):  # pathlib's own raises for some names that cannot be  # noqa: PTH113
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    elif os.path.isdir(path):  # noqa: PTH112
+        for below in sorted(path.rglob("*")):
+            if "__pycache__" not in below.parts and not below.is_dir():
+                _copy(below, target / below.relative_to(path))

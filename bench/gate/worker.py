@@ -11,12 +11,12 @@ import functools
 import gc
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from bench.errors import reason_of
+from bench.workers.program import import_from
 
 WARM_STEPS = 40
 
@@ -30,8 +30,8 @@ def serve(tree: str, images: Any, requests: IO[str], answers: IO[str]) -> None:
         requests: Lines `[name, arguments]`; see `REQUESTS`.
         answers: Where the answers go.
     """
-    sys.path.insert(0, tree)
-    side = Side(tree, images)
+    import_from(Path(tree))
+    side = Side(images)
     for line in requests:
         name, arguments = json.loads(line)
         try:
@@ -45,8 +45,7 @@ def serve(tree: str, images: Any, requests: IO[str], answers: IO[str]) -> None:
 class Side:
     """What a worker keeps between requests."""
 
-    def __init__(self, tree: str, images: Any) -> None:
-        self.tree = tree
+    def __init__(self, images: Any) -> None:
         self.repeat: Callable[[], object] | None = None
         self.clock: Any = None
         train, train_labels, test, test_labels = images
@@ -70,14 +69,6 @@ class Dataset:
         return len(self.targets)
 
 
-def _own_fcnn(side: Side) -> None:
-    import fcnn
-
-    found = Path(str(fcnn.__file__)).parent.parent
-    if found != Path(side.tree):
-        raise RuntimeError(f"fcnn was imported from {found}, not from {side.tree}")
-
-
 def prepare(side: Side, case: dict[str, Any], core: int | None = None) -> None:
     """Builds a case's repetition and warms it up, on `core` alone if given; no garbage is collected from then on."""
     from bench.axes.case import Case
@@ -86,7 +77,6 @@ def prepare(side: Side, case: dict[str, Any], core: int | None = None) -> None:
     from bench.measure.clock import Clock
     from bench.suite import workloads
 
-    _own_fcnn(side)
     built = Case(**case)
     settings.apply(built)
     side.clock = Clock(DEVICES[built.device])
@@ -113,7 +103,6 @@ def observe_case(side: Side, case: dict[str, Any]) -> dict[str, Any]:
     from bench.suite.expected import Effort
     from bench.suite.observe import observe
 
-    _own_fcnn(side)
     built = Case(**case)
     settings.apply(built)
     seen = observe(built, side.images, Effort())  # type: ignore[arg-type]
@@ -156,7 +145,6 @@ def _counted(side: Side, case: dict[str, Any], other: Callable[[Any], Callable[[
     from bench.measure.counters import count
     from bench.suite import workloads
 
-    _own_fcnn(side)
     built = Case(**case)
     settings.apply(built)
     prepared = workloads.BUILDERS[built.workload](built, side.images)  # type: ignore[arg-type]
@@ -174,7 +162,6 @@ def count_compilations(side: Side, case: dict[str, Any]) -> dict[str, Any]:
     from bench.measure.compilation import compilations
     from fcnn import train
 
-    _own_fcnn(side)
     built = Case(**case)
     settings.apply(built)
     pixels, labels = side.images.train.data, side.images.train.targets
@@ -185,6 +172,8 @@ def count_compilations(side: Side, case: dict[str, Any]) -> dict[str, Any]:
         )
         for size in (*[built.batch_size] * 4, built.batch_size // 2, built.batch_size):
             train.train_step(training, pixels[:size].unsqueeze(1).float().div(255), labels[:size])
+    if not found.graphs:
+        raise RuntimeError("torch.compile made no graph; is it switched off, as by TORCHDYNAMO_DISABLE=1?")
     return {name: value if isinstance(value, int) else len(value) for name, value in vars(found).items()} | {
         "reasons": [*found.graph_break_reasons, *found.recompile_reasons]
     }
@@ -197,7 +186,6 @@ def train_seeds(side: Side, seeds: list[int], batch_size: int, epochs: int, thre
     from bench.measure import settings
     from fcnn import data, train
 
-    _own_fcnn(side)
     settings.use_threads(threads)
     found = []
     test = data.TensorBatches(*data.as_tensors(side.images.test), 2048, shuffle=False)

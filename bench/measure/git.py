@@ -6,11 +6,11 @@ inherits them works on that commit's index instead of on what it is asked about.
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import subprocess
-import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import NOT_COMPARABLE, BenchError
@@ -37,8 +37,8 @@ def ask(folder: Path, *words: str) -> str:
     return os.fsdecode(ask_bytes(folder, *words)).removesuffix("\n")
 
 
-def ask_bytes(folder: Path, *words: str) -> bytes:
-    """The same as bytes, whole."""
+def ask_bytes(folder: Path, *words: str, given: bytes = b"") -> bytes:
+    """The same as bytes, whole; `given` is what git reads."""
     program = shutil.which("git")
     if program is None:
         raise GitError("git is not installed")
@@ -46,7 +46,7 @@ def ask_bytes(folder: Path, *words: str) -> bytes:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ENVIRONMENT
     try:
         run = subprocess.run(
-            [program, *configured, "-C", str(folder), *words], env=environment, stdin=subprocess.DEVNULL,
+            [program, *configured, "-C", str(folder), *words], env=environment, input=given,
             capture_output=True, check=False, timeout=LIMIT_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -90,23 +90,53 @@ def commit_of(file: Path) -> Commit | None:
 
 
 def files_below(root: Path, name: str) -> list[str]:
-    """Files below the folder `name` of the working tree that git tracks or would add, relative to `root`."""
-    listed = ask_bytes(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", name)
+    """Files below `name` of the working tree that git tracks or would add, relative to `root`; a file is its own."""
+    listed = ask_bytes(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", f":(literal){name}")
     return sorted({os.fsdecode(path) for path in listed.split(b"\0") if path})
 
 
-def unpack(root: Path, commit: str, name: str, folder: Path) -> None:
-    """Lays the folder `name` as it is in `commit` into `folder`; the repository gets no worktree.
+def sparse_below(root: Path, name: str) -> list[str]:
+    """Tracked files below `name` that a sparse checkout leaves out of the working tree."""
+    listed = ask_bytes(root, "ls-files", "-z", "-t", "--cached", "--", f":(literal){name}")
+    return [os.fsdecode(line[2:]) for line in listed.split(b"\0") if line.startswith(b"S ") and b"\n" not in line]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a commit: what its blob is called, and whether it is a link, whose blob holds where it leads."""
+
+    id: str
+    is_link: bool
+
+
+def entries(root: Path, commit: str, name: str) -> dict[str, Entry]:
+    """Files and links below `name` in `commit`, relative to its top; none if there is nothing. Raises GitError."""
+    found = {}
+    for line in ask_bytes(root, "ls-tree", "-rz", "--full-tree", commit, "--", name).split(b"\0"):
+        facts, _, path = line.partition(b"\t")
+        mode, kind, id = facts.split() if facts else (b"", b"", b"")
+        if kind == b"blob":  # another repository's commit is none
+            found[os.fsdecode(path)] = Entry(id.decode(), mode == b"120000")
+    return found
+
+
+def blobs(root: Path, names: Sequence[str]) -> list[bytes]:
+    """What blobs hold, as they are stored: no attribute or filter of the user's is applied, as archives would do.
+
+    Args:
+        root: The checkout.
+        names: Blobs' ids, or paths in the index such as `:fcnn/train.py`.
 
     Raises:
-        GitError: `commit` has no such folder.
+        GitError: One is not there.
     """
-    archived = ask_bytes(root, "archive", "--format=tar", commit, name)
-    with tarfile.open(fileobj=io.BytesIO(archived)) as archive:
-        for member in archive:
-            target = folder / member.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if member.issym():
-                target.symlink_to(member.linkname)
-            elif content := archive.extractfile(member):
-                target.write_bytes(content.read())
+    answer = ask_bytes(root, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode())
+    found, at = [], 0
+    for name in names:
+        end = answer.index(b"\n", at)
+        *_, size = answer[at:end].split()
+        if not size.isdigit():  # `... missing`
+            raise GitError(f"git: the repository lacks {name}")
+        found.append(answer[end + 1 : end + 1 + int(size)])
+        at = end + 1 + int(size) + 1
+    return found

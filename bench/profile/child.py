@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, reason_of
+from bench.workers.program import import_from
 
 END = {"what": "end"}  # a request without an answer
 
@@ -182,11 +182,7 @@ def look(request: dict[str, Any]) -> Any:
     if request == END:
         raise SystemExit
     asked = Asked(**request)
-    sys.path.insert(0, asked.tree)
-    import fcnn
-
-    if not Path(str(fcnn.__file__)).is_relative_to(asked.tree):
-        raise RuntimeError(f"fcnn was imported from {fcnn.__file__}, not from {asked.tree}")
+    import_from(Path(asked.tree))
     return PARTS[asked.what](asked)
 
 

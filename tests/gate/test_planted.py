@@ -96,6 +96,22 @@ def test_a_program_that_breaks_is_an_error_with_its_message(forge, reference, tm
     assert outcome.reason == "the candidate cannot be counted: ValueError: no such thing"
 
 
+def test_a_program_that_has_lost_a_file_is_an_error_wherever_else_that_may_be_found(forge, reference, tmp_path):
+    torn = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    pass\n")
+    (torn / "fcnn" / "hyperparameters.py").unlink()
+    outcome = counted(forge, reference, torn, STEP)
+    assert outcome.verdict == ERROR
+    assert outcome.reason.endswith("ModuleNotFoundError: No module named 'fcnn.hyperparameters'")
+
+
+def test_a_compiled_program_without_a_graph_is_an_error(forge, reference, tmp_path):
+    eager = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    torch.compiler.set_stance('force_eager')\n")
+    (asked,) = (asked for asked in check.COUNTED if asked[1] == "compilations")
+    outcome = counted(forge, reference, eager, asked)
+    assert outcome.verdict == ERROR
+    assert "torch.compile made no graph" in outcome.reason
+
+
 def test_a_worker_that_dies_is_an_error(forge, tmp_path):
     dying = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    __import__('os')._exit(3)\n")
     with (

@@ -78,6 +78,70 @@ def test_of_the_working_tree_only_what_git_would_give_counts(repository):
         assert {path.name for path in (sides.reference / "fcnn").iterdir()} == {"train.py", "model.py"}
 
 
+def contents(tree: Path) -> dict[str, str]:
+    return {path.relative_to(tree).as_posix(): path.read_text() for path in tree.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("folder", ["inside", "outside"])
+def test_links_are_what_they_lead_to_on_both_sides(repository, tmp_path, folder):
+    kernels = repository / "kernels" if folder == "inside" else tmp_path / "kernels"
+    kernels.mkdir()
+    (kernels / "one.py").write_text("ONE = 1\n")
+    (kernels / "other.py").symlink_to("one.py")
+    fcnn = repository / "fcnn"
+    (fcnn / "kernels").symlink_to(os.path.relpath(kernels, fcnn))
+    (fcnn / "alone.py").symlink_to(os.path.relpath(kernels / "one.py", fcnn))
+    (fcnn / "twice.py").symlink_to("alone.py")
+    (fcnn / "nowhere.py").symlink_to("a" * 250 + "/" + "b" * 300)
+    (fcnn / "round.py").symlink_to("round.py")
+    commit(repository, "links")
+    with trees(repository, "HEAD") as sides:
+        assert contents(sides.candidate) == contents(sides.reference)
+        found = contents(sides.candidate)
+        assert set(found) == {f"fcnn/{name}" for name in (
+            "train.py", "model.py", "alone.py", "twice.py", "kernels/one.py", "kernels/other.py")}  # fmt: skip
+        assert {found[f"fcnn/{name}"] for name in ("alone.py", "twice.py", "kernels/other.py")} == {"ONE = 1\n"}
+
+
+def test_the_program_may_be_a_link_itself(repository):
+    (repository / "fcnn").rename(repository / "program")
+    (repository / "fcnn").symlink_to("program")
+    commit(repository, "link")
+    with trees(repository, "HEAD") as sides:
+        assert contents(sides.candidate) == contents(sides.reference)
+        assert "fcnn/train.py" in contents(sides.reference)
+
+
+def test_attributes_and_filters_of_the_user_change_no_side_and_nothing_of_theirs_is_run(repository, tmp_path):
+    touched = tmp_path / "touched"
+    run(repository, "config", "filter.planted.smudge", f"touch {touched}; cat")
+    run(repository, "config", "filter.lost.smudge", "no-such-program")
+    run(repository, "config", "filter.lost.required", "true")
+    attributes = "model.py export-ignore export-subst filter=planted\ntrain.py filter=lost eol=crlf\n"
+    (repository / ".git" / "info" / "attributes").write_text(attributes)
+    with trees(repository, "HEAD") as sides:
+        assert contents(sides.candidate) == contents(sides.reference)
+        assert len(contents(sides.reference)) == 2
+    assert not touched.exists()
+
+
+def test_what_a_sparse_checkout_leaves_out_is_there_and_what_was_deleted_is_not(repository):
+    run(repository, "update-index", "--skip-worktree", "fcnn/model.py")
+    (repository / "fcnn" / "model.py").unlink()
+    with trees(repository, "HEAD") as sides:
+        assert contents(sides.candidate) == contents(sides.reference)
+    run(repository, "update-index", "--no-skip-worktree", "fcnn/model.py")
+    with trees(repository, "HEAD") as sides:
+        assert set(contents(sides.candidate)) == {"fcnn/train.py"}
+
+
+def test_a_repository_that_lacks_a_file_says_so(repository):
+    for id in run(repository, "rev-parse", "HEAD:fcnn/model.py").split():
+        (repository / ".git" / "objects" / id[:2] / id[2:]).unlink()
+    with pytest.raises(GitError, match=r"the repository lacks [0-9a-f]{40}$"), trees(repository, "HEAD"):
+        pass
+
+
 def test_a_program_outside_of_repositories_is_copied_whole(repository, tmp_path):
     (repository / "fcnn" / "ignored.py").touch()
     folder = program_of(repository, tmp_path / "copy")
