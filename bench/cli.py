@@ -229,12 +229,12 @@ def verb_first(parser: Parser, words: Sequence[str]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parses and runs; returns the exit code. An error is one line on stderr, an interruption too."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    """`work` with its errors as one line on stderr, and an interruption too."""
+    return command.run(lambda: work(list(sys.argv[1:] if argv is None else argv)))
 
-    def work() -> int:
-        parser = make_parser()
-        options = parser.parse_args(verb_first(parser, words))
-        return int(options.do(argparse.Namespace(**vars(options), words=words)))
 
-    return command.run(work)
+def work(words: list[str]) -> int:
+    """Parses and runs; returns the exit code."""
+    parser = make_parser()
+    options = parser.parse_args(verb_first(parser, words))
+    return int(options.do(argparse.Namespace(**vars(options), words=words)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from bench import console, interruption
-from bench.errors import BROKEN, BenchError, reason_of
+from bench.errors import BROKEN, DONE, USAGE, BenchError, reason_of
 
 
 def run(work: Callable[[], int]) -> int:
@@ -21,10 +22,26 @@ def run(work: Callable[[], int]) -> int:
         except KeyboardInterrupt:
             console.error("interrupted")
             return BROKEN
-        except Exception as error:
-            whose = "" if isinstance(error, OSError) else "this is a fault of fcnn-bench, "
-            console.error(f"{reason_of(error)}; {whose}{_logged()}")
+        except SystemExit as error:
+            if error.code in (None, DONE, USAGE):  # help and usage errors
+                raise
+            console.error(f"{reason_of(error)}; {_logged()}")
             return BROKEN
+        except Exception as error:
+            console.error(f"{reason_of(error)}; {_whose(error)}{_logged()}")
+            return BROKEN
+
+
+def _whose(error: Exception) -> str:
+    """Where the fault is, as far as one can tell."""
+    if isinstance(error, OSError):
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = error.filename if isinstance(error, SyntaxError) else frames[-1].filename if frames else None
+    program = Path(__file__).parents[1] / "fcnn"
+    if at and Path(at).is_relative_to(program):
+        return f"it was raised in {at}, "
+    return "this is a fault of fcnn-bench, "
 
 
 def _logged() -> str:

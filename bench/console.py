@@ -40,8 +40,13 @@ class Tolerant(io.TextIOBase):
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream: TextIO | None = stream
+        self._blocked = False
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="fcnn-bench")
+            with contextlib.suppress(OSError, ValueError):
+                # What does not block, as some parents leave their pipes, would lose what does not fit at once.
+                self._blocked = not os.get_blocking(stream.fileno())
+                os.set_blocking(stream.fileno(), True)
 
     def write(self, text: str) -> int:
         """Writes as far as that is possible."""
@@ -61,6 +66,13 @@ class Tolerant(io.TextIOBase):
                 with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
                     os.dup2(nowhere.fileno(), self._stream.fileno())
                 self._stream = None
+
+    def give_back(self) -> None:
+        """Flushes, and leaves the stream below as it was found."""
+        self.flush()
+        if self._blocked and self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                os.set_blocking(self._stream.fileno(), False)
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
@@ -86,21 +98,33 @@ class Tolerant(io.TextIOBase):
 def tolerant_streams() -> Iterator[None]:
     """Standard output and standard error never fail inside."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Tolerant(before[0]), Tolerant(before[1])
+    tolerant = Tolerant(before[0]), Tolerant(before[1])
+    sys.stdout, sys.stderr = tolerant
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in tolerant:
+            stream.give_back()
         sys.stdout, sys.stderr = before
 
 
 def make(stream: IO[str] | None = None) -> Console:
     """A console on `stream`, which is standard output as it is now: a later redirection does not catch it."""
-    console = Console(file=stream or sys.stdout, markup=False, emoji=False, highlight=False)
+    console = Console(file=stream or sys.stdout, markup=False, emoji=False, highlight=False, _environ=_sane())
     if console.width < NARROWEST:  # COLUMNS=0 is no terminal of no width
         console.width = USUAL
     return console
+
+
+def _sane() -> dict[str, str]:
+    """The environment without sizes that are no numbers."""
+    sizes = ("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES")
+    return {name: value for name, value in os.environ.items() if name not in sizes or value.isdecimal()}
+
+
+def in_ci() -> bool:
+    """Whether this is a job of a service for continuous integration, whose log keeps every line."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
 def line(text: str) -> None:
@@ -116,7 +140,7 @@ def error(message: str) -> None:
 def is_live(console: Console) -> bool:
     """Whether lines can be drawn over: on a terminal, and not in CI's log, whatever FORCE_COLOR says."""
     stream = console.file
-    return stream.isatty() and console.is_terminal and not console.is_dumb_terminal and "CI" not in os.environ
+    return stream.isatty() and console.is_terminal and not console.is_dumb_terminal and not in_ci()
 
 
 @contextlib.contextmanager

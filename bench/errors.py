@@ -77,7 +77,11 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, BenchError):
         return str(error)  # is a reason
     name = type(error).__name__
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    try:
+        said = str(error)
+    except Exception:  # an error whose message fails is still one
+        said = ""
+    lines = [line for line in said.strip().splitlines() if line.strip()]
     if not lines:
         return name
     first = lines[0].strip()

@@ -43,7 +43,8 @@ def safe_streams() -> Iterator[None]:
 
 def step_counter(total: int) -> Callable[[int], None] | None:
     """Shows how many of an epoch's steps are done, on a terminal; None where lines are kept, as in a log."""
-    if os.environ.get("CI") or sys.stdout is None or not sys.stdout.isatty():
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+    if in_ci or sys.stdout is None or not sys.stdout.isatty():
         return None
     shown_at = time.monotonic()
 

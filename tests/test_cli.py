@@ -63,6 +63,56 @@ def test_any_other_exception_is_a_line_exit_code_3_and_a_log(error, does, capsys
     log.unlink()
 
 
+class Mute(RuntimeError):
+    def __str__(self):
+        return self.missing
+
+
+@pytest.mark.parametrize("error", [SystemExit("out of credits"), SystemExit(1), Mute("never said")])
+def test_what_is_no_usual_exception_is_a_line_and_exit_code_3_too(error, does, capsys):
+    does(raises(error))
+    assert main(["env"]) == 3
+    err = capsys.readouterr().err
+    assert err.startswith(f"fcnn-bench: {type(error).__name__}")
+    assert err.count("\n") == 1
+
+
+def test_an_error_in_the_program_is_not_called_one_of_the_suite(does, capsys):
+    program = ROOT / "fcnn" / "train.py"
+
+    def fails(options):
+        exec(compile("raise ValueError('theirs')", program, "exec"))
+
+    does(fails)
+    assert main(["env"]) == 3
+    assert f"ValueError: theirs; it was raised in {program}, " in capsys.readouterr().err
+
+
+def run_script(folder: Path, redirection: str = "") -> subprocess.CompletedProcess[str]:
+    """The console script with the packages of `folder` before ours."""
+    script = f"{sys.executable} -m bench env {redirection}; echo exit code $?"
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT}", "PYTHONSAFEPATH": "1"}
+    words = ["bash", "-c", script]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+
+
+def test_a_program_that_does_not_parse_is_one_line(tmp_path):
+    (tmp_path / "fcnn").mkdir()
+    (tmp_path / "fcnn" / "__init__.py").write_text("<<<<<<< HEAD\n")
+    run = run_script(tmp_path)
+    assert run.stdout == "exit code 3\n"
+    assert run.stderr.startswith("fcnn-bench: SyntaxError: invalid syntax (__init__.py, line 1); ")
+    assert run.stderr.count("\n") == 1
+
+
+def test_what_is_closed_at_the_start_lends_its_number_to_no_other_file(tmp_path):
+    (tmp_path / "fcnn").mkdir()
+    opened = "import os, pathlib\npathlib.Path('number').write_text(str(os.open('number', os.O_RDWR | os.O_CREAT)))\n"
+    (tmp_path / "fcnn" / "__init__.py").write_text(f"{opened}raise SystemExit(2)\n")
+    run_script(tmp_path, "<&- >&- 2>&-")
+    assert int((tmp_path / "number").read_text()) > 2
+
+
 def test_without_a_place_for_the_log_the_line_says_so(does, capsys, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")

@@ -1,7 +1,9 @@
 """Where output goes, and what becomes of it where it cannot go."""
 
 import io
+import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,21 @@ def test_what_is_left_in_its_buffers_goes_nowhere():
         full.write("also lost, and no error when it is closed")
 
 
+def test_a_pipe_that_does_not_block_gets_everything_and_is_given_back_as_it_was():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with os.fdopen(reading, "rb") as ours, os.fdopen(writing, "w") as theirs:
+        taken = []
+        reader = threading.Thread(target=lambda: taken.append(ours.read(1_000_000)))
+        stream = Tolerant(theirs)
+        reader.start()
+        stream.write("x" * 1_000_000)  # far more than a pipe holds
+        stream.give_back()
+        reader.join()
+        assert taken == [b"x" * 1_000_000]
+        assert not os.get_blocking(theirs.fileno())
+
+
 def test_no_stream_at_all_is_a_silent_one():
     stream = Tolerant(None)
     assert stream.write("lost") == 4
@@ -68,7 +85,7 @@ def test_text_is_never_markup(capsys):
     assert capsys.readouterr().out == "step[cpu-b64-fp32] [/b] [bold]x[/bold] :smile:\n"
 
 
-@pytest.mark.parametrize(("columns", "width"), [("0", 80), ("120", 120), ("nonsense", 80)])
+@pytest.mark.parametrize(("columns", "width"), [("0", 80), ("120", 120), ("nonsense", 80), ("²", 80)])
 def test_a_width_of_nothing_is_none(columns, width, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     assert console.make(io.StringIO()).width == width
@@ -85,6 +102,8 @@ def test_an_error_is_one_line(capsys):
         (Terminal(), {"TERM": "xterm"}, True),
         (Terminal(), {"TERM": "dumb"}, False),
         (Terminal(), {"TERM": "xterm", "CI": "1"}, False),
+        (Terminal(), {"TERM": "xterm", "CI": "false"}, True),
+        (Terminal(), {"TERM": "xterm", "CI": ""}, True),
         (io.StringIO(), {"FORCE_COLOR": "1"}, False),
         (io.StringIO(), {"TTY_COMPATIBLE": "1"}, False),
     ],

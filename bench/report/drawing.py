@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.analyse.cell import Cell
 from bench.report.plot import INK, PAPER, RULE, SERIES, SOFT, for_page
 
-# An unknown one keeps matplotlib from being imported, and no backend is used here. Nobody else imports matplotlib.
+# Nobody else imports matplotlib. An unknown backend keeps it from being imported, and none is used here; so does a
+# configuration of the user's that is no UTF-8. It reads the one in the current folder first: that is its own meanwhile.
 os.environ.pop("MPLBACKEND", None)
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+_found = importlib.util.find_spec("matplotlib")
+_own = Path(_found.origin).parent / "mpl-data" if _found and _found.origin else Path()
+with contextlib.chdir(_own if (_own / "matplotlibrc").is_file() else Path()):
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 __all__ = [
     "INK", "PAPER", "SERIES", "SOFT", "Axes", "Figure", "FixedLocator", "FuncFormatter", "LogLocator", "NullLocator",

@@ -152,7 +152,7 @@ def test_what_is_configured_for_matplotlib_changes_nothing(tmp_path):
     """A configuration in the current folder, as matplotlib finds it first, and an unknown backend."""
     (tmp_path / "theirs").mkdir()
     rc = "text.usetex: True\nfont.size: 40\nsvg.fonttype: path\naxes.facecolor: red\nlines.linewidth: 9\n"
-    (tmp_path / "theirs" / "matplotlibrc").write_text(rc)
+    (tmp_path / "theirs" / "matplotlibrc").write_bytes(f"{rc}# caf\xe9\n".encode("latin-1"))
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MPL")}
     plain["PYTHONPATH"] = str(ROOT)
     for name, cwd, environment in (

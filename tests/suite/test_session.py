@@ -112,15 +112,22 @@ def test_a_run_becomes_a_valid_record(images):
     assert not record.partial
 
 
-def test_what_fails_and_what_had_no_turn_is_in_the_record(images, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("CUDA out of memory\nmore lines"), "RuntimeError: CUDA out of memory"),
+        (SystemExit(0), "SystemExit: 0"),  # of the program, which ends the case and not the run
+    ],
+)
+def test_what_fails_and_what_had_no_turn_is_in_the_record(images, monkeypatch, error, reason):
     run = session(images, changed(batch_size=1), changed(batch_size=2), changed(batch_size=4))
     ids = list(run.planned)
 
     def broken(case, images):
-        raise RuntimeError("CUDA out of memory\nmore lines")
+        raise error
 
     monkeypatch.setitem(workloads.BUILDERS, "step", broken)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(type(error)):
         run.run(ids[0])
 
     def interrupted(case, images):
@@ -134,7 +141,7 @@ def test_what_fails_and_what_had_no_turn_is_in_the_record(images, monkeypatch):
     assert [(u.id, u.kind) for u in record.unmeasured] == [
         (ids[0], "failed"), (ids[1], "interrupted"), (ids[2], "interrupted"),
     ]  # fmt: skip
-    assert record.unmeasured[0].reason == "RuntimeError: CUDA out of memory"
+    assert record.unmeasured[0].reason == reason
     assert run.missing() == ids[1:]
     assert run.record().unmeasured == record.unmeasured  # asking changes nothing
 
