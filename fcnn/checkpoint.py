@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import secrets
 import stat
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 
 from fcnn.train import Training
 
+MARGIN_BYTES = 1 << 16  # for the names of the moments
+# What torch.save began its files with before version 1.6, and does still if it is told to: a pickled magic number.
+OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 CONTENTS = "a checkpoint of this program has model, optimizer and epoch"
 
 
@@ -33,7 +37,8 @@ def check_saving(path: Path, training: Training) -> None:
     Raises:
         CheckpointError: A checkpoint cannot be written to `path`.
     """
-    _write(path, training, 0, keep=False)
+    moments = 2 * sum(p.numel() * p.element_size() for p in training.model.parameters())  # a fresh Adam has none yet
+    _write(path, training, 0, more_bytes=moments + MARGIN_BYTES)
 
 
 def save_checkpoint(path: Path, training: Training, epoch: int) -> None:
@@ -44,10 +49,11 @@ def save_checkpoint(path: Path, training: Training, epoch: int) -> None:
     Raises:
         CheckpointError: The file cannot be written.
     """
-    _write(path, training, epoch, keep=True)
+    _write(path, training, epoch)
 
 
-def _write(path: Path, training: Training, epoch: int, *, keep: bool) -> None:
+def _write(path: Path, training: Training, epoch: int, more_bytes: int | None = None) -> None:
+    """Writes the checkpoint, or, on trial, so much more than it holds as yet, and removes it again."""
     state = {"model": _plain(training.model).state_dict(), "optimizer": training.optimizer.state_dict(), "epoch": epoch}
     target = Path(os.path.realpath(path))
     temporary = target.parent / f".checkpoint-{secrets.token_hex(8)}"
@@ -62,9 +68,10 @@ def _write(path: Path, training: Training, epoch: int, *, keep: bool) -> None:
             if replaced:
                 temporary.chmod(stat.S_IMODE(replaced.st_mode))
             file.write(content.getbuffer())
+            file.write(bytes(more_bytes or 0))
             file.flush()
             os.fsync(file.fileno())  # some file systems say only here that they are full
-        if keep:
+        if more_bytes is None:
             temporary.replace(target)
     except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error.strerror or error}") from error
@@ -107,6 +114,8 @@ def _read(path: Path) -> Any:
         if status.st_size == 0:
             raise CheckpointError(f"checkpoint {path} is empty")
         with path.open("rb") as file:
+            if file.read(len(OLD_FORMAT)) == OLD_FORMAT:
+                raise CheckpointError(f"{path} is in torch.save's old format, which has no checksums: save it anew")
             if damage := _damage(file):
                 raise CheckpointError(f"{path} is damaged or no file of torch.save: {damage}")
             file.seek(0)
@@ -169,10 +178,32 @@ def _moments_misfit(saved: Any, optimizer: torch.optim.Optimizer) -> str | None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     try:
         fits = [group["params"] for group in saved["param_groups"]] == [group["params"] for group in own]
-        fits &= all(group.keys() >= {"lr", "betas", "eps", "weight_decay"} for group in saved["param_groups"])
+        fits &= all(map(_options_fit, saved["param_groups"], own))
         for index, moments in saved["state"].items():
             shapes = {moments[name].shape for name in ("exp_avg", "exp_avg_sq")}
             fits &= shapes == {parameters[index].shape} and float(moments["step"]) >= 0
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
         fits = False
     return None if fits else "has the optimizer state of another network, or of another optimizer than Adam"
+
+
+def _options_fit(saved: dict[str, Any], own: dict[str, Any]) -> bool:
+    """Whether numbers are numbers and all else is as here; only how the steps are computed may differ.
+
+    Options of newer and older versions of torch than this one are theirs.
+    """
+    if not saved.keys() >= {"lr", "betas", "eps", "weight_decay"}:
+        return False
+    for name, value in own.items():
+        other = saved.get(name, value)
+        if isinstance(value, float):
+            fits = type(other) in (int, float) and 0 <= other < math.inf
+        elif isinstance(value, tuple):
+            fits = len(other) == len(value) and all(type(one) in (int, float) and 0 <= one < 1 for one in other)
+        elif name in ("foreach", "fused"):
+            fits = other is None or isinstance(other, bool)
+        else:
+            fits = other == value
+        if not fits:
+            return False
+    return True

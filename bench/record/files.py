@@ -20,6 +20,8 @@ from typing import Any
 from bench.errors import USAGE, BenchError
 from bench.text import plain
 
+# In SI units, whatever is measured: beyond, sums and ratios of floating-point numbers would end.
+LEAST, MOST = 1e-30, 1e30
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -88,7 +90,8 @@ def read_json(path: Path) -> Any:
     """What the JSON file `path` holds, its texts as `bench.text.plain` has them.
 
     Raises:
-        BenchError: It is missing, no JSON, or holds a number that is none (NaN, an infinity); the message says where.
+        BenchError: It is missing, no JSON, or holds a number that is none (NaN, an infinity) or that nobody can have
+            measured; the message says where.
     """
     try:
         data = json.loads(path.read_text("utf-8"))
@@ -98,8 +101,8 @@ def read_json(path: Path) -> Any:
         raise BenchError(f"{path}: cannot be read: {why(error)}") from error
     except (ValueError, RecursionError) as error:  # also: no UTF-8, too many digits or levels
         raise BenchError(f"{path}: is no JSON: {error}") from error
-    if place := _place_of_no_number(data):
-        raise BenchError(f"{path}: at {place}: NaN and infinities are no numbers")
+    if fault := _first_fault(data):
+        raise BenchError(f"{path}: at {fault}")
     return _plain(data)
 
 
@@ -111,13 +114,16 @@ def _plain(data: Any) -> Any:
     return plain(data) if isinstance(data, str) else data
 
 
-def _place_of_no_number(data: Any) -> str | None:
-    """Where the first value is that is not finite: `measurements/0/samples_seconds/3`."""
+def _first_fault(data: Any) -> str | None:
+    """Where the first number is that is none or no measurement, and why: `measurements/0/samples_seconds/3: ...`."""
     stack: list[tuple[str, Any]] = [("", data)]
     while stack:
         place, value = stack.pop()
         if isinstance(value, float) and not math.isfinite(value):
-            return place or "the top level"
+            return f"{place or 'the top level'}: NaN and infinities are no numbers"
+        # Compared before it is shown: an integer may have thousands of digits.
+        if isinstance(value, int | float) and value != 0 and not LEAST <= abs(value) <= MOST:
+            return f"{place or 'the top level'}: nobody measures less than {LEAST:g} or more than {MOST:g}"
         items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         stack += [(f"{place}/{key}".lstrip("/"), inner) for key, inner in items]
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import itertools
 import json
@@ -47,6 +48,10 @@ def check(data: Any, source: str) -> None:
     if error := jsonschema.exceptions.best_match(_validator().iter_errors(data)):
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
         raise RecordError(f"{source}: not a valid record: at {where}: {error.message[:160]}")
+    try:
+        datetime.datetime.fromisoformat(data["created_utc"])
+    except ValueError as fault:
+        raise RecordError(f"{source}: not a valid record: at created_utc: {fault}") from None
 
 
 def read(path: Path) -> Record:

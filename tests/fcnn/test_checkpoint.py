@@ -140,6 +140,15 @@ def test_a_disk_that_is_full_is_found_by_the_trial(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_trial_writes_no_less_than_the_checkpoint_after_the_training_has(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: written.append(os.fstat(descriptor).st_size))
+    check_saving(tmp_path / "c.pt", make_training(CPU))
+    save_checkpoint(tmp_path / "c.pt", trained(), 1)
+    trial, real = written
+    assert real <= trial < 1.5 * real
+
+
 def test_an_interrupted_save_leaves_nothing_half_written(tmp_path, monkeypatch):
     def interrupted(descriptor: int) -> None:
         raise KeyboardInterrupt

@@ -73,6 +73,10 @@ REFUSED = {
         "{} is damaged or no file of torch.save: File is not a zip file",
     ),
     "flipped": (flipped, "{} is damaged or no file of torch.save: the checksum of "),
+    "old format": (
+        lambda p: torch.save(weights(), p, _use_new_zipfile_serialization=False),
+        "{} is in torch.save's old format, which has no checksums: save it anew",
+    ),
     "code": (lambda p: torch.save({"model": Evil()}, p), "{} holds something else than weights and numbers" + CONTENTS),
     "module": (lambda p: torch.save(nn.Linear(2, 2), p), "{} holds something else than weights and numbers" + CONTENTS),
     "script": (script, "{} holds something else than weights and numbers" + CONTENTS),
@@ -147,6 +151,27 @@ def test_what_is_no_checkpoint_of_this_network_is_one_line_that_says_why(tmp_pat
 def test_an_optimizer_state_that_would_fail_at_the_first_step_is_refused_before_it(tmp_path, change):
     saved(tmp_path / "c.pt", optimizer=optimizer_state(change))
     assert load_refused(tmp_path / "c.pt") == OTHER_OPTIMIZER.format(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr": "fast"}, {"lr": float("nan")}, {"lr": True}, {"betas": None}, {"betas": (0.9, 1.5)}, {"eps": -1.0},
+        {"amsgrad": True}, {"decoupled_weight_decay": True}, {"maximize": True}, {"capturable": True}, {"fused": "yes"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_options_that_would_fail_or_train_otherwise_are_refused(tmp_path, options):
+    saved(tmp_path / "c.pt", optimizer=optimizer_state(lambda state: state["param_groups"][0].update(options)))
+    assert load_refused(tmp_path / "c.pt") == OTHER_OPTIMIZER.format(tmp_path / "c.pt")
+
+
+def test_how_the_steps_are_computed_may_differ(tmp_path):
+    state = optimizer_state(lambda state: state["param_groups"][0].update(fused=True, lr=0.01, of_a_newer_torch=1))
+    saved(tmp_path / "c.pt", optimizer=state)
+    training = make_training(CPU)
+    assert load_checkpoint(tmp_path / "c.pt", training) == 1
+    train_step(training, *batch())
 
 
 def test_another_optimizers_state_is_refused(tmp_path):

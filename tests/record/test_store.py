@@ -71,6 +71,7 @@ def test_a_record_survives_the_file(tmp_path):
         ({"timing_rule_version": 2}, "taken under timing rules 2, this program knows rules 1"),
         ({"partial": "no"}, "not a valid record: at partial"),
         ({"created_utc": "yesterday"}, "not a valid record: at created_utc"),
+        ({"created_utc": "2026-02-30T00:00:00Z"}, "not a valid record: at created_utc: day is out of range for month"),
         ({"surprise": 1}, "not a valid record: at the top level"),
         ({"machine": {"slug": "../up", "label": "x"}}, "not a valid record: at machine/slug"),
     ],

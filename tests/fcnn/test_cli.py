@@ -1,7 +1,9 @@
 import builtins
 import errno
 import io
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from fcnn import output
-from fcnn.__main__ import main
+from fcnn import interruption, output
+from fcnn.cli import _steps, main
 from fcnn.data import TensorBatches, as_tensors, load_images
 from fcnn.train import evaluate, make_training, train_epoch
+from tests.conftest import write_dataset
 
 
 def test_it_trains_prints_and_saves(mnist_root, tmp_path, capsys):
@@ -52,6 +55,8 @@ def test_a_users_error_is_one_line_and_exit_code_2(mnist_root, words, message, c
         ["--seed", str(2**63)],
         ["--seed", "-1"],
         ["--unknown"],
+        ["--save", "folder/"],
+        ["--save="],
     ],
 )
 def test_a_misspelt_option_is_exit_code_2(words):
@@ -67,6 +72,72 @@ def test_an_interrupt_is_one_line_and_exit_code_3(mnist_root, monkeypatch, capsy
     monkeypatch.setattr("fcnn.train.train_epoch", interrupted)
     assert main(["--data", str(mnist_root), "--device", "cpu"]) == 3
     assert capsys.readouterr().err == "fcnn: interrupted\n"
+
+
+SMALL = """
+import json, runpy, sys
+from torchvision import datasets
+datasets.MNIST.resources = json.loads(sys.argv.pop(1))
+runpy.run_module("fcnn", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGVTALRM"])
+def test_signals_leave_the_epochs_that_were_done(tmp_path, name):
+    checksums = list(write_dataset(tmp_path).items())
+    words = ["--data", str(tmp_path), "--device", "cpu", "--save", str(tmp_path / "c.pt"), "--epochs", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SMALL, json.dumps(checksums), *words], cwd=Path(__file__).parents[2], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("epoch 2:"):
+            break
+    for number in (getattr(signal, name), signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err.count("\n")) == (3, 1), err
+    assert err.startswith("fcnn: interrupted")
+    assert torch.load(tmp_path / "c.pt")["epoch"] >= 2
+    assert {path.name for path in tmp_path.iterdir()} == {"MNIST", "c.pt"}
+
+
+def test_an_interrupt_says_what_the_checkpoint_has(mnist_root, tmp_path, monkeypatch, capsys):
+    epochs = iter([lambda: 0.5, lambda: 0.4, lambda: os.kill(os.getpid(), signal.SIGINT)])
+    monkeypatch.setattr("fcnn.train.train_epoch", lambda *_, **__: next(epochs)())
+    words = ["--data", str(mnist_root), "--device", "cpu", "--save", str(tmp_path / "c.pt"), "--epochs", "3"]
+    assert main(words) == 3
+    assert capsys.readouterr().err == f"fcnn: interrupted; {tmp_path / 'c.pt'} has the 2 before\n"
+    assert torch.load(tmp_path / "c.pt")["epoch"] == 2
+
+
+def test_a_signal_while_a_checkpoint_is_written_waits(monkeypatch):
+    monkeypatch.setattr(interruption._State, "came", False)
+    reached = []
+
+    def save() -> None:
+        with interruption.deferred():
+            interruption._handle(signal.SIGINT, None)
+            reached.append("saved")
+
+    with pytest.raises(KeyboardInterrupt):
+        save()
+    assert reached == ["saved"]
+    interruption._handle(signal.SIGINT, None)  # a second one lets it end
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "said"),
+    [
+        (60_000, 64, "938 steps of 64 images, the last of 32"),
+        (60_000, 60_000, "1 step of 60000 images"),
+        (10, 64, "1 step of 10 images"),
+        (3, 1, "3 steps of 1 image, the last of 1"),
+    ],
+)
+def test_steps_are_counted_in_words(images, batch_size, said):
+    assert _steps(images, batch_size) == said
 
 
 def test_an_interrupt_while_torch_is_imported_is_one_line_too(monkeypatch, capsys):
@@ -180,7 +251,7 @@ def test_any_other_error_is_one_line_a_log_and_exit_code_3(mnist_root, tmp_path,
 
 
 def test_a_missing_torch_is_one_line_and_exit_code_3():
-    code = "import sys; sys.modules['torch'] = None\nfrom fcnn.__main__ import main\nsys.exit(main([]))"
+    code = "import sys; sys.modules['torch'] = None\nfrom fcnn.cli import main\nsys.exit(main([]))"
     root = Path(__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (3, "", "fcnn: torch is missing: pip install torch\n")
