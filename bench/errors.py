@@ -59,6 +59,7 @@ def reason_in(said: str) -> str:
     a hint about how to see more.
     """
     lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
+    lines = [line for before, line in zip(["", *lines], lines, strict=False) if before.lower() != "command:"]
     tools = [line for line in lines if _TOOL.search(line) and not _announces(line)]
     raised = [line for line in lines if _RAISED.match(line) and not _announces(line)]
     rest = [line for line in lines if not _HINT.match(line) and not _announces(line)]

@@ -21,6 +21,18 @@ compilation terminated.
 Set TORCHDYNAMO_VERBOSE=1 for the internal stack trace (please do this especially if you're reporting a bug to \
 PyTorch). For even more developer context, set TORCH_LOGS="+dynamo"
 """
+SILENT = """\
+CppCompileError: C++ compile error
+
+Command:
+g++ /tmp/x/header.hpp -D TORCH_INDUCTOR_CPP_WRAPPER -Wall -o /tmp/x/header.i
+
+Output:
+
+
+Set TORCHDYNAMO_VERBOSE=1 for the internal stack trace (please do this especially if you're reporting a bug to \
+PyTorch). For even more developer context, set TORCH_LOGS="+dynamo"
+"""
 NO_COMPILER = """\
 InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config.cpp.cxx: (None, 'g++')
 
@@ -57,6 +69,7 @@ Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.
     ("message", "reason"),
     [
         (COMPILER, "RuntimeError: /tmp/x.cpp:3:10: fatal error: omp.h: No such file or directory"),
+        (SILENT, "CppCompileError: C++ compile error"),
         (NO_COMPILER, "RuntimeError: InvalidCxxCompiler: No working C++ compiler found in "
                       "torch._inductor.config.cpp.cxx: (None, 'g++')"),
         (LOADER, "ValueError: planted row"),
@@ -66,7 +79,7 @@ Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.
         ("one line", "RuntimeError: one line"),
         ("", "RuntimeError"),
     ],
-    ids=["compiler", "no compiler", "loader", "older torch", "unsupported", "cuda", "line", "nothing"],
+    ids=["compiler", "silent", "no compiler", "loader", "older torch", "unsupported", "cuda", "line", "nothing"],
 )  # fmt: skip
 def test_the_reason_of_an_exception_is_no_hint(message, reason):
     assert reason_of(RuntimeError(message)) == reason

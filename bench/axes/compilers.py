@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 # From this torch on `CXX` is a command, with the words of a shell; before, the name of one program.
 CXX_IS_SPLIT = "2.14"
@@ -43,7 +44,18 @@ def _cxx_why_not() -> str | None:
     return f"torch.compile needs a C++ compiler and there is no {name}: install it, or name another in CXX"
 
 
+def path_why_not(file: str = __file__) -> str | None:
+    """Why torch.compile could not name the lines of this program: it takes no path that is not UTF-8."""
+    try:
+        file.encode()
+    except UnicodeEncodeError:
+        return f"torch.compile takes no path that is not UTF-8: {Path(file).parents[2]}; move it"
+    return None
+
+
 def _compiler_why_not(device: str) -> str | None:
+    if reason := path_why_not():
+        return reason
     if device == "cpu":
         return _cxx_why_not()
     if device == "cuda":

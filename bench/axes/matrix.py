@@ -29,6 +29,8 @@ def whole(text: str) -> int:
 
 def path(text: str) -> Path:
     """A path for argparse, with `~` as a shell would have it: no shell sees it in `--results=~/here`."""
+    if not text:  # as of a variable that is not set, and pathlib's current folder
+        raise argparse.ArgumentTypeError("an empty path")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:

@@ -36,6 +36,7 @@ from bench.measure.surroundings import Surroundings
 from bench.record import files, store
 from bench.record.model import Measurement, Record, RecordError
 from bench.suite.images import images as load_images
+from bench.text import counted
 from bench.workers.process import WorkerError
 from fcnn.data import Images
 
@@ -261,7 +262,7 @@ def _judge(
         )
     elif moved := _machine_moved(records, baseline, yardsticks):
         found = dataclasses.replace(found, verdict=decide.INCONCLUSIVE, reason=moved)
-    lines = [f"{len(seen.flags)} flags barred processes from the test: {barred}"] if barred else []
+    lines = [f"{counted(len(seen.flags), 'flag')} barred processes from the test: {barred}"] if barred else []
     lines += _other_torch(records)
     raw = {**dataclasses.asdict(found), "baseline_seconds": [m.samples_seconds for m in baseline]}
     return Outcome("timing", id, found.verdict, found.reason, lines, {**raw, "candidate_seconds": seen.samples_seconds})

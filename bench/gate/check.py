@@ -25,6 +25,7 @@ from bench.measure import facts
 from bench.measure.surroundings import Surroundings
 from bench.record import files
 from bench.suite.images import images as load_images
+from bench.text import counted
 from bench.workers.process import NoAnswer, WorkerError
 from fcnn.data import Images
 
@@ -186,7 +187,9 @@ def judge_counts(id: str, found: dict[str, Any], accepted: list[dict[str, Any]])
     total = len(counts.flat(found["candidate"]))
     if total == 0:
         return Outcome("counts", id, ERROR, "nothing was counted", raw=found)
-    said = f"{total} counts are the same" if not different else f"{len(different)} changed counts are accepted"
+    said = f"{counted(total, 'count')} {'is' if total == 1 else 'are'} the same"
+    if different:
+        said = f"{counted(len(different), 'changed count')} {'is' if len(different) == 1 else 'are'} accepted"
     return Outcome("counts", id, decide.PASS, said, lines, found)
 
 

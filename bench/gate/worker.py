@@ -157,11 +157,14 @@ def count_compilations(side: Side, case: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from bench.axes.case import Case
+    from bench.axes.compilers import path_why_not
     from bench.axes.devices import DEVICES
     from bench.measure import settings
     from bench.measure.compilation import compilations
     from fcnn import train
 
+    if reason := path_why_not():
+        raise RuntimeError(reason)
     built = Case(**case)
     settings.apply(built)
     pixels, labels = side.images.train.data, side.images.train.targets

@@ -94,8 +94,11 @@ def contended(others_cores: float) -> str | None:
     return f"other processes kept {others_cores:.1f} cores busy meanwhile" if others_cores > CONTENDED_CORES else None
 
 
-def _gpu_shared(seen: Seen) -> str | None:
-    return f"{seen.gpu_others} other processes use the GPU" if seen.gpu_others else None
+def shared(gpu_others: int) -> str | None:
+    """That others use the GPU, as a reason; None if nobody does."""
+    if not gpu_others:
+        return None
+    return f"{gpu_others} other {'process uses' if gpu_others == 1 else 'processes use'} the GPU"
 
 
 def throttled(throttle_reasons: int, stopped_fraction: float) -> str | None:
@@ -149,7 +152,7 @@ CHECKS: dict[str, Callable[[Seen], str | None]] = {
     "not-as-claimed": _not_as_claimed,
     "oversubscribed": _oversubscribed,
     "contended": lambda seen: contended(seen.others_cores),
-    "gpu-shared": _gpu_shared,
+    "gpu-shared": lambda seen: shared(seen.gpu_others),
     "throttled": lambda seen: throttled(seen.throttle_reasons, seen.stopped_fraction),
     "launch-blocking": _launch_blocking,
     "anomaly-mode": _anomaly_mode,

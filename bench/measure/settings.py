@@ -38,6 +38,8 @@ def apply(case: Case) -> None:
     torch.set_float32_matmul_precision(PRECISIONS[case.precision].float32_matmul)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(False)
+    if case.compiler != "off":
+        os.environ["LC_ALL"] = "C"  # what a compiler says is read for the reason, in English
 
 
 def use_threads(threads: int) -> None:

@@ -55,14 +55,24 @@ class OtherLoad:
 
 
 class Surroundings:
-    """What goes on around a command from construction on: others' load, and waiting for the control group's quota."""
+    """What goes on around a command from construction on: others' load, and waiting for the control group's quota.
 
-    def __init__(self) -> None:
+    Args:
+        device: Where this very process computes; of a GPU, also who else does, and whether its clocks are lowered.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
         self._load, self._begin, self._stopped = OtherLoad(), time.monotonic(), cgroup.stopped_seconds()
+        self._device = device
 
     def disturbance(self) -> str | None:
         """What disturbed it so far, as a sentence's beginning without its subject; None if nothing did."""
-        reasons = (honesty.contended(self._load.cores() or 0.0), honesty.throttled(0, self.stopped_fraction()))
+        throttle_reasons, gpu_others = _gpu_state() if self._device == "cuda" else (0, 0)
+        reasons = (
+            honesty.contended(self._load.cores() or 0.0),
+            honesty.shared(gpu_others),
+            honesty.throttled(throttle_reasons, self.stopped_fraction()),
+        )
         return " and ".join(reason for reason in reasons if reason) or None
 
     def stopped_fraction(self) -> float:

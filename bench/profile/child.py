@@ -81,7 +81,7 @@ def _trace(asked: Asked) -> dict[str, Any]:
     begin = time.perf_counter()
     steps.run(unmarked, tracing.WARM_STEPS)
     step_seconds = (time.perf_counter() - begin) / tracing.WARM_STEPS
-    surroundings = Surroundings()
+    surroundings = Surroundings(case.device)
     timing = tracing.timing(case, steps, max(5, round(tracing.BLOCK_SECONDS / step_seconds)))
     traced = tracing.trace(case, steps, asked.steps, Path(asked.file))
     ranges = Ranges(traced.events, steps.parts, traced.count)
@@ -166,10 +166,10 @@ def _compiled(asked: Asked) -> dict[str, Any]:
     from fcnn.train import unmarked
 
     with files.scratch() as cache, compiler_cache(cache):
-        _, prepared, steps = _prepare(asked)
+        case, prepared, steps = _prepare(asked)
         # Of an epoch also the last, smaller batch, which gets a graph of its own.
         run = prepared.first or functools.partial(steps.run, unmarked, 3)
-        surroundings = Surroundings()
+        surroundings = Surroundings(case.device)
         compiled = compile_and_watch(run)
         return {"compiled": dataclasses.asdict(compiled), "disturbed": surroundings.disturbance()}
 

@@ -14,6 +14,7 @@ from bench.profile.model import Profile
 from bench.profile.plain import plain_texts
 from bench.report import template
 from bench.report.plot import SERIES, Plot, for_page
+from bench.text import counted
 
 LEAST_SHARE = 0.001  # of all samples; below, a stack is left out of the picture
 
@@ -118,8 +119,8 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
         _memory(profile),
         _compiled(profile),
         Block("trace", "The trace", [
-            f"traces/{profile.trace_file} ({sentences.size(profile.trace_bytes)}, {profile.steps} steps) opens in "
-            "ui.perfetto.dev and in chrome://tracing; the parts of a step are named ranges in it."]),
+            f"traces/{profile.trace_file} ({sentences.size(profile.trace_bytes)}, {counted(profile.steps, 'step')}) "
+            "opens in ui.perfetto.dev and in chrome://tracing; the parts of a step are named ranges in it."]),
     ]  # fmt: skip
 
 

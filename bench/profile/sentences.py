@@ -6,6 +6,7 @@ from bench.profile.against import Difference
 from bench.profile.disturbed import notice
 from bench.profile.model import Profile
 from bench.report import units
+from bench.text import counted
 
 PARTS = {
     "fetch": "waiting for the next batch", "to_device": "moving the batch to the device", "flatten": "flattening",
@@ -86,8 +87,9 @@ def trust(profile: Profile) -> str:
         f"The profiler makes a step {cost.profiled_seconds / cost.unprofiled_seconds:.2f} times as long: "
         f"{units.duration(cost.profiled_seconds)} instead of {units.duration(cost.unprofiled_seconds)}; its ranges "
         f"cost {units.duration(cost.ranges_seconds)}, each of {cost.events:,.0f} operator events "
-        f"{units.duration(cost.event_seconds)}. With that taken off, what the {profile.steps} traced steps hold adds "
-        f"up to {units.duration(cost.corrected_seconds)} each, {cost.agreement_fraction:+.1%} from the unprofiled step"
+        f"{units.duration(cost.event_seconds)}. With that taken off, what the {counted(profile.steps, 'traced step')} "
+        f"{'holds' if profile.steps == 1 else 'hold'} adds up to {units.duration(cost.corrected_seconds)} each, "
+        f"{cost.agreement_fraction:+.1%} from the unprofiled step"
     )
     if not cost.agrees:
         text += ": THEY DO NOT AGREE within 10%. Take the shares as a hint, and profile again on a quieter machine"

@@ -71,3 +71,10 @@ def test_an_empty_cxx_names_none(why_not, version, value):
 
 def test_a_quote_that_is_not_closed_is_told(why_not):
     assert why_not("'g++", "g++").endswith("CXX='g++ is no command: No closing quotation")
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_told():
+    assert compilers.path_why_not("/home/caf\udce9/bench/axes/compilers.py") == (
+        "torch.compile takes no path that is not UTF-8: /home/caf\udce9; move it"
+    )
+    assert compilers.path_why_not("/home/café/bench/axes/compilers.py") is None

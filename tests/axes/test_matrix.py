@@ -58,6 +58,8 @@ def test_an_accelerator_that_is_here_joins_by_itself(monkeypatch):
         ("--budget", "nan"),
         ("--seeds", "-1"),
         ("--devise", "cpu"),
+        ("--results", ""),
+        ("--data", ""),
     ],
 )
 def test_a_misspelt_choice_is_refused(words, capsys):

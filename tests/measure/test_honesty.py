@@ -191,7 +191,7 @@ def on_this_gpu(monkeypatch, honest, **answers):
 
 def test_another_process_on_the_gpu_shares_it(honest, monkeypatch):
     answers = {"DeviceGetCurrentClocksEventReasons": 0, "DeviceGetComputeRunningProcesses": ["this", "another"]}
-    assert only(on_this_gpu(monkeypatch, honest, **answers)) == ("gpu-shared", "1 other processes use the GPU")
+    assert only(on_this_gpu(monkeypatch, honest, **answers)) == ("gpu-shared", "1 other process uses the GPU")
 
 
 @pytest.mark.parametrize("reason", [0x8, 0x20, 0x40, 0x80])

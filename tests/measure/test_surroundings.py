@@ -101,6 +101,15 @@ def test_waiting_for_the_quota_is_a_disturbance(load, monkeypatch):
     assert around.disturbance() == "the control group made it wait for its quota, 0.5 core-seconds per second"
 
 
+def test_of_a_gpu_company_and_lowered_clocks_are_a_disturbance_of_what_computes_there(load, monkeypatch):
+    gpu(monkeypatch, DeviceGetCurrentClocksEventReasons=0x20, DeviceGetComputeRunningProcesses=["this one", "another"])
+    around, beside = Surroundings("cuda"), Surroundings()
+    load.pass_time(5)
+    reason = around.disturbance()
+    assert reason == "1 other process uses the GPU and the GPU has lowered its clocks (NVML reasons 0x20)"
+    assert beside.disturbance() is None
+
+
 def test_the_clocks_step_is_the_smallest_seen():
     ticks = itertools.accumulate(itertools.cycle([0, 0, 3e-6, 0, 1e-6, 2e-6]))
     assert clock_resolution_seconds(lambda: next(ticks)) == pytest.approx(1e-6)

@@ -44,7 +44,8 @@ def watched(monkeypatch):
     done = []
 
     class Surroundings:
-        def __init__(self):
+        def __init__(self, device):
+            assert device == "cpu"  # the case's
             done.append("begin")
 
         def disturbance(self):

@@ -60,7 +60,7 @@ def test_what_no_reader_takes_is_replaced(tmp_path):
         files.write_json(tmp_path / "x.json", float("nan"))
 
 
-@pytest.mark.parametrize("number", ["1e308", "-1e31", "5e-324", "1" + 400 * "0"])
+@pytest.mark.parametrize("number", ["1e308", "-1e31", "1e-31", "1" + 400 * "0"])
 def test_numbers_that_nobody_has_measured_are_refused_with_their_place(tmp_path, number):
     (tmp_path / "x.json").write_text(f'{{"a": [0, -1.5, {number}]}}')
     with pytest.raises(BenchError, match=r"x\.json: at a/2: nobody measures less than 1e-30 or more than 1e\+30$"):
