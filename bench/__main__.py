@@ -17,6 +17,9 @@ def script() -> NoReturn:
 
         code = command.run(_work)
         interruption.ignore()
+    # Python ends as if by SIGINT once an interrupt has passed through the execution of a text, of which torch has many,
+    # whoever has caught it since. The next text that is executed makes it forget that.
+    exec("")
     sys.exit(code)
 
 

@@ -28,7 +28,9 @@ def run(work: Callable[[], int]) -> int:
             console.error(f"{reason_of(error)}; {_logged()}")
             return BROKEN
         except Exception as error:
-            console.error(f"{reason_of(error)}; {_whose(error)}{_logged()}")
+            # What an interrupt leaves half-done may fail in turn.
+            why = "interrupted: " if interruption.came() else ""
+            console.error(f"{why}{reason_of(error)}; {_whose(error)}{_logged()}")
             return BROKEN
 
 

@@ -43,7 +43,7 @@ class Tolerant(io.TextIOBase):
         self._blocked = False
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="fcnn-bench")
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # Windows has it from Python 3.12 on
                 # What does not block, as some parents leave their pipes, would lose what does not fit at once.
                 self._blocked = not os.get_blocking(stream.fileno())
                 os.set_blocking(stream.fileno(), True)

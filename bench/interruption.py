@@ -68,9 +68,14 @@ def ignore() -> None:
 
 
 def check() -> None:
-    """Raises the KeyboardInterrupt that a library has swallowed, as one in a callback or a destructor is."""
-    if _State.came:
+    """Raises the KeyboardInterrupt that a library has swallowed, as one in an import, a callback or a destructor is."""
+    if _State.came and not _State.waiting:
         _interrupt()
+
+
+def came() -> bool:
+    """Whether a signal has come, so that what fails now may fail for that."""
+    return _State.came
 
 
 @contextlib.contextmanager
@@ -94,8 +99,7 @@ def allowed() -> Iterator[None]:
     before = _State.waiting
     try:
         _State.waiting = False
-        if _State.came and not _State.raised:
-            _interrupt()
+        check()
         yield
     finally:
         _State.waiting = before

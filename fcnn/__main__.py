@@ -11,12 +11,16 @@ def script() -> NoReturn:
         from fcnn import interruption
 
         interruption.take_signals()
-        from fcnn.cli import main
+        with interruption.deferred():
+            from fcnn.cli import main
 
         code = main()
         interruption.ignore()
     except KeyboardInterrupt:  # while this is imported or while Python ends
         pass
+    # Python ends as if by SIGINT once an interrupt has passed through the execution of a text, of which torch has many,
+    # whoever has caught it since. The next text that is executed makes it forget that.
+    exec("")
     sys.exit(code)
 
 

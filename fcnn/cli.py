@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fcnn import interruption
@@ -58,10 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with safe_streams():
         options = make_parser().parse_args(argv)
         try:
-            # Importing torch takes the first second, and is when a misspelt command is interrupted.
-            from fcnn.checkpoint import CheckpointError
-            from fcnn.device import DeviceError
-            from fcnn.idx import DataError
+            # Importing torch takes the first second, and is when a misspelt command is interrupted. It waits for the
+            # end: numpy swallows an interrupt, or is left half-imported by it.
+            with interruption.deferred():
+                from fcnn.checkpoint import CheckpointError
+                from fcnn.data import DataError
+                from fcnn.device import DeviceError
 
             try:
                 run(options)
@@ -69,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 show(f"fcnn: {error}", sys.stderr)
                 return USAGE
         except KeyboardInterrupt as interrupt:
+            interruption.ignore()
             show(f"fcnn: interrupted{interrupt}", sys.stderr)
             return FAILED
         except Exception as error:
@@ -97,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
     for epoch in range(done + 1, done + options.epochs + 1):
         begin = time.perf_counter()
         try:
-            loss = train_epoch(training, batches, on_step=step_counter(len(batches)))
+            loss = train_epoch(training, batches, on_step=_on_step(len(batches)))
         except KeyboardInterrupt:
             saved = options.save and epoch > done + 1
             raise KeyboardInterrupt(f"; {options.save} has the {epoch - 1} before" if saved else "") from None
@@ -112,6 +115,18 @@ def run(options: argparse.Namespace) -> None:
         accuracy = evaluate(training.model, loader(dataset, options.batch_size, shuffle=False), device)
         show(f"{name} accuracy {accuracy:.2%}", sys.stdout)
     show(f"trained in {seconds:.2f} s (data loading included, evaluation not)", sys.stdout)
+
+
+def _on_step(total: int) -> Callable[[int], None]:
+    """What is done after every step: the counter on a terminal, and a look at whether an interrupt was swallowed."""
+    count = step_counter(total)
+
+    def done(step: int) -> None:
+        interruption.check()
+        if count:
+            count(step)
+
+    return done
 
 
 def _steps(images: int, batch_size: int) -> str:

@@ -1,4 +1,4 @@
-"""Signals that would end the program: the first one interrupts it, later ones do not keep it from ending in order."""
+"""Signals that would end the program: the first interrupts it, the next ones do not keep it from ending in order."""
 
 import contextlib
 import signal
@@ -14,38 +14,42 @@ NAMES = (
 class _State:
     came = False
     waiting = False
+    ends = False
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    if not _State.came:
-        _State.came = True
-        if not _State.waiting:
-            raise KeyboardInterrupt
+    first, _State.came = not _State.came, True
+    if first and not _State.waiting and not _State.ends:
+        raise KeyboardInterrupt
 
 
 def take_signals() -> None:
-    """Makes the first signal a KeyboardInterrupt; one that somebody ignores, as nohup does, stays ignored."""
+    """Makes the first of the signals a KeyboardInterrupt; one that somebody ignores, as nohup does, stays ignored."""
     for number in _numbers():
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _handle)
 
 
 def ignore() -> None:
-    """From now on nothing interrupts: only Python's own end is left."""
-    for number in _numbers():
-        signal.signal(number, signal.SIG_IGN)
+    """From now on nothing interrupts: what is left is the end."""
+    _State.ends = True
+
+
+def check() -> None:
+    """Raises the KeyboardInterrupt that a library has swallowed, as one in an import or a destructor is."""
+    if _State.came:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Lets what is done inside come to its end before a first signal interrupts."""
-    came, _State.waiting = _State.came, True
+    """Lets what is done inside come to its end before a signal interrupts."""
+    _State.waiting = True
     try:
         yield
     finally:
         _State.waiting = False
-    if _State.came and not came:
-        raise KeyboardInterrupt
+    check()
 
 
 def _numbers() -> list[int]:

@@ -105,6 +105,13 @@ def test_a_program_that_does_not_parse_is_one_line(tmp_path):
     assert run.stderr.count("\n") == 1
 
 
+def test_an_interrupt_while_a_text_is_executed_is_exit_code_3_and_not_pythons_own(tmp_path):
+    (tmp_path / "fcnn").mkdir()
+    (tmp_path / "fcnn" / "__init__.py").write_text("exec('raise KeyboardInterrupt')\n")
+    run = run_script(tmp_path)
+    assert (run.stdout, run.stderr) == ("exit code 3\n", "fcnn-bench: interrupted\n")
+
+
 def test_what_is_closed_at_the_start_lends_its_number_to_no_other_file(tmp_path):
     (tmp_path / "fcnn").mkdir()
     opened = "import os, pathlib\npathlib.Path('number').write_text(str(os.open('number', os.O_RDWR | os.O_CREAT)))\n"

@@ -132,6 +132,22 @@ def test_one_that_a_library_has_swallowed_is_raised_again():
             interruption.check()
 
 
+def test_one_that_was_swallowed_before_measuring_is_raised_where_it_begins():
+    reached = []
+
+    def work() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            send()
+        with interruption.deferred():
+            interruption.check()  # not here: what is saved is saved
+            with interruption.allowed():
+                reached.append("measured")
+
+    with interruption.noticed(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached == []
+
+
 def test_what_somebody_ignores_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import interruption
 from bench.errors import USAGE, BenchError
+from bench.gate.snapshot import Snapshot
 from bench.measure import git
 from bench.measure.git import GitError
 from bench.record import files
 
 PROGRAM = "fcnn"
 ENTRY = "fcnn/train.py"
-MOST_LINKS = 8  # that lead from one to the next
 MAIN_BRANCHES = ("origin/main", "main", "origin/master", "master")
 DEEPEN = "fetch the whole history (git fetch --unshallow; in CI, fetch-depth: 0)"
 
@@ -81,8 +82,10 @@ def trees(root: Path, ref: str) -> Iterator[Trees]:
     if ref_id is None:
         raise GitError(f"{ref!r} is no commit here; in CI, {DEEPEN}")
     with files.scratch() as scratch:
-        candidate = candidate_of(root, scratch / "candidate")
-        yield Trees(candidate, reference_of(root, ref_id, ref, scratch / "reference"), ref_id)
+        with interruption.allowed():
+            candidate = candidate_of(root, scratch / "candidate")
+            reference = reference_of(root, ref_id, ref, scratch / "reference")
+        yield Trees(candidate, reference, ref_id)
 
 
 def candidate_of(root: Path, folder: Path) -> Path:
@@ -105,7 +108,14 @@ def candidate_of(root: Path, folder: Path) -> Path:
 
 def reference_of(root: Path, ref_id: str, ref: str, folder: Path) -> Path:
     """`folder` with the `fcnn` of a commit; `ref` is what the user calls it. Raises GitError."""
-    _lay_out_commit(root, ref_id, PROGRAM, folder / PROGRAM)
+    snapshot = Snapshot(root, ref_id, PROGRAM)
+    laid_out = dict(snapshot.files(PROGRAM))
+    contents = snapshot.contents([source for source in laid_out.values() if isinstance(source, str)])
+    for target, source in laid_out.items():
+        if isinstance(source, str):
+            _write(folder / target, contents[source])
+        else:
+            _copy(source, folder / target)
     if not (folder / ENTRY).is_file():
         raise GitError(f"{ref} has no {ENTRY} to measure")
     return folder
@@ -131,21 +141,6 @@ def _lay_out_file(root: Path, name: str, target: Path) -> None:
                 _lay_out_file(root, below, target / Path(below).relative_to(top))
     else:
         _copy(path, target)
-
-
-def _lay_out_commit(root: Path, commit: str, name: str, target: Path, links: int = MOST_LINKS) -> None:
-    """Writes the file or folder `name` of a commit to `target`, links as what they lead to."""
-    found = git.entries(root, commit, name)
-    for (path, entry), content in zip(found.items(), git.blobs(root, [e.id for e in found.values()]), strict=True):
-        to = target if path == name else target / Path(path).relative_to(name)
-        if not entry.is_link:
-            _write(to, content)
-            continue
-        leads_to = os.path.normpath(Path(path).parent / os.fsdecode(content))
-        if leads_to.startswith((os.sep, os.pardir)):  # out of the repository, so no matter of its commits
-            _copy(root / leads_to, to)
-        elif links:
-            _lay_out_commit(root, commit, leads_to, to, links - 1)
 
 
 def _write(target: Path, content: bytes) -> None:

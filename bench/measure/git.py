@@ -48,6 +48,7 @@ def ask_bytes(folder: Path, *words: str, given: bytes = b"") -> bytes:
         run = subprocess.run(
             [program, *configured, "-C", str(folder), *words], env=environment, input=given,
             capture_output=True, check=False, timeout=LIMIT_SECONDS,
+            start_new_session=True,  # the terminal's Ctrl-C is this command's, and not an error of git's
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise GitError(f"git {words[0]} did not answer within {LIMIT_SECONDS:.0f} s in {folder}") from None
@@ -109,10 +110,10 @@ class Entry:
     is_link: bool
 
 
-def entries(root: Path, commit: str, name: str) -> dict[str, Entry]:
-    """Files and links below `name` in `commit`, relative to its top; none if there is nothing. Raises GitError."""
+def entries(root: Path, commit: str, *names: str) -> dict[str, Entry]:
+    """Files and links of a commit by their path from its top, of all or of what is below `names`. Raises GitError."""
     found = {}
-    for line in ask_bytes(root, "ls-tree", "-rz", "--full-tree", commit, "--", name).split(b"\0"):
+    for line in ask_bytes(root, "ls-tree", "-rz", "--full-tree", commit, "--", *names).split(b"\0"):
         facts, _, path = line.partition(b"\t")
         mode, kind, id = facts.split() if facts else (b"", b"", b"")
         if kind == b"blob":  # another repository's commit is none

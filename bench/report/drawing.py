@@ -15,12 +15,33 @@ from typing import Any
 from bench.analyse.cell import Cell
 from bench.report.plot import INK, PAPER, RULE, SERIES, SOFT, for_page
 
-# Nobody else imports matplotlib. An unknown backend keeps it from being imported, and none is used here; so does a
-# configuration of the user's that is no UTF-8. It reads the one in the current folder first: that is its own meanwhile.
+
+@contextlib.contextmanager
+def _own_configuration() -> Iterator[None]:
+    """Matplotlib reads the configuration in the current folder first: inside, that is its own.
+
+    Another one, of the user's, keeps it from being imported if it is no UTF-8.
+    """
+    spec = importlib.util.find_spec("matplotlib")
+    own = Path(spec.origin).parent / "mpl-data" if spec and spec.origin else Path()
+    try:
+        before = Path.cwd()
+    except FileNotFoundError:  # it was deleted, and so holds no configuration
+        own = Path()
+    if not (own / "matplotlibrc").is_file():
+        yield
+        return
+    os.chdir(own)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.chdir(before)
+
+
+# Nobody else imports matplotlib. An unknown backend keeps it from being imported, and none is used here.
 os.environ.pop("MPLBACKEND", None)
-_found = importlib.util.find_spec("matplotlib")
-_own = Path(_found.origin).parent / "mpl-data" if _found and _found.origin else Path()
-with contextlib.chdir(_own if (_own / "matplotlibrc").is_file() else Path()):
+with _own_configuration():
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bench import interruption
 from bench.errors import BenchError, reason_in, reason_of
 
 WAKE_SECONDS = 0.2
@@ -115,6 +116,7 @@ class Process:
                 # In slices: where a signal has come to the reading thread, this one sees it only when it wakes up.
                 line = self._lines.get(timeout=min(max(left, 0.0), WAKE_SECONDS))
             except queue.Empty:
+                interruption.check()
                 if left > WAKE_SECONDS:
                     continue
                 kill_group(self._process.pid)

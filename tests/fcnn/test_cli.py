@@ -1,4 +1,5 @@
 import builtins
+import contextlib
 import errno
 import io
 import json
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from fcnn import interruption, output
-from fcnn.cli import _steps, main
+from fcnn.cli import _on_step, _steps, main
 from fcnn.data import TensorBatches, as_tensors, load_images
 from fcnn.train import evaluate, make_training, train_epoch
 from tests.conftest import write_dataset
@@ -65,6 +66,12 @@ def test_a_misspelt_option_is_exit_code_2(words):
     assert exit.value.code == 2
 
 
+@pytest.fixture(autouse=True)
+def no_signal_has_come(monkeypatch):
+    for name in ("came", "waiting", "ends"):
+        monkeypatch.setattr(interruption._State, name, False)
+
+
 def test_an_interrupt_is_one_line_and_exit_code_3(mnist_root, monkeypatch, capsys):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -112,8 +119,7 @@ def test_an_interrupt_says_what_the_checkpoint_has(mnist_root, tmp_path, monkeyp
     assert torch.load(tmp_path / "c.pt")["epoch"] == 2
 
 
-def test_a_signal_while_a_checkpoint_is_written_waits(monkeypatch):
-    monkeypatch.setattr(interruption._State, "came", False)
+def test_a_signal_while_a_checkpoint_is_written_waits():
     reached = []
 
     def save() -> None:
@@ -124,7 +130,17 @@ def test_a_signal_while_a_checkpoint_is_written_waits(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save()
     assert reached == ["saved"]
-    interruption._handle(signal.SIGINT, None)  # a second one lets it end
+
+
+def test_an_interrupt_that_a_library_has_swallowed_is_raised_at_the_next_step():
+    done = _on_step(10)
+    done(1)
+    with contextlib.suppress(KeyboardInterrupt):
+        interruption._handle(signal.SIGINT, None)
+    with pytest.raises(KeyboardInterrupt):
+        done(2)
+    interruption.ignore()
+    interruption._handle(signal.SIGINT, None)  # the end is not interrupted
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ def test_links_are_what_they_lead_to_on_both_sides(repository, tmp_path, folder)
     (fcnn / "kernels").symlink_to(os.path.relpath(kernels, fcnn))
     (fcnn / "alone.py").symlink_to(os.path.relpath(kernels / "one.py", fcnn))
     (fcnn / "twice.py").symlink_to("alone.py")
+    (fcnn / "through.py").symlink_to("kernels/one.py")
+    (fcnn / "absolute.py").symlink_to(kernels / "one.py")
+    (kernels / "again").symlink_to(".")
     (fcnn / "nowhere.py").symlink_to("a" * 250 + "/" + "b" * 300)
     (fcnn / "round.py").symlink_to("round.py")
     commit(repository, "links")
@@ -99,8 +102,15 @@ def test_links_are_what_they_lead_to_on_both_sides(repository, tmp_path, folder)
         assert contents(sides.candidate) == contents(sides.reference)
         found = contents(sides.candidate)
         assert set(found) == {f"fcnn/{name}" for name in (
-            "train.py", "model.py", "alone.py", "twice.py", "kernels/one.py", "kernels/other.py")}  # fmt: skip
-        assert {found[f"fcnn/{name}"] for name in ("alone.py", "twice.py", "kernels/other.py")} == {"ONE = 1\n"}
+            "train.py", "model.py", "alone.py", "twice.py", "through.py", "absolute.py", "kernels/one.py",
+            "kernels/other.py")}  # fmt: skip
+        names = ("alone.py", "twice.py", "through.py", "absolute.py", "kernels/other.py")
+        assert {found[f"fcnn/{name}"] for name in names} == {"ONE = 1\n"}
+    (kernels / "one.py").write_text("ONE = 2\n")
+    with trees(repository, "HEAD") as sides:
+        assert contents(sides.candidate)["fcnn/through.py"] == "ONE = 2\n"
+        expected = "ONE = 1\n" if folder == "inside" else "ONE = 2\n"
+        assert {contents(sides.reference)[f"fcnn/{name}"] for name in names} == {expected}
 
 
 def test_the_program_may_be_a_link_itself(repository):

@@ -1,6 +1,7 @@
 """git as it is asked here: whose variables, hooks and files count, and what becomes of its errors."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,9 @@ def test_without_git_or_with_one_that_hangs(repository, monkeypatch, tmp_path):
 def test_a_folder_whose_name_ends_in_a_space_keeps_it(tmp_path):
     root = make_repository(tmp_path / "ends in a space ")
     assert git.top(root) == root
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_the_terminals_signals_do_not_reach_git(repository):
+    said = git.ask(repository, "-c", "alias.session=!cat /proc/$$/stat #", "session")
+    assert int(said.rpartition(")")[2].split()[3]) != os.getsid(0)

@@ -165,3 +165,13 @@ def test_what_is_configured_for_matplotlib_changes_nothing(tmp_path):
         assert run.stdout == "[]\n", run.stderr
     for path in (tmp_path / "ours" / "plots").iterdir():
         assert path.read_bytes() == (tmp_path / "other" / "plots" / path.name).read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a folder in use cannot be deleted")
+def test_plots_are_drawn_from_a_folder_that_was_deleted(tmp_path):
+    (tmp_path / "gone").mkdir()
+    code = f"import os, sys\nos.rmdir(os.getcwd())\nsys.path[0] = {str(ROOT)!r}\n{DRAW}"
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=tmp_path / "gone", capture_output=True, text=True, check=False
+    )
+    assert run.stdout == "[]\n", run.stderr
