@@ -71,7 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 show(f"fcnn: {error}", sys.stderr)
                 return USAGE
         except KeyboardInterrupt as interrupt:
-            interruption.ignore()
             show(f"fcnn: interrupted{interrupt}", sys.stderr)
             return FAILED
         except Exception as error:

@@ -14,12 +14,11 @@ NAMES = (
 class _State:
     came = False
     waiting = False
-    ends = False
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
     first, _State.came = not _State.came, True
-    if first and not _State.waiting and not _State.ends:
+    if first and not _State.waiting:
         raise KeyboardInterrupt
 
 
@@ -31,8 +30,9 @@ def take_signals() -> None:
 
 
 def ignore() -> None:
-    """From now on nothing interrupts: what is left is the end."""
-    _State.ends = True
+    """From now on nothing interrupts: only Python's own end is left, which would put the usual handlers back."""
+    for number in _numbers():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def check() -> None:
