@@ -25,6 +25,7 @@ from bench.workers.process import Process, WorkerError, module_words, no_answer,
 
 START_SECONDS = 120.0  # for a worker to appear: torch is imported first
 LIMIT_SECONDS = 60.0  # for an answer, if none is stated; warming a case up or counting it takes seconds
+END_SECONDS = 5.0  # for the process to end by itself
 TREE_BYTES = 1 << 16  # most for the name of a folder
 
 
@@ -37,25 +38,43 @@ def main() -> None:
     torch.set_num_threads(1)
     images = torch.load(sys.argv[1])
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that torch's objects are on
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
+    workers: set[int] = set()
     with socket.socket(fileno=int(sys.argv[2])) as control:
         while True:
             tree, descriptors, _, _ = socket.recv_fds(control, TREE_BYTES, 1)
+            _reap(workers)
             if not tree:
-                return
+                break
             pid = os.fork()
             if pid == 0:
                 control.close()
                 _work(os.fsdecode(tree), images, descriptors[0])
+            workers.add(pid)
             os.close(descriptors[0])
             control.sendall(array.array("q", [pid]).tobytes())
+    for pid in workers:  # of a command that was killed; else they have ended, or are about to
+        kill(pid)
+    _reap(workers, wait=True)
+
+
+def _reap(workers: set[int], *, wait: bool = False) -> None:
+    """Takes leave of workers that have ended: what they computed is then known to be this command's work."""
+    for pid in list(workers):
+        if os.waitpid(pid, 0 if wait else os.WNOHANG)[0]:
+            workers.remove(pid)
+
+
+def kill(pid: int) -> None:
+    """Ends a worker and what it started."""
+    for end in (os.killpg, os.kill):  # it leads a group, unless it was too young for that
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            end(pid, signal.SIGKILL)
 
 
 def _work(tree: str, images: Any, descriptor: int) -> None:
     code = 1
     try:
         os.setsid()  # what it starts itself is ended with it
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         from bench.gate.worker import serve
@@ -133,9 +152,7 @@ class Worker:
 
     def kill(self) -> None:
         """Ends it and what it started."""
-        for kill in (os.killpg, os.kill):  # it leads a group, unless it was too young for that
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                kill(self.pid, signal.SIGKILL)
+        kill(self.pid)
 
 
 class Forge:
@@ -164,6 +181,7 @@ class Forge:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._control.close()
+        self._process.wait_for_end(END_SECONDS)  # it takes leave of its workers
         self._process.__exit__(kind, error, traceback)
 
     @contextlib.contextmanager

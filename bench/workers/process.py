@@ -131,6 +131,11 @@ class Process:
         self.send(request)
         return self.receive(limit_seconds, what)
 
+    def wait_for_end(self, limit_seconds: float) -> None:
+        """Waits so long at most for it to end by itself."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(limit_seconds)
+
     def last_words(self) -> str:
         """Why it ended, which it has."""
         try:
