@@ -7,6 +7,7 @@ import random
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.gate import accuracy, check, decide
@@ -120,6 +121,20 @@ def test_a_worker_that_dies_is_an_error(forge, tmp_path):
         pytest.raises(WorkerError, match="the worker died while it was asked to prepare"),
     ):
         worker.ask("prepare", case=dataclasses.asdict(check.gate_case()))
+
+
+def test_what_workers_compute_is_this_commands_work_and_no_others(reference, images, tmp_path):
+    def spent(process: psutil.Process, children: bool = False) -> float:
+        return sum(process.cpu_times()[2:4] if children else process.cpu_times()[:2])
+
+    own, before = psutil.Process(), spent(psutil.Process(), children=True)
+    with check.forge_with(images, tmp_path, whole=False) as forge:
+        with forge.worker(reference) as worker:
+            worker.ask("prepare", case=dataclasses.asdict(check.gate_case()))
+            by_worker = spent(psutil.Process(worker.pid))
+        by_forge = spent(psutil.Process(forge._process._process.pid))
+    assert spent(own, children=True) - before >= by_worker + by_forge - 0.05  # the kernel counts in hundredths
+    assert by_worker > 0.1
 
 
 def test_a_worker_measures_the_program_of_its_own_folder(forge, tmp_path):
