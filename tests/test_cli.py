@@ -1,6 +1,7 @@
 """What all verbs have in common: errors, exit codes, where options stand, and output that goes nowhere."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from bench import cli, command
 from bench.cli import main, make_parser, verb_first
 from bench.errors import BenchError
 
+PYTHON = shlex.quote(sys.executable)  # in a shell's command, whatever folder it lies in
 ROOT = Path(__file__).parents[1]
 
 
@@ -90,7 +92,7 @@ def test_an_error_in_the_program_is_not_called_one_of_the_suite(does, capsys):
 
 def run_script(folder: Path, redirection: str = "") -> subprocess.CompletedProcess[str]:
     """The console script with the packages of `folder` before ours."""
-    script = f"{sys.executable} -m bench env {redirection}; echo exit code $?"
+    script = f"{PYTHON} -m bench env {redirection}; echo exit code $?"
     environment = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT}", "PYTHONSAFEPATH": "1"}
     words = ["bash", "-c", script]
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True)
@@ -205,7 +207,7 @@ def test_output_that_cannot_be_written_changes_no_exit_code(redirection, tmp_pat
     code += "cli._env = lambda options: [console.make().print('x' * 100_000), console.error('y'), 5][-1]\n"
     code += "sys.exit(cli.main(['env']))\n"
     (tmp_path / "main.py").write_text(code)
-    script = f"{sys.executable} {tmp_path}/main.py {redirection}; exit ${{PIPESTATUS[0]}}"
+    script = f"{PYTHON} {tmp_path}/main.py {redirection}; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 5, run.stderr

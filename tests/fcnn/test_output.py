@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from fcnn import output
 from fcnn.output import failure_line, show, step_counter
 
+PYTHON = shlex.quote(sys.executable)  # in a shell's command, whatever folder it lies in
 ROOT = Path(__file__).parents[2]
 # Unbuffered streams leave nothing to be flushed at the interpreter's end, which is where the exit code is at stake.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -26,7 +28,7 @@ with safe_streams():
 
 def talk(redirection: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A program that prints and then exits with code 2, under a shell's redirection; `show` needs no torch."""
-    command = f"{sys.executable} -c '{TALK}' {redirection}"
+    command = f"{PYTHON} -c '{TALK}' {redirection}"
     return subprocess.run(
         ["bash", "-c", f"{command}; echo exit code $?"],
         cwd=ROOT,
@@ -61,7 +63,7 @@ def test_what_an_encoding_does_not_have_is_written_as_its_escape():
 
 @pytest.mark.parametrize("option", ["--help", "--unknown"])
 def test_the_options_help_can_be_lost_as_well(option):
-    command = f"{sys.executable} -m fcnn {option} >/dev/full 2>/dev/full; echo $?"
+    command = f"{PYTHON} -m fcnn {option} >/dev/full 2>/dev/full; echo $?"
     run = subprocess.run(["bash", "-c", command], cwd=ROOT, env=BUFFERED, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ({"--help": "0\n", "--unknown": "2\n"}[option], "")
 
