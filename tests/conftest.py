@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import signal
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,16 @@ def write_dataset(root: Path, name: str = "MNIST") -> dict[str, str]:
         (raw / file).write_bytes(data)
         checksums[file] = hashlib.md5(data).hexdigest()
     return checksums
+
+
+@pytest.fixture(autouse=True, scope="session")
+def usual_signals() -> None:
+    """What a shell or nohup lets its background jobs ignore is not ignored here, nor in what is started from here."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGHUP", "SIGQUIT", "SIGTERM"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
