@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from bench.cli import main
 from bench.gate import check, verb
 from bench.gate.outcome import Outcome
+from tests.signals import sent_at
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,13 +60,7 @@ def test_a_signal_after_the_last_gate_costs_no_outcome(mnist_root, tmp_path, mon
     monkeypatch.setattr(check, "forge_with", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setitem(check.GATES, "counts", lambda *_: iter([Outcome("counts", "step", "PASS", "none has changed")]))
     at = (check.Surroundings, "disturbance") if name == "disturbance" else (verb, "write")
-    there = getattr(*at)
-
-    def signalled(*words):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return there(*words)
-
-    monkeypatch.setattr(*at, signalled)
+    sent_at(monkeypatch, *at, signal.SIGTERM)
     words = ["check", "HEAD", "--gates", "counts", "--data", str(mnist_root), "--output", str(tmp_path / "out")]
     assert main(words) == 3
     assert json.loads((tmp_path / "out" / "check.json").read_text())["verdict"] == "PASS"

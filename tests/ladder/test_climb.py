@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bench.workers.process import WorkerError
 from fcnn.data import embedded_images
 from tests.hostile import page_tags
 from tests.profile import commands
+from tests.signals import sent_at
 
 
 class Machine:
@@ -363,13 +363,7 @@ def test_a_picture_that_fails_costs_that_picture_only(machine, tmp_path, monkeyp
 
 @pytest.mark.parametrize("at", [(climb, "joined"), (verb, "picture"), (verb.later, "insert")])
 def test_a_signal_after_the_last_epoch_waits_until_all_files_are_there(machine, tmp_path, monkeypatch, at):
-    there = getattr(*at)
-
-    def signalled(*words):
-        os.kill(os.getpid(), signal.SIGINT)
-        return there(*words)
-
-    monkeypatch.setattr(*at, signalled)
+    sent_at(monkeypatch, *at)
     assert main(SHORT) == 3
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
 

@@ -99,7 +99,11 @@ def test_a_side_of_the_memory_that_fails_costs_only_itself(asked, monkeypatch):
     }
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b""), gzip.compress(b'{"traceEvents": ['), b"\x1f\x8b\x08"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", gzip.compress(b""), gzip.compress(b'{"traceEvents": ['), b"\x1f\x8b\x08"],
+    ids=["nothing", "empty", "cut off", "torn"],  # gzip writes the time into what it makes, so into a test's name
+)
 def test_a_trace_that_is_cut_off_names_the_place_that_may_be_full(tmp_path, content):
     (tmp_path / "trace.json.gz").write_bytes(content)
     with pytest.raises(RuntimeError, match=f"the trace is cut off, as where {tempfile.gettempdir()} is full"):

@@ -1,6 +1,5 @@
 import errno
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from fcnn.data import embedded_images
 from tests.hostile import HOSTILE, page_tags, with_text
 from tests.profile import commands
 from tests.profile.made import PROFILE, changed
+from tests.signals import sent_at
 
 BUSY = "other processes kept 1.0 cores busy meanwhile (trace)"
 
@@ -198,13 +198,7 @@ def test_of_an_interrupted_second_side_the_comparison_is_kept(here, monkeypatch)
 
 @pytest.mark.parametrize("at", [(verb, "profile"), (verb.page, "pictures"), (verb.later, "insert")])
 def test_a_signal_after_the_last_part_waits_until_all_files_are_there(here, monkeypatch, capsys, at):
-    there = getattr(*at)
-
-    def signalled(*words):
-        os.kill(os.getpid(), signal.SIGINT)
-        return there(*words)
-
-    monkeypatch.setattr(*at, signalled)
+    sent_at(monkeypatch, *at)
     assert main(["profile", "--run", "run"]) == 3
     assert files(here / "run") == WRITTEN
     assert capsys.readouterr().err == "fcnn-bench: interrupted\n"

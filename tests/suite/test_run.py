@@ -21,6 +21,7 @@ from bench.record.store import read
 from bench.suite import plugin, run
 from tests.conftest import write_dataset
 from tests.data import records
+from tests.signals import sent_at
 
 try:
     import pty
@@ -153,13 +154,7 @@ def measured(monkeypatch):
 
 @pytest.mark.parametrize("at", [(run, "_save"), (run.saving, "save"), (run, "_report"), (run.saving, "draw")])
 def test_a_signal_after_the_last_case_costs_no_record(measured, mnist_root, tmp_path, monkeypatch, capsys, at):
-    there = getattr(*at)
-
-    def signalled(*words):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return there(*words)
-
-    monkeypatch.setattr(*at, signalled)
+    sent_at(monkeypatch, *at, signal.SIGTERM)
     assert main([*SMALL, "--data", str(mnist_root), "--results", str(tmp_path / "results")]) == 3
     (folder,) = (tmp_path / "results").glob("*/*")
     assert [m.id for m in read(folder).measurements] == ["step[cpu-b16-fp32]"]
