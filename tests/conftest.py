@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
+import json
+import os
 import signal
 import struct
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +41,40 @@ def learnable(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
+@functools.cache
+def archives() -> dict[str, bytes]:
+    """The four files of a dataset by name."""
+    arrays = (*learnable(TRAIN, 1), *learnable(TEST, 2))
+    return {file: gzip.compress(idx(array), mtime=0) for file, array in zip(FILES, arrays, strict=True)}
+
+
 def write_dataset(root: Path, name: str = "MNIST") -> dict[str, str]:
     """Writes the four archives in torchvision's layout and returns their checksums by file name."""
     raw = root / name / "raw"
     raw.mkdir(parents=True)
-    arrays = (*learnable(TRAIN, 1), *learnable(TEST, 2))
-    checksums = {}
-    for file, array in zip(FILES, arrays, strict=True):
-        data = gzip.compress(idx(array), mtime=0)
+    for file, data in archives().items():
         (raw / file).write_bytes(data)
-        checksums[file] = hashlib.md5(data).hexdigest()
-    return checksums
+    return {file: hashlib.md5(data).hexdigest() for file, data in archives().items()}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--simulations", type=Path, metavar="FILE", help="keep in FILE what the simulations have found")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Full-size simulations take minutes, and run only where `-m` names them."""
+    if "statistical" not in config.getoption("markexpr"):
+        full = [item for item in items if item.get_closest_marker("statistical")]
+        items[:] = [item for item in items if item not in set(full)]
+        config.hook.pytest_deselected(items=full)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if file := config.getoption("--simulations"):
+        reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+        found = {report.nodeid: {"outcome": report.outcome, **dict(report.user_properties)} for report in reports}
+        file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -58,6 +85,27 @@ def usual_signals() -> None:
     for name in ("SIGHUP", "SIGQUIT", "SIGTERM"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_in_children() -> Iterator[None]:
+    """Of these, and of torch where it is imported from now on.
+
+    Small tensors are slower on two threads than on one, and far slower where somebody else is busy on the other core.
+    """
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    yield
+    os.environ.pop("OMP_NUM_THREADS")
+    if before is not None:
+        os.environ["OMP_NUM_THREADS"] = before
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Here, whatever the test before has set."""
+    if (torch := sys.modules.get("torch")) and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -1,3 +1,4 @@
+import itertools
 import math
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ from scipy.optimize import brentq
 
 from bench.analyse.crossover import Crossover, crossover
 from bench.analyse.statistics import Summary, summarise
+from tests.simulations import seldom
 
 QUICK = [4**power for power in range(8)]  # the batch sizes of the quick plan
 SUITE = [2**power for power in range(15)]
@@ -65,24 +67,26 @@ def holds(found: Crossover | None, batch_size: float) -> bool:
     return (found.low or 0) <= batch_size <= (found.high or math.inf)
 
 
-def hits(shape: str, sizes, noise: float, trials: int = 100) -> int:
+FULL = itertools.product([QUICK, SUITE], [0.003, 0.01, 0.03, 0.1])
+SIZES = [
+    pytest.param(QUICK, 0.003, 30, marks=pytest.mark.slow, id="8-0.003-30"),  # here it is the interpolation that errs
+    pytest.param(SUITE, 0.03, 30, marks=pytest.mark.slow, id="15-0.03-30"),
+    *(
+        pytest.param(sampled, noise, 1000, marks=pytest.mark.statistical, id=f"{len(sampled)}-{noise}-1000")
+        for sampled, noise in FULL
+    ),
+]
+
+
+@pytest.mark.parametrize(("sampled", "noise", "trials"), SIZES)
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_the_interval_holds_the_true_crossover(shape, sampled, noise, trials, record_property):
     first, second = SHAPES[shape]
     rng, batch_size = np.random.default_rng(7), truth(first, second)
-    curves = ((noisy(first, sizes, noise, rng), noisy(second, sizes, noise, rng)) for _ in range(trials))
-    return sum(holds(crossover(*pair), batch_size) for pair in curves)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03, 0.1])
-@pytest.mark.parametrize("sizes", [QUICK, SUITE], ids=["quick", "suite"])
-@pytest.mark.parametrize("shape", list(SHAPES))
-def test_the_interval_holds_the_true_crossover(shape, sizes, noise):
-    assert hits(shape, sizes, noise) >= 93
-
-
-def test_the_interval_holds_the_true_crossover_between_few_batch_sizes_too():
-    # With so little noise it is the interpolation that errs.
-    assert hits("early", QUICK, 0.003, trials=50) >= 47
+    curves = ((noisy(first, sampled, noise, rng), noisy(second, sampled, noise, rng)) for _ in range(trials))
+    missed = sum(not holds(crossover(*pair), batch_size) for pair in curves)
+    record_property("missed", missed)
+    assert seldom(missed, trials, 0.05)
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from bench.analyse.steadiness import modes, trend
-
-TRIALS = 500
+from tests.simulations import seldom, sizes
 
 
 def autocorrelated(rng, n, rho):
@@ -29,26 +28,22 @@ def series(kind, seed, n=60, noise=0.01):
     return 1e-3 * (1 + noise * STEADY[kind](np.random.default_rng(seed), n))
 
 
-@pytest.mark.slow
+@sizes(100, 4000)
 @pytest.mark.parametrize("n", [40, 150])
 @pytest.mark.parametrize("kind", list(STEADY))
-def test_steady_noise_seldom_seems_to_trend(kind, n):
-    assert sum(trend(series(kind, seed, n)) is not None for seed in range(TRIALS)) <= 0.02 * TRIALS
+def test_steady_noise_seldom_seems_to_trend(kind, n, trials, record_property):
+    trends = sum(trend(series(kind, seed, n)) is not None for seed in range(trials))
+    record_property("trends", trends)
+    assert seldom(trends, trials, 0.015)
 
 
-@pytest.mark.slow
+@sizes(100, 4000)
 @pytest.mark.parametrize("n", [40, 150])
-@pytest.mark.parametrize("kind", [kind for kind in STEADY if kind != "coarse"])
-def test_one_level_seldom_seems_two(kind, n):
-    assert sum(modes(series(kind, seed, n)) is not None for seed in range(TRIALS)) <= 0.02 * TRIALS
-
-
-@pytest.mark.parametrize("kind", list(STEADY))
-def test_steady_noise_is_called_steady(kind):
-    found = [(trend(series(kind, seed)), modes(series(kind, seed))) for seed in range(20)]
-    assert sum(drift is None for drift, _ in found) >= 18
-    if kind != "coarse":  # which is on several levels indeed
-        assert sum(levels is None for _, levels in found) >= 18
+@pytest.mark.parametrize("kind", [kind for kind in STEADY if kind != "coarse"])  # which is on several levels indeed
+def test_one_level_seldom_seems_two(kind, n, trials, record_property):
+    pairs = sum(modes(series(kind, seed, n)) is not None for seed in range(trials))
+    record_property("pairs of levels", pairs)
+    assert seldom(pairs, trials, 0.02)
 
 
 @pytest.mark.parametrize("change", [0.05, -0.05])

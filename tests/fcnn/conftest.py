@@ -6,6 +6,7 @@ import threading
 import pytest
 from torchvision import datasets
 
+from fcnn import download
 from tests.conftest import write_dataset
 
 
@@ -30,5 +31,6 @@ def mirror(tmp_path, monkeypatch):
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setattr(datasets.MNIST, "resources", list(checksums.items()))
         monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        monkeypatch.setattr(download, "STALL_SECONDS", 600.0)  # on a busy machine this one may take its time
         yield tmp_path / "root"
         server.shutdown()

@@ -5,15 +5,13 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from fcnn import interruption
 from fcnn.cli import _on_step, main
+from tests.commands import Command
 from tests.conftest import write_dataset
 
 
@@ -43,22 +41,19 @@ runpy.run_module("fcnn", run_name="__main__", alter_sys=True)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGVTALRM"])
 def test_signals_leave_the_epochs_that_were_done(tmp_path, name):
-    checksums = list(write_dataset(tmp_path).items())
-    words = ["--data", str(tmp_path), "--device", "cpu", "--save", str(tmp_path / "c.pt"), "--epochs", "100000"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SMALL, json.dumps(checksums), *words], cwd=Path(__file__).parents[2], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("epoch 2:"):
-            break
+    checksums = json.dumps(list(write_dataset(tmp_path).items()))
+    words = ["--data", tmp_path, "--device", "cpu", "--save", tmp_path / "saved" / "c.pt", "--epochs", 100_000]
+    (tmp_path / "saved").mkdir()
+    command = Command(SMALL, checksums, *words, folder=tmp_path)
+    command.wait_until_printed("epoch 2:")
     for number in (getattr(signal, name), signal.SIGINT, signal.SIGTERM):
-        process.send_signal(number)
-    _, err = process.communicate(timeout=120)
-    assert (process.returncode, err.count("\n")) == (3, 1), err
-    assert err.startswith("fcnn: interrupted")
-    assert torch.load(tmp_path / "c.pt")["epoch"] >= 2
-    assert {path.name for path in tmp_path.iterdir()} == {"MNIST", "c.pt"}
+        command.send(number)
+    ended = command.end()
+    assert (ended.code, ended.err.count("\n")) == (3, 1), ended.err
+    assert ended.err.startswith("fcnn: interrupted")
+    assert torch.load(tmp_path / "saved" / "c.pt")["epoch"] >= 2
+    assert [path.name for path in (tmp_path / "saved").iterdir()] == ["c.pt"]
+    assert command.temporary_files() == []
 
 
 def test_an_interrupt_says_what_the_checkpoint_has(mnist_root, tmp_path, monkeypatch, capsys):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bench.gate.accuracy import Reference, ReferenceError, Rule, judge, read_reference, seeds_needed
+from tests.simulations import often, seldom, sizes
 
 RULE = Rule()
 
@@ -14,17 +15,19 @@ def reference(seeds: int = 120, deviation: float = 0.0022) -> Reference:
     return Reference("MNIST", "a" * 64, 1, list(range(seeds)), values, {"torch": "2.14.1"})
 
 
-@pytest.mark.slow
-def test_error_rates_are_those_stated():
+@sizes(500, 20_000)
+def test_error_rates_are_those_stated(trials, record_property):
     rng, known = np.random.default_rng(1), reference()
     seeds = seeds_needed(known, RULE)
-    trials = 3000
-    false = sum(not judge(rng.normal(known.mean, known.deviation, seeds), known, RULE).passed for _ in range(trials))
-    dropped = sum(
-        not judge(rng.normal(known.mean - 0.005, known.deviation, seeds), known, RULE).passed for _ in range(trials)
-    )
-    assert false <= 6  # 0.08% of 3,000 are 2.4
-    assert dropped >= 0.99 * trials - 12
+
+    def failed(mean: float) -> int:
+        return sum(not judge(rng.normal(mean, known.deviation, seeds), known, RULE).passed for _ in range(trials))
+
+    false, caught = failed(known.mean), failed(known.mean - RULE.drop)
+    record_property("false", false)
+    record_property("caught", caught)
+    assert seldom(false, trials, RULE.fail_alpha)
+    assert often(caught, trials, RULE.power)
 
 
 def test_more_scatter_needs_more_seeds():

@@ -8,6 +8,7 @@ import pytest
 
 from bench.gate import decide as decide_module
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Rule, decide, is_flat, sign_flip_p, student
+from tests.simulations import often, seldom, sizes
 
 RULE = Rule()
 
@@ -39,20 +40,22 @@ def verdicts(slowdown: float, trials: int, **options: object) -> dict[str, int]:
     return {verdict: found.count(verdict) for verdict in (PASS, FAIL, INCONCLUSIVE)}
 
 
-@pytest.mark.slow
+@sizes(100, 2000)
 @pytest.mark.parametrize("heavy", [False, True])
-def test_identical_code_never_fails(heavy):
-    found = verdicts(0.0, 1000, heavy=heavy)
-    assert found[FAIL] == 0
-    assert found[INCONCLUSIVE] <= 100
+def test_identical_code_never_fails(heavy, trials, record_property):
+    found = verdicts(0.0, trials, heavy=heavy)
+    record_property("verdicts", found)
+    assert seldom(found[FAIL], trials, RULE.fail_alpha)
+    assert seldom(found[INCONCLUSIVE], trials, 0.1)
 
 
-@pytest.mark.slow
+@sizes(60, 1000)
 @pytest.mark.parametrize(("slowdown", "least"), [(0.05, 0.95), (0.10, 0.98)])
-def test_a_slowdown_of_the_bound_or_more_fails(slowdown, least):
-    found = verdicts(slowdown, 300)
-    assert found[FAIL] >= least * 300
-    assert found[PASS] <= 3
+def test_a_slowdown_of_the_bound_or_more_fails(slowdown, least, trials, record_property):
+    found = verdicts(slowdown, trials)
+    record_property("verdicts", found)
+    assert often(found[FAIL], trials, least)
+    assert seldom(found[PASS], trials, RULE.pass_alpha)
 
 
 def test_a_machine_that_differs_from_itself_is_inconclusive_even_for_a_slowdown():

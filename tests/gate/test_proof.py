@@ -6,7 +6,7 @@ import pytest
 
 from bench.gate import proof
 from bench.gate.paired import Pair
-from fcnn.data import embedded_images
+from tests.data.images import embedded
 
 
 def test_ways_take_turns_and_their_scatter_is_told(monkeypatch, tmp_path, capsys):
@@ -17,7 +17,7 @@ def test_ways_take_turns_and_their_scatter_is_told(monkeypatch, tmp_path, capsys
         assert a != b
         return Pair([1.0] * 8, [math.exp(0.01 if one_core else -0.03)] * 8)
 
-    monkeypatch.setattr(proof, "load_images", lambda name, data: embedded_images("asked for"))
+    monkeypatch.setattr(proof, "load_images", lambda name, data: embedded())
     monkeypatch.setattr(proof, "forge_with", lambda *_, **__: contextlib.nullcontext("forge"))
     monkeypatch.setattr(proof.paired, "measure_pair", pair)
     output = tmp_path / "pairs.json"

@@ -8,6 +8,7 @@ import scipy.stats
 
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Rule
 from bench.gate.unpaired import MACHINE_FRACTION, decide, moved, two_samples
+from tests.simulations import often, seldom, sizes
 
 RULE = Rule()
 
@@ -24,25 +25,34 @@ def gate(records: int, slowdown: float, rng: np.random.Generator, deviation: flo
     return first if first == PASS else decide(baseline, screening, processes(10, shift), RULE).verdict
 
 
-def rates(records: int, slowdown: float, trials: int = 600, **options: float) -> dict[str, float]:
+def verdicts(records: int, slowdown: float, trials: int, **options: float) -> dict[str, int]:
     rng = np.random.default_rng(1)
     found = [gate(records, slowdown, rng, **options) for _ in range(trials)]
-    return {verdict: found.count(verdict) / trials for verdict in (PASS, FAIL, INCONCLUSIVE)}
+    return {verdict: found.count(verdict) for verdict in (PASS, FAIL, INCONCLUSIVE)}
 
 
-@pytest.mark.slow
+@sizes(40, 1000)
 @pytest.mark.parametrize("records", [1, 5])
 @pytest.mark.parametrize("deviation", [0.003, 0.01])
-def test_error_rates_hold_on_any_day_that_the_yardsticks_let_through(records, deviation):
+def test_error_rates_hold_on_any_day_that_the_yardsticks_let_through(records, deviation, trials, record_property):
     for day in (-MACHINE_FRACTION, 0.0, MACHINE_FRACTION):
-        assert rates(records, 0.0, deviation=deviation, day=day)[FAIL] <= 0.005
-        assert rates(records, 0.05, deviation=deviation, day=day)[PASS] <= 0.02
+        same, slower = (
+            verdicts(records, slowdown, trials, deviation=deviation, day=day) for slowdown in (0.0, RULE.bound_fraction)
+        )
+        record_property(f"on a day of {day:+.1%}", {"same": same, "slower": slower})
+        assert seldom(same[FAIL], trials, 0.005)
+        assert seldom(slower[PASS], trials, 0.02)
 
 
-@pytest.mark.slow
-def test_several_records_tell_more_than_one():
-    assert rates(5, 0.10)[FAIL] > 0.95 > rates(1, 0.05)[FAIL]
-    assert rates(5, 0.0)[PASS] > 0.95 > rates(1, 0.0)[PASS]
+@sizes(100, 1000)
+def test_several_records_tell_more_than_one(trials, record_property):
+    same, slower = ({n: verdicts(n, slowdown, trials) for n in (1, 5)} for slowdown in (0.0, 0.10))
+    record_property("same", same)
+    record_property("slower", slower)
+    assert often(same[5][PASS], trials, 0.95)
+    assert often(slower[5][FAIL], trials, 0.95)
+    assert same[1][PASS] < same[5][PASS]
+    assert slower[1][FAIL] < slower[5][FAIL]
 
 
 def test_two_samples_are_students():

@@ -15,9 +15,9 @@ from bench.ladder import climb, picture, verb
 from bench.measure import facts
 from bench.record import files, store
 from bench.workers.process import WorkerError
-from fcnn.data import embedded_images
+from tests.commands import ANSWERED, COMMAND, MAIN, Command
+from tests.data.images import embedded
 from tests.hostile import page_tags
-from tests.profile import commands
 from tests.signals import sent_at
 
 
@@ -99,7 +99,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    images = embedded_images("asked for")
+    images = embedded()
     monkeypatch.setattr(verb, "images", lambda name, data: images)
     known = Reference(images.name, images.sha256, 1, list(range(100)), [0.93, 0.932] * 50, {})
     monkeypatch.setattr(climb.accuracy, "read_reference", lambda *_: known)
@@ -371,16 +371,16 @@ def test_a_signal_after_the_last_epoch_waits_until_all_files_are_there(machine, 
 @pytest.mark.slow
 def test_signals_leave_what_was_measured_and_no_process(tmp_path):
     words = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "index_select", "--epochs", "1000000"]
-    process = commands.start(tmp_path, *words)
-    commands.wait_until_said(process, tmp_path, "cpu: index_select, epoch 2")
-    started = psutil.Process(process.pid).children(recursive=True)
+    command = Command(COMMAND + ANSWERED + MAIN, *words, folder=tmp_path)
+    command.wait_until_said("cpu: index_select, epoch 2")
+    started = psutil.Process(command.pid).children(recursive=True)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        process.send_signal(number)
-    out, err = process.communicate(timeout=300)
-    assert (process.returncode, err) == (3, "fcnn-bench: interrupted: the ladder has what was measured by then\n")
-    assert "ladder: run/ladder.md" in out
+        command.send(number)
+    ended = command.end()
+    assert (ended.code, ended.err) == (3, "fcnn-bench: interrupted: the ladder has what was measured by then\n")
+    assert "ladder: run/ladder.md" in ended.out
     (data,) = ladders(tmp_path)
     assert all(step["seconds"] for step in data["steps"])
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
     assert psutil.wait_procs(started, timeout=60)[1] == []
-    assert commands.temporary_files(tmp_path) == []
+    assert command.temporary_files() == []

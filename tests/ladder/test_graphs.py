@@ -110,18 +110,17 @@ def test_the_stand_in_refuses_what_a_recording_refuses():
 
 
 INTERPRETED = """
-import sys
 import torch
 from bench.ladder import graphs, rungs
 from fcnn.data import embedded_images
 
 graphs.capture = lambda warm, run: (warm(), run)[1]
 torch.set_num_threads(1)
-images, count = embedded_images("asked for"), int(sys.argv[1])
-images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
+images = embedded_images("asked for")
+images.train.data, images.train.targets = images.train.data[:88], images.train.targets[:88]
 programs = [make(images, 4, torch.device("cpu")) for make in (rungs.index_select, graphs.two_kernels)]
 for program in programs:
-    for _ in range(2):
+    for _ in range(2):  # epochs of a whole batch and a smaller last one
         program.epoch()
 for one, other in zip(*(program.weights() for program in programs), strict=True):
     torch.testing.assert_close(other, one.detach(), atol=2e-4, rtol=2e-3)
@@ -131,9 +130,8 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 
 @needs_triton
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [256, 200])
-def test_the_two_kernels_reach_the_same_weights(count):
-    words = [sys.executable, "-c", INTERPRETED, str(count)]
+def test_the_two_kernels_reach_the_same_weights():
+    words = [sys.executable, "-c", INTERPRETED]
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     ran = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     assert ran.returncode == 0, ran.stderr

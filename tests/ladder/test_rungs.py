@@ -1,31 +1,24 @@
 """Rungs that are the same arithmetic reach the same weights; those that are not reach the same accuracy."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from bench.axes.devices import DEVICES
 from bench.ladder import native, peers, rungs
-from bench.ladder.child import one_epoch
+from bench.ladder.child import Child, one_epoch
 from bench.ladder.program import CPU, accuracy, flat_images, parameters
 from bench.ladder.table import PEERS, RUNGS, lines_changed
 from bench.suite.images import EMBEDDED
-from bench.workers.process import Process, WorkerError, ask_module, module_words
+from bench.workers.process import Process, WorkerError, module_words
 from fcnn.data import load_images
+from tests.commands import Command
 
 
 @pytest.fixture
-def images(mnist_root):
+def images(mnist_root, monkeypatch):
+    # The function that is compiled is the same, and the compiler's front half sees whether it can be one.
+    monkeypatch.setattr(rungs, "_compiled", lambda mode: torch.compile(rungs.pure_step, backend="eager"))
     return load_images("MNIST", mnist_root)
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def weights_after(make, images, epochs=3, seed=4):
@@ -42,7 +35,7 @@ SAME = [
     rungs.fused_adam,
     rungs.one_thread,
     rungs.by_hand,
-    pytest.param(rungs.compiled, marks=pytest.mark.slow),
+    rungs.compiled,
     pytest.param(native.one_function, marks=needs_compiler),
 ]
 
@@ -73,12 +66,12 @@ for one, other in zip(*(program.weights() for program in programs), strict=True)
 
 
 @pytest.mark.slow
-def test_jax_reaches_the_same_weights():
+def test_jax_reaches_the_same_weights(tmp_path):
     """In a process of its own: JAX's threads and the forks of other tests would not go together."""
     if reason := peers.missing("jax", "'.[peers]'")():
         pytest.skip(reason)
-    ran = subprocess.run([sys.executable, "-c", WITH_JAX], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
+    ended = Command(WITH_JAX, folder=tmp_path).end()
+    assert ended.code == 0, ended.err
 
 
 @needs_compiler
@@ -170,7 +163,7 @@ def test_a_rung_in_a_process_of_its_own_answers_epoch_by_epoch():
     assert first["test_accuracy_fraction"] == again["test_accuracy_fraction"]
     # Of a thousand images, two seeds may well get as many right.
     assert any(other["test_accuracy_fraction"] != first["test_accuracy_fraction"] for other in others)
-    floor = ask_module("bench.ladder.child", {**images, "name": "floor"}, 300, "the floor")
+    floor = Child()({**images, "name": "floor"})
     assert 0 < max(floor["compute_seconds"], floor["memory_seconds"]) == floor["seconds"] < first["seconds"]
 
 

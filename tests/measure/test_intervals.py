@@ -1,4 +1,7 @@
-"""Whether the 95% intervals hold the truth in 95 of 100 measurements, stop rule and flags included."""
+"""Whether the 95% intervals hold the truth in 95 of 100 measurements, stop rule and flags included.
+
+The intervals of given samples are tested in `tests/analyse/test_statistics.py`; here they come from `measure`.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from scipy.stats import norm
 from bench.measure import sampling
 from bench.measure.sampling import Samples, measure
 from tests.measure.simulated import SimulatedTime
+from tests.simulations import often, seldom, sizes
 
 BLOCK = 0.01  # seconds; longer than the shortest block, so that every draw is a sample
-TRIALS = 1000
 Draws = Iterator[float]
 
 
@@ -52,62 +55,66 @@ def nothing_to_collect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "garbage_collector_off", contextlib.nullcontext)
 
 
-def measured(draws: Callable[[np.random.Generator], Draws], trial: int) -> tuple[Samples, bool]:
-    """The samples and whether a flag keeps them out of every comparison."""
+def measured(draws: Callable[[np.random.Generator], Draws], trial: int) -> tuple[Samples, bool, SimulatedTime]:
+    """The samples, whether a flag keeps them out of every comparison, and the clock."""
     time = SimulatedTime()
     samples = measure(time.repeat_taking(draws(np.random.default_rng([trial, 1]))), time.clock())
-    return samples, bool({flag.name for flag in samples.flags} - {"wide"})
+    return samples, bool({flag.name for flag in samples.flags} - {"wide"}), time
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("draws", "truth"),
-    [
-        (normal, BLOCK),
-        (skewed, BLOCK * (1 + 0.05 * math.log(2))),
-        (autocorrelated, BLOCK),
-        # 2% are far above: the median is the 0.5 / 0.98 quantile of the others.
-        (spiky, BLOCK * (1 + 0.02 * norm.ppf(0.5 / 0.98))),
-    ],
-    ids=["normal", "skewed", "autocorrelated", "spikes"],
-)
-def test_the_interval_holds_the_true_median_in_95_of_100(draws, truth):
-    covered = judged = 0
-    for trial in range(TRIALS):
-        samples, barred = measured(draws, trial)
+KINDS = {
+    "normal": (normal, BLOCK),
+    "skewed": (skewed, BLOCK * (1 + 0.05 * math.log(2))),
+    "autocorrelated": (autocorrelated, BLOCK),
+    # 2% are far above: the median is the 0.5 / 0.98 quantile of the others.
+    "spikes": (spiky, BLOCK * (1 + 0.02 * norm.ppf(0.5 / 0.98))),
+}
+
+
+@sizes(25, 4000)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_interval_holds_the_true_median_in_95_of_100(kind, trials, record_property):
+    draws, truth = KINDS[kind]
+    judged = missed = 0
+    for trial in range(trials):
+        samples, barred, _ = measured(draws, trial)
         summary = samples.summary
         if barred or summary.low is None or summary.high is None:
             continue
         judged += 1
-        covered += summary.low <= truth <= summary.high
-    assert judged > 0.95 * TRIALS
-    assert 0.93 <= covered / judged <= 0.97
+        missed += not summary.low <= truth <= summary.high
+    record_property("judged", judged)
+    record_property("missed", missed)
+    assert often(judged, trials, 0.95)
+    assert seldom(missed, judged, 0.05)
+    assert often(missed, judged, 0.03)  # nor are the intervals wider than they say
 
 
-@pytest.mark.slow
-def test_two_levels_are_flagged_or_the_interval_holds_the_median():
+@sizes(25, 4000)
+def test_two_levels_are_flagged_or_the_interval_holds_the_median(trials, record_property):
     # 30% on the upper level: the median is the 0.5 / 0.7 quantile of the lower one.
     truth = BLOCK * (1 + 0.01 * norm.ppf(0.5 / 0.7))
-    right = flagged = 0
-    for trial in range(TRIALS):
-        samples, barred = measured(bimodal, trial)
+    wrong = flagged = 0
+    for trial in range(trials):
+        samples, barred, _ = measured(bimodal, trial)
         flagged += barred
-        right += barred or samples.summary.low <= truth <= samples.summary.high
-    assert right >= 0.93 * TRIALS
-    assert flagged >= 0.9 * TRIALS
+        wrong += not (barred or samples.summary.low <= truth <= samples.summary.high)
+    record_property("flagged", flagged)
+    record_property("wrong", wrong)
+    assert seldom(wrong, trials, 0.05)
+    assert often(flagged, trials, 0.9)
 
 
-@pytest.mark.slow
-def test_a_drift_is_flagged_or_the_interval_holds_the_middle_of_it():
-    right = flagged = 0
-    for trial in range(TRIALS):
-        rng = np.random.default_rng([trial, 1])
-        time = SimulatedTime()
-        samples = measure(time.repeat_taking(drifting(rng)), time.clock())
+@sizes(25, 4000)
+def test_a_drift_is_flagged_or_the_interval_holds_the_middle_of_it(trials, record_property):
+    wrong = flagged = 0
+    for trial in range(trials):
+        samples, barred, time = measured(drifting, trial)
         middle = time.calls - (len(samples.seconds) + 1) / 2
         truth = BLOCK * (1 + 0.05 * middle / 100)
-        barred = bool({flag.name for flag in samples.flags} - {"wide"})
         flagged += barred
-        right += barred or samples.summary.low <= truth <= samples.summary.high
-    assert right >= 0.93 * TRIALS
-    assert flagged >= 0.3 * TRIALS
+        wrong += not (barred or samples.summary.low <= truth <= samples.summary.high)
+    record_property("flagged", flagged)
+    record_property("wrong", wrong)
+    assert seldom(wrong, trials, 0.05)
+    assert often(flagged, trials, 0.3)

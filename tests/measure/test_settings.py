@@ -1,11 +1,9 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from bench.measure import settings
 from tests.axes.test_case import changed
+from tests.commands import Command
 from tests.measure.control_groups import ControlGroups
 
 
@@ -41,11 +39,11 @@ def test_a_thread_count_that_is_no_number_is_ignored(monkeypatch):
     assert settings.default_threads() == expected
 
 
-@pytest.mark.slow
-def test_denormals_are_flushed_on_every_thread():
+def test_denormals_are_flushed_on_every_thread(tmp_path):
     # In a process of its own: threads that are there already keep what they have.
     code = "from bench.measure import settings\nsettings.use_threads(2)\nassert settings.denormals_are_flushed()"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    ended = Command(code, folder=tmp_path).end()
+    assert ended.code == 0, ended.err
 
 
 def test_apply_sets_threads_and_precision():

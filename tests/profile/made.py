@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from bench.profile.events import BETWEEN
-from bench.profile.model import Compiled, Cost, Gap, Holder, Kernel, Memory, Operator, PhaseTime, Profile
+from bench.profile.model import Compiled, Cost, Gap, Holder, Kernel, Memory, Operator, PhaseTime, Profile, to_json
 from tests.data.records import case
 
 LOADER = "enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"
@@ -47,6 +47,11 @@ PROFILE = Profile(
     trace_file="epoch-cpu-b64-fp32-loader.json.gz",
     trace_bytes=1_267_995,
 )
+
+
+# What the traced process answers, of it.
+_TRACED = ("cost", "steps", "phases", "operators", "operator_stacks", "kernels", "gaps")
+TRACED = {name: value for name, value in to_json(PROFILE).items() if name in _TRACED}
 
 
 def changed(**fields: Any) -> Profile:

@@ -1,7 +1,6 @@
 """What the processes of a profile answer, in this one."""
 
 import dataclasses
-import functools
 import gzip
 import subprocess
 import sys
@@ -9,33 +8,25 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import torch
 
 from bench.axes.case import parse_id
 from bench.errors import BenchError
 from bench.measure import counters, surroundings
 from bench.profile import child, compiling, memory, tracing
 from bench.suite.images import EMBEDDED
-from fcnn.data import embedded_images
+from tests.data.images import embedded
 
 ROOT = Path(__file__).parents[2]
-
-
-@functools.cache
-def digest():
-    return embedded_images("asked for").sha256
 
 
 @pytest.fixture
 def asked(tmp_path):
     """A request for a small step."""
-    threads = torch.get_num_threads()
     case = dataclasses.replace(parse_id("step[cpu-b16-fp32]"), threads=1)
-    yield child.Asked(
-        what="", tree=str(ROOT), case=dataclasses.asdict(case), dataset=EMBEDDED, data="", sha256=digest(), label="",
-        steps=3, seconds=0.0, file=str(tmp_path / "trace.json.gz"),
+    return child.Asked(
+        what="", tree=str(ROOT), case=dataclasses.asdict(case), dataset=EMBEDDED, data="",
+        sha256=embedded().sha256, label="", steps=3, seconds=0.0, file=str(tmp_path / "trace.json.gz"),
     )  # fmt: skip
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -64,6 +55,11 @@ def watched(monkeypatch):
 
 
 COMPILED = compiling.Compiled(graphs=1, breaks=[], recompiles=[], kernels=[], stage_seconds={})
+
+
+def test_other_images_than_were_asked_for_are_refused(asked):
+    with pytest.raises(RuntimeError, match="these are other images than were asked for"):
+        child._memory(dataclasses.replace(asked, sha256="0"))
 
 
 def test_all_that_is_timed_of_a_trace_is_watched(asked, watched, monkeypatch):

@@ -1,7 +1,9 @@
 import traceback
 from types import SimpleNamespace
 
-from bench.profile.compiling import _break, kernel_names, stage_seconds
+import torch
+
+from bench.profile.compiling import _break, compile_and_watch, kernel_names, stage_seconds
 
 CPU_CODE = """
 cpp_fused_relu_0 = async_compile.cpp_pybinding(['float*'], '''
@@ -32,3 +34,21 @@ def test_a_break_names_the_users_line():
     assert _break(note) == "model.py:25 forward: call to print"
     assert _break(SimpleNamespace(reason="why", user_stack=None)) == "why"
     assert _break(SimpleNamespace(reason="\n", user_stack=None)) == "no reason was given"
+
+
+def test_a_break_in_a_model_has_the_users_line_and_a_new_size_its_reason():
+    class Broken(torch.nn.Linear):
+        def forward(self, images):
+            hidden = super().forward(images)
+            torch._dynamo.graph_break()
+            return hidden.relu()
+
+    model = torch.compile(Broken(3, 2), backend="eager", dynamic=False)
+    found = compile_and_watch(lambda: [model(torch.ones(size, 3)) for size in (4, 4, 2)])
+    assert found.graphs == 4
+    (broke,) = set(found.breaks)
+    assert broke.startswith("test_compiling.py:")
+    assert " forward: " in broke
+    assert any("size" in reason for reason in found.recompiles)
+    assert next(iter(found.stage_seconds.values())) > 0
+    assert found.kernels == []

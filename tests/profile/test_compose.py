@@ -8,13 +8,10 @@ import pytest
 from bench.axes.case import parse_id
 from bench.errors import BenchError
 from bench.profile import compose
-from bench.profile.model import to_json
 from bench.profile.sampling import Sampled
 from bench.workers.process import WorkerError
-from tests.profile.made import COMPILED, PROFILE
+from tests.profile.made import COMPILED, PROFILE, TRACED
 
-DATA = to_json(PROFILE)
-TRACED = {name: DATA[name] for name in ("cost", "steps", "phases", "operators", "operator_stacks", "kernels", "gaps")}
 CASE = dataclasses.replace(parse_id("step[cpu-b64-fp32-compile]"), threads=1)
 IMAGES = compose.Images("embedded", "", "digest", "5,000 images")
 
@@ -55,6 +52,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch):
     machine = Machine()
+    monkeypatch.setattr(compose.settings, "default_threads", lambda: 2)
     monkeypatch.setattr(compose, "ask_module", machine.ask_module)
     monkeypatch.setattr(compose.sampling, "sample", machine.sample)
     return machine

@@ -12,10 +12,10 @@ from bench.measure import facts
 from bench.profile import flame, verb
 from bench.profile.verb import LINK
 from bench.workers.process import WorkerError
-from fcnn.data import embedded_images
+from tests.commands import ANSWERED, COMMAND, MAIN, Command
+from tests.data.images import embedded
 from tests.hostile import HOSTILE, page_tags, with_text
-from tests.profile import commands
-from tests.profile.made import PROFILE, changed
+from tests.profile.made import PROFILE, TRACED, changed
 from tests.signals import sent_at
 
 BUSY = "other processes kept 1.0 cores busy meanwhile (trace)"
@@ -27,7 +27,7 @@ def here(monkeypatch, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(verb, "images", lambda dataset, data: embedded_images("asked for"))
+    monkeypatch.setattr(verb, "images", lambda dataset, data: embedded())
     give(monkeypatch, PROFILE)
     return folder
 
@@ -253,30 +253,34 @@ profile.profile = given
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_an_output_that_takes_nothing_costs_neither_files_nor_the_exit_code(tmp_path):
-    with Path("/dev/full").open("w") as full:
-        process = commands.start(tmp_path, "profile", "--run", "run", more=GIVEN, stdout=full)
-        _, err = process.communicate(timeout=300)
-    assert (process.returncode, err) == (0, "")
+    words = ["profile", "--run", "run"]
+    ended = Command(COMMAND + GIVEN + MAIN, *words, folder=tmp_path, out="/dev/full").end()
+    assert (ended.code, ended.err) == (0, "")
     assert files(tmp_path / "run") == WRITTEN
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("what", "kept", "said"),
-    [("trace", set(), ""), ("Python stacks", {"profile.json", "profile.html", "profile.md"}, ": the profile has what")],
+    ("what", "hangs", "kept", "said"),
+    [
+        ("trace", "trace", set(), ""),
+        ("Python stacks", "loop", {"profile.json", "profile.html", "profile.md"}, ": the profile has what"),
+    ],
 )
-def test_signals_leave_what_was_measured_and_no_process(tmp_path, what, kept, said):
-    process = commands.start(tmp_path, "profile", "step[cpu-b64-fp32]", "--run", "run")
-    commands.wait_until_said(process, tmp_path, what)
-    started = psutil.Process(process.pid).children(recursive=True)
+def test_signals_leave_what_was_measured_and_no_process(tmp_path, what, hangs, kept, said):
+    environment = {"HANGS_AT": hangs, "TRACED": json.dumps({**TRACED, "growth_bytes": 0, "disturbed": None})}
+    words = ["profile", "step[cpu-b64-fp32]", "--run", "run"]
+    command = Command(COMMAND + ANSWERED + MAIN, *words, folder=tmp_path, environment=environment)
+    command.wait_until_said(what)
+    started = psutil.Process(command.pid).children(recursive=True)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        process.send_signal(number)
-    out, err = process.communicate(timeout=300)
-    assert (process.returncode, bool(out), err.count("\n")) == (3, bool(kept), 1)
-    assert err.startswith(f"fcnn-bench: interrupted{said}")
+        command.send(number)
+    ended = command.end()
+    assert (ended.code, bool(ended.out), ended.err.count("\n")) == (3, bool(kept), 1)
+    assert ended.err.startswith(f"fcnn-bench: interrupted{said}")
     run = tmp_path / "run"
     assert {file for file in files(run) if "/" not in file} == kept
     if kept:
         assert json.loads((run / "profile.json").read_text())["missing"] == {"python": "interrupted"}
     assert psutil.wait_procs(started, timeout=60)[1] == []
-    assert commands.temporary_files(tmp_path) == []
+    assert command.temporary_files() == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,15 +21,6 @@ from tests.axes.test_case import changed
 
 pytestmark = pytest.mark.slow
 QUICK = Effort(step_seconds=0.3, epochs=3, seeds=1, thorough=False)
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two threads that wait for each other, and for whoever else is on the machine, are a slowness of their own."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def many_images(count: int) -> Images:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
+import select
 import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +18,7 @@ import pytest
 from bench.cli import main
 from bench.record.store import read
 from bench.suite import plugin, run
+from tests.commands import MAIN, Command
 from tests.conftest import write_dataset
 from tests.data import records
 from tests.signals import sent_at
@@ -30,23 +30,13 @@ except ImportError:  # as on Windows
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["run", "--device", "cpu", "--batch", "16", "--workload", "step", "--budget", "0.05"]
-# Runs the command line with checksums of the small images in place of MNIST's.
-CHILD = """
+# Checksums of the small images in place of MNIST's.
+BELIEVED = """
 import json, sys
 from torchvision import datasets
-datasets.MNIST.resources = json.loads(sys.argv[1])
-from bench.cli import main
-sys.exit(main(sys.argv[2:]))
+datasets.MNIST.resources = json.loads(sys.argv.pop(1))
 """
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    return root, list(write_dataset(root).items())
-
-
-# And says by a file when the steps are measured and the trainings begin.
+# Says by a file when the steps are measured and the trainings begin.
 BEGINS = """
 import pathlib
 from bench.suite import observe
@@ -56,30 +46,39 @@ def begins(*words):
     return train_seeds(*words)
 observe.train_seeds = begins
 """
-INTERRUPTED = CHILD.replace("sys.exit", f"{BEGINS}sys.exit")
 LONG = ["run", "--device", "cpu", "--batch", "16", "64", "--budget", "0.05", "--workload", "step", "accuracy",
         "--seeds", "2000"]  # fmt: skip
 
 
-def child(data, *words: object, code: str = CHILD, **options: object) -> subprocess.Popen[str]:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    return root, list(write_dataset(root).items())
+
+
+def start(data, *words: object, folder: Path, code: str = BELIEVED + MAIN, **options: object) -> Command:
     root, checksums = data
-    command = [sys.executable, "-c", code, json.dumps(checksums), *map(str, words), "--data", str(root)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
-    environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT), **options.pop("variables", {})}  # type: ignore[dict-item]
-    return subprocess.Popen(command, **{**pipes, **options}, env=environment)  # type: ignore[call-overload]
+    return Command(code, json.dumps(checksums), *words, "--data", root, folder=folder, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
 def test_a_run_leaves_a_whole_results_folder_whatever_surrounds_it(data, tmp_path):
-    """pytest's and matplotlib's configuration of others, a disk that is full for what is printed, a poor encoding."""
+    """In a fresh interpreter.
+
+    Pytest's and matplotlib's configuration of others, a disk that is full for what is printed, a poor encoding.
+    """
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     others = {"PYTEST_ADDOPTS": "-n 2", "MPLBACKEND": "nonsense", "PYTHONIOENCODING": "ascii", "FORCE_COLOR": "1"}
-    words = [*SMALL, "--precision", "fp32", "tf32", "--results", "results [/b]"]
+    root, checksums = data
+    words = [*SMALL, "--precision", "fp32", "tf32", "--results", "results [/b]", "--data", str(root)]
     with Path("/dev/full" if Path("/dev/full").exists() else os.devnull).open("w") as full:
-        process = child(data, *words, cwd=tmp_path, variables=others, stdout=full, umask=0o027)
-        _, err = process.communicate(timeout=300)
-    assert (process.returncode, err) == (0, "")
+        run = subprocess.run(
+            [sys.executable, "-c", BELIEVED + MAIN, json.dumps(checksums), *words], cwd=tmp_path, stdout=full,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **others}, stderr=subprocess.PIPE, text=True, umask=0o027,
+            check=False,
+        )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
     (folder,) = (tmp_path / "results [/b]").glob("*/*")
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"record.json", "report.md", "report.html", "run.log", "plots/steps.svg"} <= names
@@ -102,17 +101,23 @@ def test_a_run_leaves_a_whole_results_folder_whatever_surrounds_it(data, tmp_pat
 @pytest.mark.skipif(pty is None, reason="there are no pseudo-terminals")
 def test_on_a_terminal_there_is_a_bar_and_the_plan(data, tmp_path):
     ours, theirs = pty.openpty()
-    terminal = {"TERM": "xterm", "CI": ""}
-    code = "import os; os.environ.pop('CI', None)\n" + CHILD
-    process = child(data, *SMALL, "--results", tmp_path / "results", code=code, variables=terminal, stdout=theirs)
-    os.close(theirs)
+    code = "import os; os.environ.pop('CI', None)\n" + BELIEVED + MAIN
+    terminal = {"folder": tmp_path, "environment": {"TERM": "xterm"}, "out": os.ttyname(theirs)}
+    command = start(data, *SMALL, "--results", tmp_path / "results", code=code, **terminal)
     shown = b""
-    with contextlib.suppress(OSError):  # a terminal that nobody writes to any more
-        while read_now := os.read(ours, 4096):
-            shown += read_now
+
+    def read_on() -> bool:
+        while select.select([ours], [], [], 0)[0]:
+            nonlocal shown
+            shown += os.read(ours, 4096)
+        return False
+
+    command.wait_for(read_on)
+    ended = command.end()
+    read_on()
+    os.close(theirs)
     os.close(ours)
-    _, err = process.communicate(timeout=300)
-    assert (process.returncode, err) == (0, "")
+    assert (ended.code, ended.err) == (0, "")
     text = shown.decode("utf-8")
     assert "MNIST: 640 training and 200 test images" in text
     assert "1 case, expected time" in text
@@ -124,15 +129,13 @@ def test_on_a_terminal_there_is_a_bar_and_the_plan(data, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
 def test_a_signal_and_a_second_one_leave_what_was_measured(data, tmp_path, name):
-    process = child(data, *LONG, "--results", tmp_path / "results", code=INTERRUPTED, cwd=tmp_path)
-    while process.poll() is None and not (tmp_path / "begun").exists():
-        time.sleep(0.1)
-    process.send_signal(getattr(signal, name))
-    time.sleep(0.1)  # of two at once, the system keeps one
-    process.send_signal(getattr(signal, name))
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 3, err
-    assert err == "fcnn-bench: interrupted: 2 of 4 cases are missing; the report holds the others\n"
+    command = start(data, *LONG, "--results", tmp_path / "results", folder=tmp_path, code=BELIEVED + BEGINS + MAIN)
+    command.wait_for((tmp_path / "begun").exists)
+    command.send(getattr(signal, name))
+    command.send(signal.SIGTERM)  # of two of a kind at once, the system keeps one
+    ended = command.end()
+    assert ended.code == 3, ended.err
+    assert ended.err == "fcnn-bench: interrupted: 2 of 4 cases are missing; the report holds the others\n"
     (folder,) = (tmp_path / "results").glob("*/*")
     record = read(folder)
     assert record.partial
@@ -226,15 +229,12 @@ def test_help_needs_neither_torch_nor_pandas():
     ],
 )
 def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summary):
-    root, checksums = data
-    code = "import json, sys, pytest\nfrom torchvision import datasets\n"
-    code += "datasets.MNIST.resources = json.loads(sys.argv[1])\nsys.exit(pytest.main(sys.argv[2:]))"
-    words = ["bench/suite/bench_step.py", "-k", "bench_step", "-p", "no:cacheprovider", *words]
-    words += ["--fcnn-device", "cpu", "--fcnn-batch", "16", "--fcnn-budget", "0.05", "--fcnn-data", str(root)]
-    words += ["--fcnn-results", str(tmp_path / "results")]
-    run = subprocess.run([sys.executable, "-c", code, json.dumps(checksums), *words],
-                         capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)  # fmt: skip
-    assert summary in run.stdout, run.stdout + run.stderr
+    words = [ROOT / "bench/suite/bench_step.py", "-k", "bench_step", "-p", "no:cacheprovider", *words]
+    words += ["--fcnn-device", "cpu", "--fcnn-batch", "16", "--fcnn-budget", "0.05", "--fcnn-data", data[0]]
+    words += ["--fcnn-results", tmp_path / "results", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml"]
+    code = f"{BELIEVED}import pytest\nsys.exit(pytest.main(sys.argv[1:]))"
+    ended = Command(code, json.dumps(data[1]), *words, folder=tmp_path).end()
+    assert summary in ended.out, ended.out + ended.err
     folders = list((tmp_path / "results").glob("*/*"))
     assert bool(folders) is ("--benchmark-only" in words)
     for folder in folders:
