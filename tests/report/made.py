@@ -10,6 +10,7 @@ from tests.data.records import CPU_RECORD, GPU_RECORD, case, gap, only
 _OURS = only(
     CPU_RECORD,
     "forward[cpu-b64-fp32]",
+    "forward_backward[cpu-b64-fp32]",
     "step[cpu-b64-fp32]",
     "step[cpu-b64-fp16]",
     "step[cpu-b64-fp32-compile]",
@@ -37,12 +38,13 @@ SMALL = [
         GPU_RECORD,
         "step[cpu-b64-fp32]",
         "step[cuda-b64-fp32]",
+        "step[cuda-b16384-fp32]",
         "step[cuda-b64-fp32-max-autotune]",
         "epoch[cuda-b64-fp32]",
     ),
 ]
 LARGE = [CPU_RECORD, GPU_RECORD]
-NO_NUMBER = [dataclasses.replace(CPU_RECORD, measurements=[])]
+STEP = only(CPU_RECORD, "step[cpu-b64-fp32]")
 
 
 def without_drawings(page: str) -> str:

@@ -11,8 +11,8 @@ from bench.profile.page import page as profile_page
 from bench.profile.page import pictures
 from bench.report.page import page
 from bench.report.plots import plots
-from tests.data.records import PARTIAL_RECORD
 from tests.profile.made import COMPILED, ON_GPU, PROFILE
+from tests.report.made import LARGE
 
 pytestmark = pytest.mark.slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -82,13 +82,13 @@ def browser():
 def pages(report, tmp_path_factory):
     """Where the page of a name lies, made when it is asked for."""
     makers = {
-        "partial": lambda: page([PARTIAL_RECORD], plots([PARTIAL_RECORD])),
+        "large": lambda: page(LARGE, plots(LARGE)),
         "profile": lambda: profile_page(COMPILED, None, pictures(COMPILED)),
         "difference": lambda: profile_page(ON_GPU, difference(PROFILE, ON_GPU), pictures(ON_GPU)),
     }
 
     def make(name):
-        if name == "both":
+        if name == "small":
             return (report / "report.html").as_uri()
         file = tmp_path_factory.mktemp(name) / "page.html"
         file.write_text(makers[name](), "utf-8")
@@ -115,7 +115,7 @@ def seen(page, width, scheme):
     page.emulate_media(color_scheme=scheme)
 
 
-@pytest.mark.parametrize("opened", ["both", "partial", "profile", "difference"], indirect=True)
+@pytest.mark.parametrize("opened", ["small", "large", "profile", "difference"], indirect=True)
 def test_the_page_is_whole(opened):
     for width, scheme in itertools.product((1280, 400), ("light", "dark")):
         seen(opened, width, scheme)
@@ -126,19 +126,19 @@ def test_the_page_is_whole(opened):
     assert [url for url in opened.asked if not url.startswith(("file://", "data:"))] == []
 
 
-@pytest.mark.parametrize("opened", ["both"], indirect=True)
+@pytest.mark.parametrize("opened", ["small"], indirect=True)
 def test_a_number_leads_to_its_command(opened):
     seen(opened, 1280, "light")
     opened.click("#steps td a >> nth=0")
     target = opened.url.partition("#")[2]
-    assert target == "r0-step-cpu-b1-fp32"
-    assert "--batch 1 " in opened.inner_text(f"[id='{target}'] + tr code")
+    assert target == "r0-step-cpu-b64-fp32"
+    assert "--device cpu --batch 64 --precision fp32 " in opened.inner_text(f"[id='{target}'] + tr code")
     elsewhere = opened.locator("#epochs .caption:has-text('elsewhere') + .scroll td a").first
     elsewhere.click()
     assert opened.locator(f"[id='{opened.url.partition('#')[2]}']").is_visible()  # its details have opened
 
 
-@pytest.mark.parametrize("opened", ["both"], indirect=True)
+@pytest.mark.parametrize("opened", ["small"], indirect=True)
 def test_plots_follow_the_colour_scheme(opened):
     colour = "getComputedStyle(document.querySelector('svg text')).fill"
     seen(opened, 1280, "light")

@@ -19,6 +19,7 @@ from bench.report import plots as plots_module
 from bench.report.write import write_report
 from tests.data.records import CPU_RECORD, only
 from tests.hostile import markdown_cells, page_tags
+from tests.report.made import SMALL, STEP
 
 ROOT = Path(__file__).parents[2]
 # A terminal's colours, half a surrogate pair, what XML forbids, what Markdown, HTML, mathtext and rich take for theirs.
@@ -26,12 +27,13 @@ WILD = "\x1b[31mred\x1b[0m \x00 \ud800 \ufffe <script>x</script> & a|b `code` $x
 
 
 def wild_record():
-    step, *others = CPU_RECORD.measurements
+    ours = SMALL[0]
+    step, *others = ours.measurements
     step = dataclasses.replace(step, command=f"fcnn-bench run '{WILD}'", flags=[Flag("cold", WILD)])
     gap = Unmeasured("step[cuda-b64-fp32]", dataclasses.replace(step.case, device="cuda"), "failed", WILD)
-    environment = {group: {**values, "wild": WILD} for group, values in CPU_RECORD.environment.items()}
+    environment = {group: {**values, "wild": WILD} for group, values in ours.environment.items()}
     return dataclasses.replace(
-        CPU_RECORD,
+        ours,
         command=WILD,
         machine=Machine("wild", WILD),
         dataset=Dataset("MNIST", WILD, "a" * 64, 60_000, 10_000, WILD),
@@ -81,7 +83,7 @@ def test_a_record_with_all_that_is_written_and_read_again_without_escapes(tmp_pa
 
 
 def test_ids_and_labels_are_no_markup_when_records_are_compared(tmp_path, capsys):
-    store.write(dataclasses.replace(CPU_RECORD, machine=Machine("x", "Some [/b] CPU")), tmp_path)
+    store.write(dataclasses.replace(STEP, machine=Machine("x", "Some [/b] CPU")), tmp_path)
     assert main(["compare", str(tmp_path), str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "Some [/b] CPU" in out
@@ -91,7 +93,7 @@ def test_ids_and_labels_are_no_markup_when_records_are_compared(tmp_path, capsys
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 @pytest.mark.parametrize("words", [["report"], ["compare"]])
 def test_a_number_that_is_none_is_refused_with_its_place(tmp_path, number, words, capsys):
-    store.write(CPU_RECORD, tmp_path)
+    store.write(STEP, tmp_path)
     file = tmp_path / "record.json"
     text = re.sub(r'("samples_seconds": \[\s*)[^,]+', rf"\g<1>{number}", file.read_text("utf-8"), count=1)
     file.write_text(text, "utf-8")
@@ -106,8 +108,7 @@ def test_a_plot_that_fails_costs_itself_alone(tmp_path, monkeypatch):
         raise RuntimeError("latex could not be found")
 
     monkeypatch.setattr(plots_module, "_epochs", fails)
-    record = only(CPU_RECORD, "step[cpu-b64-fp32]", "epoch[cpu-b64-fp32]")
-    (problem,) = write_report([record], tmp_path)
+    (problem,) = write_report([only(CPU_RECORD, "step[cpu-b64-fp32]", "epoch[cpu-b64-fp32]")], tmp_path)
     assert problem == "plot epochs: it could not be drawn: RuntimeError: latex could not be found"
     assert {path.stem for path in (tmp_path / "plots").iterdir()} == {"steps"}
     for name in ("report.html", "report.md"):
@@ -120,12 +121,12 @@ DRAW = """
 import json
 from bench.report.plots import plots
 from tests.report.made import SMALL
-print(json.dumps([[plot.svg, plot.problem] for plot in plots(SMALL)]))
+print(json.dumps({plot.name: plot.svg or plot.problem for plot in plots(SMALL)}))
 """
 
 
 @pytest.mark.slow
-def test_what_is_configured_for_matplotlib_changes_nothing(small, tmp_path):
+def test_what_is_configured_for_matplotlib_changes_nothing(report, tmp_path):
     """A configuration in the current folder, as matplotlib finds it first, and an unknown backend.
 
     Another process, so no order of hashes does, either.
@@ -137,7 +138,7 @@ def test_what_is_configured_for_matplotlib_changes_nothing(small, tmp_path):
     words = [sys.executable, "-c", DRAW]
     run = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == [[plot.svg, ""] for plot in small]
+    assert json.loads(run.stdout) == {path.stem: path.read_text("utf-8") for path in (report / "plots").iterdir()}
 
 
 def test_a_folder_that_was_deleted_holds_no_configuration(monkeypatch):

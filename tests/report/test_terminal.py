@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from bench.report.terminal import show
-from tests.data.records import CPU_RECORD, FALLBACK_RECORD, GPU_RECORD
+from tests.data.records import CPU_RECORD, FALLBACK_RECORD, GPU_RECORD, only
 from tests.report.made import SMALL
 
 
@@ -28,7 +28,7 @@ def test_nothing_is_cut_off_in_80_columns():
 
 
 def columns(record, width):
-    lines = printed(record, width=width)
+    lines = printed(only(record, *(one.id for one in record.measurements if one.case.workload == "step")), width=width)
     start = lines.index("Training step") + 1
     head = next(n for n, line in enumerate(lines[start:], start) if line.startswith("Device"))
     return lines[head].split(), lines[head + 1].split()
