@@ -81,10 +81,11 @@ def browser():
 @pytest.fixture(scope="module")
 def pages(report, tmp_path_factory):
     """Where the page of a name lies, made when it is asked for."""
+    drawn = pictures(PROFILE)  # the same for all that is made of it
     makers = {
         "large": lambda: page(LARGE, plots(LARGE)),
-        "profile": lambda: profile_page(COMPILED, None, pictures(COMPILED)),
-        "difference": lambda: profile_page(ON_GPU, difference(PROFILE, ON_GPU), pictures(ON_GPU)),
+        "profile": lambda: profile_page(COMPILED, None, drawn),
+        "difference": lambda: profile_page(ON_GPU, difference(PROFILE, ON_GPU), drawn),
     }
 
     def make(name):
