@@ -12,7 +12,7 @@ from bench.profile.against import difference
 from bench.profile.model import Memory, to_json
 from bench.record import files
 from bench.report.plot import Plot
-from bench.text import one_line
+from bench.text import one_line, plain
 from tests.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
 from tests.profile.made import COMPILED, ON_GPU, PROFILE, changed
 from tests.profile.test_against import FUSED
@@ -67,7 +67,7 @@ def test_the_whole_page(snapshot):
 
 
 def test_the_whole_terminal(snapshot):
-    lines = shown(WHOLE, difference(WHOLE, FUSED)).splitlines()
+    lines = plain(shown(WHOLE, difference(WHOLE, FUSED))).splitlines()  # without colours, which somebody may force
     assert "\n".join(line.rstrip() for line in lines) == snapshot
 
 
