@@ -164,10 +164,10 @@ def test_without_matplotlib_there_is_all_but_the_picture(monkeypatch):
 
 
 def written(text):
-    """A ladder with `text` behind all its texts, and its page's section, Markdown and picture."""
+    """A ladder with `text` behind all its texts, and what is written of it, and of one like it that has verdicts."""
     ladder = with_text(DISTURBED, text, keep=("device",))
-    pictures = {ladder.device: picture(ladder)}
-    return ladder, section(ladder, pictures=pictures), marked_down(ladder, pictures=pictures), pictures[ladder.device]
+    both, pictures = (ladder, dataclasses.replace(ladder, device="cuda", disturbed=None)), {"cpu": picture(ladder)}
+    return ladder, section(*both, pictures=pictures), marked_down(*both, pictures=pictures), pictures["cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,8 @@ def test_no_text_breaks_an_exporter(text, harmless, tmp_path):
         files.write(file, made)
     html, markdown = ((tmp_path / name).read_text("utf-8") for name in ("html", "md"))
     assert (page_tags(html), markdown_shape(markdown)) == harmless
-    assert [row[0] for row in markdown_cells(texts[1])[1:]] == [one_line(step.name + text) for step in LADDER.steps]
+    names = [show.HEADINGS[0], *(one_line(step.name + text) for step in LADDER.steps)]
+    assert [row[0] for row in markdown_cells(texts[1])] == [*names, *names]
     files.write(tmp_path / "picture.svg", plot.svg)
     words = ["".join(element.itertext()).strip() for element in ElementTree.parse(tmp_path / "picture.svg").iter()]
     assert one_line(f"tutorial{text}") in words
