@@ -48,7 +48,8 @@ STEP = only(CPU_RECORD, "step[cpu-b64-fp32]")
 
 
 def without_drawings(page: str) -> str:
-    """The page without its style sheet, and of its plots only what they say to those who cannot see them."""
+    """The page without its style sheet, a table's row on a line, and of plots what they say to those who see none."""
+    page = re.sub(r"<tr.*?</tr>", lambda row: row[0].replace("\n", ""), page, flags=re.DOTALL)
     page = re.sub(r"<style>.*?</style>", "<style/>", page, flags=re.DOTALL)
     return re.sub(r'<svg[^>]*? (aria-label="[^"]*")[^>]*>.*?</svg>', r"<svg \1/>", page, flags=re.DOTALL)
 
