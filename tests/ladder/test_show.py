@@ -1,6 +1,7 @@
 """The table, its sentences and its picture, with rows that were made up."""
 
 import dataclasses
+import functools
 import io
 import json
 import re
@@ -14,7 +15,8 @@ from bench.ladder import show
 from bench.ladder.model import Ladder, Step, same_accuracy
 from bench.ladder.picture import picture
 from bench.record import files
-from bench.text import one_line
+from bench.report.plot import Plot
+from bench.text import one_line, plain
 from tests.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
 
 TUTORIAL = Step("tutorial", "", None, False, [7.0, 6.9, 7.1], 7.2, [0.931, 0.932], 0.5)
@@ -26,16 +28,18 @@ LADDER = Ladder("cpu", "Some CPU, 2 cores", "MNIST", "2.14.1", 0.05, [TUTORIAL, 
 DISTURBED = dataclasses.replace(LADDER, disturbed="other processes kept 1.0 cores busy meanwhile (rounds)")
 
 
-def marked_down(*ladders):
-    return show.markdown(ladders, pictures(ladders))
+@functools.cache
+def drawn():
+    """The ladder's picture, drawn once; of the other ladders here it is the same."""
+    return picture(LADDER)
 
 
-def section(*ladders):
-    return show.section(ladders, pictures(ladders))
+def marked_down(*ladders, pictures=None):
+    return show.markdown(ladders, {ladder.device: drawn() for ladder in ladders} if pictures is None else pictures)
 
 
-def pictures(ladders):
-    return {ladder.device: picture(ladder) for ladder in ladders}
+def section(*ladders, pictures=None):
+    return show.section(ladders, {ladder.device: drawn() for ladder in ladders} if pictures is None else pictures)
 
 
 def shown(ladder):
@@ -63,14 +67,30 @@ def test_times_are_those_within_a_round():
     assert one.times(BLOCKED) is None
 
 
-def test_rows():
-    rows = show.rows(LADDER)
-    assert rows[0] == ["tutorial", "7.0 s", "1.0", "140.0", "7.20 s", "93.15%", "6.8 to 7.2", "-", ""]
-    assert rows[1] == ["by hand", "110 ms", "64.5", "2.2", "500 ms", "93.05%", "85 to 135", "20", "autograd"]
-    assert rows[2] == ["bf16", "-", "-", "-", "-", "-", "-", "1", "bytes (not here: no instructions)"]
-    assert rows[3][5] == "50.00% (another)"
-    unknown = dataclasses.replace(LADDER, steps=[TUTORIAL, dataclasses.replace(FAST, accuracy_p=None)])
-    assert show.rows(unknown)[1][5] == "93.05% (not judged)"
+def test_an_accuracy_says_whether_it_is_the_same():
+    unknown = dataclasses.replace(FAST, accuracy_p=None)
+    found = show.rows(dataclasses.replace(LADDER, steps=[TUTORIAL, WRONG, unknown]))
+    assert [row[5] for row in found] == ["93.15%", "50.00% (another)", "93.05% (not judged)"]
+
+
+# Interrupted on another device, which drew nothing.
+GPU = dataclasses.replace(
+    LADDER, device="cuda", machine="Some GPU with Some CPU, 2 cores", steps=[TUTORIAL, BLOCKED, PEER], interrupted=True
+)
+PICTURES = {"cpu": Plot("ladder-cpu", "Seconds", "<svg></svg>"), "cuda": Plot("", "", "", "it could not be drawn: why")}
+
+
+def test_the_whole_markdown(snapshot):
+    assert marked_down(LADDER, GPU, pictures=PICTURES) == snapshot
+
+
+def test_the_whole_section_of_the_page(snapshot):
+    assert section(LADDER, GPU, pictures=PICTURES) == snapshot
+
+
+def test_the_whole_terminal(snapshot):
+    lines = plain(shown(LADDER) + shown(GPU)).splitlines()  # without colours, which somebody may force
+    assert "\n".join(line.rstrip() for line in lines) == snapshot
 
 
 def test_without_a_reference_the_fastest_is_the_best_and_that_is_said():
@@ -81,16 +101,14 @@ def test_without_a_reference_the_fastest_is_the_best_and_that_is_said():
     assert "no reference" not in " ".join(show.sentences(LADDER))
 
 
-def test_it_comes_to_this():
-    assert show.sentences(LADDER) == [
-        "The best rung, by hand, takes 110 ms an epoch: 64.5 times as fast as the tutorial and 2.2 times the floor of "
-        "50.0 ms.",
-        "It is 1.9 times as fast as JAX (210 ms); from cold, 500 ms against 2.00 s.",
-    ]
+def test_without_two_rungs_there_is_no_verdict():
     nothing = dataclasses.replace(LADDER, steps=[dataclasses.replace(TUTORIAL, seconds=[], reason="failed")])
-    assert show.sentences(nothing) == ["Nothing was measured that could be compared."]
     alone = dataclasses.replace(LADDER, steps=[TUTORIAL, BLOCKED])
-    assert show.sentences(alone) == ["Nothing was measured that could be compared."]
+    for ladder in (nothing, alone):
+        assert show.sentences(ladder) == ["Nothing was measured that could be compared."]
+
+
+def test_a_rung_below_the_floor_says_why():
     below = dataclasses.replace(LADDER, floor_seconds=0.2)
     assert show.sentences(below)[-1] == "The floor counts products with black pixels, which it skips."
     assert "black" not in " ".join(show.sentences(dataclasses.replace(below, device="cuda")))  # there no rung does
@@ -103,14 +121,6 @@ def test_a_rung_that_had_no_turn_has_its_first_epoch_all_the_same():
     assert show.notices(ladder) == [
         "Interrupted: these numbers are what was measured by then, in fewer rounds than were asked for."
     ]
-
-
-def test_markdown_and_terminal_have_every_row():
-    text, out = marked_down(LADDER), shown(LADDER)
-    for step in LADDER.steps:
-        assert step.name in text
-        assert step.name in out
-    assert "bf16: no instructions" in out
 
 
 def test_a_disturbed_ladder_says_so_before_any_number_and_gives_no_verdict():
@@ -131,21 +141,21 @@ def test_a_disturbed_ladder_says_so_before_any_number_and_gives_no_verdict():
 
 
 def test_the_picture_has_a_bar_a_rung_and_the_floor():
-    text = picture(LADDER).svg
-    root = ElementTree.fromstring(text)
+    root = ElementTree.fromstring(drawn().svg)
     words = ["".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")]
     for name in ("tutorial", "by hand", "JAX", "floor", "110 ms"):
         assert name in words
     assert "bf16" not in words
-    assert picture(LADDER).svg == text
+    assert picture(LADDER) == drawn()
     assert picture(dataclasses.replace(LADDER, steps=[BLOCKED])) is None
 
 
 def test_without_matplotlib_there_is_all_but_the_picture(monkeypatch):
     monkeypatch.delitem(sys.modules, "bench.report.drawing", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "matplotlib" in picture(LADDER).problem
-    text, html = marked_down(LADDER), section(LADDER)
+    missing = {"cpu": picture(LADDER)}
+    assert "matplotlib" in missing["cpu"].problem
+    text, html = marked_down(LADDER, pictures=missing), section(LADDER, pictures=missing)
     assert "There is no picture: it could not be drawn: " in text
     assert "There is no picture: it could not be drawn: " in html
     assert page_tags(html)
@@ -153,37 +163,45 @@ def test_without_matplotlib_there_is_all_but_the_picture(monkeypatch):
     assert "64.5 times" in text
 
 
+def written(text):
+    """A ladder with `text` behind all its texts, and what is written of it, and of one like it that has verdicts."""
+    ladder = with_text(DISTURBED, text, keep=("device",))
+    both, pictures = (ladder, dataclasses.replace(ladder, device="cuda", disturbed=None)), {"cpu": picture(ladder)}
+    return ladder, section(*both, pictures=pictures), marked_down(*both, pictures=pictures), pictures["cpu"]
+
+
+@pytest.fixture(scope="module")
+def harmless():
+    """The elements of both where the texts are harmless."""
+    _, html, text, _ = written("x")
+    return page_tags(html), markdown_shape(text)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_text_breaks_an_exporter(text, tmp_path):
+def test_no_text_breaks_an_exporter(text, harmless, tmp_path):
     """The same elements as those of harmless text, and the text itself where it belongs."""
-    harmless, hostile = (with_text(DISTURBED, words, keep=("device",)) for words in ("x", text))
-    for write, read in ((marked_down, markdown_shape), (section, page_tags)):
-        files.write(tmp_path / "file", write(hostile))
-        assert read((tmp_path / "file").read_text("utf-8")) == read(write(harmless))
-    assert [row[0] for row in markdown_cells(marked_down(hostile))[1:]] == [
-        one_line(step.name + text) for step in LADDER.steps
-    ]
-    files.write(tmp_path / "picture.svg", picture(hostile).svg)
+    ladder, *texts, plot = written(text)
+    for file, made in zip((tmp_path / "html", tmp_path / "md"), texts, strict=True):
+        files.write(file, made)
+    html, markdown = ((tmp_path / name).read_text("utf-8") for name in ("html", "md"))
+    assert (page_tags(html), markdown_shape(markdown)) == harmless
+    names = [show.HEADINGS[0], *(one_line(step.name + text) for step in LADDER.steps)]
+    assert [row[0] for row in markdown_cells(texts[1])] == [*names, *names]
+    files.write(tmp_path / "picture.svg", plot.svg)
     words = ["".join(element.itertext()).strip() for element in ElementTree.parse(tmp_path / "picture.svg").iter()]
     assert one_line(f"tutorial{text}") in words
-    files.write_json(tmp_path / "ladder.json", dataclasses.asdict(hostile))
+    files.write_json(tmp_path / "ladder.json", dataclasses.asdict(ladder))
     assert json.loads((tmp_path / "ladder.json").read_bytes().decode("utf-8"))["floor_seconds"] == 0.05
-    assert "\x1b" not in shown(hostile)
-
-
-def test_the_reports_section_is_one_svg_and_its_sentences():
-    text = section(LADDER)
-    assert text.count("<svg") == 1
-    assert "64.5 times" in text
-    assert "<h3>On the CPU: Some CPU, 2 cores</h3>" in text
+    assert "\x1b" not in shown(ladder)
 
 
 def test_every_device_has_a_chapter_and_a_picture_of_its_own():
     gpu = dataclasses.replace(LADDER, device="cuda", machine="Some GPU with Some CPU, 2 cores")
-    text = marked_down(LADDER, gpu)
+    pictures = {"cpu": drawn(), "cuda": picture(gpu)}
+    text = marked_down(LADDER, gpu, pictures=pictures)
     assert text.index("## On the CPU: Some CPU") < text.index("ladder-cpu.svg") < text.index("## On the GPU: Some GPU")
     assert text.index("## On the GPU") < text.index("ladder-cuda.svg")
-    page = section(LADDER, gpu)
+    page = section(LADDER, gpu, pictures=pictures)
     assert page.count("<svg") == 2
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))

@@ -5,7 +5,6 @@ import pytest
 from bench.profile.against import difference
 from bench.profile.model import Operator
 from bench.profile.sentences import difference_sentence
-from bench.profile.tables import difference_rows
 from tests.profile.made import PROFILE
 
 FUSED = dataclasses.replace(
@@ -49,13 +48,3 @@ def test_an_operator_from_several_lines_is_one_row():
 def test_a_side_whose_trace_does_not_agree_is_named():
     apart = dataclasses.replace(FUSED, cost=dataclasses.replace(FUSED.cost, corrected_seconds=9e-3))
     assert "The trace of B does not agree" in difference_sentence(difference(PROFILE, apart))
-
-
-def test_it_is_said_in_words_and_signs():
-    found = difference(PROFILE, FUSED)
-    assert difference_sentence(found) == (
-        "A is epoch[cpu-b64-fp32-loader], B is other. A step takes 8.00 ms in A and 7.00 ms in B, -1.00 ms; "
-        "the part that differs the most is optimizer, by -1.00 ms."
-    )
-    _, rows = difference_rows(found, phases=False)
-    assert rows[0] == ["optimizer", "Adam.step", "1", "0", "1.00 ms", "0 s", "-1.00 ms"]

@@ -1,8 +1,6 @@
 import pytest
 
 from bench.report.later import insert
-from bench.report.write import write_report
-from tests.data.records import CPU_RECORD
 
 
 def test_what_is_added_replaces_what_was_added_before(tmp_path):
@@ -22,7 +20,6 @@ def test_without_a_place_nothing_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["profile", "ladder"])
-def test_the_report_has_the_places(tmp_path, name):
-    write_report([CPU_RECORD], tmp_path)
-    insert(tmp_path / "report.html", name, "added", tmp_path / "new.html")
-    assert f"<!-- {name} -->added<!-- /{name} -->" in (tmp_path / "new.html").read_text()
+def test_the_report_has_the_places(report, tmp_path, name):
+    insert(report / "report.html", name, "added", tmp_path / "new.html")
+    assert f"<!-- {name} -->added<!-- /{name} -->" in (tmp_path / "new.html").read_text("utf-8")
