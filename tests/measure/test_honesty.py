@@ -25,7 +25,6 @@ from tests.measure.machines import Load, gpu
 from tests.measure.simulated import SimulatedTime
 from tests.measure.steps import counters_of, random_step
 
-pytestmark = pytest.mark.usefixtures("without_collection")
 CASE = changed(threads=1)
 RULE = Rule(budget_seconds=0.5, warmup_seconds=0.2)
 

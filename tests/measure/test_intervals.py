@@ -5,7 +5,6 @@ The intervals of given samples are tested in `tests/analyse/test_statistics.py`;
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bench.measure import sampling
 from bench.measure.sampling import Samples, measure
 from tests.measure.simulated import SimulatedTime
 from tests.simulations import often, seldom, sizes
@@ -47,12 +45,6 @@ normal = relative(lambda rng: 0.03 * rng.standard_normal(500))
 skewed = relative(lambda rng: 0.05 * rng.exponential(size=500))
 spiky = relative(lambda rng: 0.02 * rng.standard_normal(500) + 0.5 * (rng.random(500) < 0.02))
 bimodal = relative(lambda rng: 0.01 * rng.standard_normal(500) + 0.1 * (rng.random(500) < 0.3))
-
-
-@pytest.fixture(autouse=True)
-def nothing_to_collect(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Collecting garbage for every one of thousands of trials would take more time than they do."""
-    monkeypatch.setattr(sampling, "garbage_collector_off", contextlib.nullcontext)
 
 
 def measured(draws: Callable[[np.random.Generator], Draws], trial: int) -> tuple[Samples, bool, SimulatedTime]:

@@ -9,8 +9,6 @@ from fcnn.train import PARTS, train_epoch
 from tests.measure.simulated import SimulatedTime
 from tests.measure.steps import random_batch, random_step
 
-pytestmark = pytest.mark.usefixtures("without_collection")
-
 STEP = {"to_device": 1.0, "forward": 4.0, "backward": 8.0, "optimizer": 2.0}
 
 

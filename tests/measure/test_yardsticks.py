@@ -11,7 +11,7 @@ QUICK = Rule(block_seconds=1e-4, budget_seconds=1e-3, warmup_seconds=1e-4)
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch, without_collection):
+def tiny(monkeypatch):
     monkeypatch.setattr(yardsticks, "RULE", QUICK)
     monkeypatch.setattr(yardsticks, "_matmul_size", lambda device: 16)
     monkeypatch.setattr(yardsticks, "COPY_BYTES", {"cpu": 4096, "meta": 4096})
