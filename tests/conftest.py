@@ -116,8 +116,11 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_user_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither files nor wishes for the output."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -1,15 +1,18 @@
 """Rungs that are the same arithmetic reach the same weights; those that are not reach the same accuracy."""
 
+import tempfile
+
 import pytest
 import torch
 
 from bench.axes.devices import DEVICES
+from bench.errors import BenchError
 from bench.ladder import native, peers, rungs
 from bench.ladder.child import Child, one_epoch
 from bench.ladder.program import CPU, accuracy, flat_images, parameters
 from bench.ladder.table import PEERS, RUNGS, lines_changed
 from bench.suite.images import EMBEDDED
-from bench.workers.process import Process, WorkerError, module_words
+from bench.workers.process import Process, module_words
 from fcnn.data import load_images
 from tests.commands import Command
 
@@ -159,23 +162,19 @@ def test_a_rung_in_a_process_of_its_own_answers_epoch_by_epoch():
     images = {"dataset": EMBEDDED, "data": "", "device": "cpu"}
     with Process(module_words("bench.ladder.child")) as process:
         assert process.ask({**images, "name": "index_select"}, 300, "the start") is None
-        first, again, *others = (process.ask({"seed": seed}, 300, "an epoch") for seed in (0, 0, 1, 2, 3))
+        first, again, *others = (process.ask({"seed": seed}, 300, "an epoch") for seed in (0, 0, 1, 2, 3, 4))
     assert first["test_accuracy_fraction"] == again["test_accuracy_fraction"]
     # Of a thousand images, two seeds may well get as many right.
     assert any(other["test_accuracy_fraction"] != first["test_accuracy_fraction"] for other in others)
     floor = Child()({**images, "name": "floor"})
-    assert 0 < max(floor["compute_seconds"], floor["memory_seconds"]) == floor["seconds"] < first["seconds"]
+    assert 0 < max(floor["compute_seconds"], floor["memory_seconds"]) == floor["seconds"]
 
 
-@pytest.mark.slow
-def test_workers_whose_sockets_have_no_place_are_refused_and_do_not_hang(tmp_path):
+def test_workers_whose_sockets_have_no_place_are_refused_and_do_not_hang(images, tmp_path, monkeypatch):
     folder = tmp_path / ("x" * 96)
-    folder.mkdir()
-    words = {"dataset": EMBEDDED, "data": "", "device": "cpu", "name": "workers"}
-    with Process(module_words("bench.ladder.child"), {"TMPDIR": str(folder)}) as process:
-        process.ask(words, 300, "the start")
-        with pytest.raises(WorkerError, match=f"a socket in {folder}, whose name is too long for one: set TMPDIR"):
-            process.ask({"seed": 0}, 300, "an epoch")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with pytest.raises(BenchError, match=f"a socket in {folder}, whose name is too long for one: set TMPDIR"):
+        rungs.workers(images, 0, CPU)
 
 
 def test_flat_images_are_what_the_reference_sees(images):

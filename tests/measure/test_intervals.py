@@ -63,7 +63,7 @@ KINDS = {
 }
 
 
-@sizes(25, 4000)
+@sizes(12, 4000)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_interval_holds_the_true_median_in_95_of_100(kind, trials, record_property):
     draws, truth = KINDS[kind]
@@ -82,7 +82,7 @@ def test_the_interval_holds_the_true_median_in_95_of_100(kind, trials, record_pr
     assert often(missed, judged, 0.03)  # nor are the intervals wider than they say
 
 
-@sizes(25, 4000)
+@sizes(12, 4000)
 def test_two_levels_are_flagged_or_the_interval_holds_the_median(trials, record_property):
     # 30% on the upper level: the median is the 0.5 / 0.7 quantile of the lower one.
     truth = BLOCK * (1 + 0.01 * norm.ppf(0.5 / 0.7))
@@ -97,7 +97,7 @@ def test_two_levels_are_flagged_or_the_interval_holds_the_median(trials, record_
     assert often(flagged, trials, 0.9)
 
 
-@sizes(25, 4000)
+@sizes(12, 4000)
 def test_a_drift_is_flagged_or_the_interval_holds_the_middle_of_it(trials, record_property):
     wrong = flagged = 0
     for trial in range(trials):

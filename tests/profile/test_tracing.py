@@ -132,27 +132,25 @@ def test_more_steps_than_an_epoch_has_go_on_in_the_next(images):
     assert marks.count("optimizer") == marks.count("fetch") == 10
 
 
-def trace_here(patch):
-    """Makes this process answer for the one that is traced, with few rounds; takes a `MonkeyPatch`."""
+def answered_here(patch):
+    """Makes this process answer for those of the trace and the memory, with few rounds; takes a `MonkeyPatch`."""
     for name, value in (("ROUNDS", 2), ("EMPTY_STEPS", 5), ("BLOCK_SECONDS", 0.0)):
         patch.setattr(tracing, name, value)
-    ask = compose.ask_module
 
-    def answer(module, request, *words, **variables):
-        here = request["what"] == "trace"
-        return child._trace(child.Asked(**request)) if here else ask(module, request, *words, **variables)
+    def answer(module, request, *_, **__):
+        return child.PARTS[request["what"]](child.Asked(**request))
 
     patch.setattr(compose, "ask_module", answer)
 
 
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory):
-    """A whole profile, Python's stacks and the memory from their processes."""
+    """A whole profile, Python's stacks from their process."""
     folder = tmp_path_factory.mktemp("profile")
     case = dataclasses.replace(parse_id("epoch[cpu-b64-fp32-loader]"), threads=1)
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        trace_here(patch)
+        answered_here(patch)
         patch.setattr(compose, "SAMPLED_SECONDS", 1.0)
         found = compose.profile(case, compose.Source(ROOT), asked(), folder, 4, said.append)
     return found, folder, said
@@ -195,16 +193,11 @@ def test_a_process_that_fails_is_one_line(tmp_path):
         compose.profile(case, source, asked(), tmp_path, 3, lambda what: None)
 
 
-@pytest.fixture
-def traced_alone(monkeypatch):
-    """Where nothing but a trace is made."""
-    monkeypatch.setattr(compose, "ask_module", lambda *_, **__: {"missing": {}})
-    monkeypatch.setattr(compose.sampling, "sample", lambda *_: compose.sampling.Sampled({}))
-    trace_here(monkeypatch)
-
-
-def test_a_planted_fault_is_found_by_comparing(traced_alone, tmp_path, monkeypatch):
+def test_a_planted_fault_is_found_by_comparing(tmp_path, monkeypatch):
     """One more clone in the step: `--against` names it and its part."""
+    answered_here(monkeypatch)
+    monkeypatch.setitem(child.PARTS, "memory", lambda asked: {"missing": {}})
+    monkeypatch.setattr(compose.sampling, "sample", lambda *_: compose.sampling.Sampled({}))
     case = dataclasses.replace(parse_id("step[cpu-b16-fp32]"), threads=1)
 
     def profiled():

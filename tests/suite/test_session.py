@@ -26,6 +26,11 @@ CPU = torch.device("cpu")
 QUICK = Effort(step_seconds=0.02, epochs=3, seeds=2, thorough=False)
 
 
+@pytest.fixture(autouse=True)
+def taken_apart_quickly(monkeypatch):
+    monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
+
+
 @pytest.fixture
 def images(mnist_root):
     return load_images("MNIST", mnist_root)
