@@ -1,15 +1,13 @@
 """One real compilation, cold, and all that is said of it; the other tests do with the compiler's front half."""
 
-import contextlib
 import dataclasses
 
 import pytest
 import torch
-from torch._dynamo.utils import counters
 
 from bench.axes.case import case_id
 from bench.profile.compiling import compile_and_watch
-from bench.suite import observe, workloads
+from bench.suite import workloads
 from bench.suite.cold import compiler_cache
 from bench.suite.expected import Effort
 from bench.suite.session import Session
@@ -28,29 +26,13 @@ def measured(case):
     return session.run(id)
 
 
-@pytest.fixture
-def hits(monkeypatch):
-    """How much of what it compiled for a case this process has found in a cache, by the cases in their order."""
-    found = []
-
-    @contextlib.contextmanager
-    def watched(cache):
-        with compiler_cache(cache):
-            yield  # it forgets what it has counted at its end
-            found.append(counters["inductor"]["fxgraph_cache_hit"] + counters["aot_autograd"]["autograd_cache_hit"])
-
-    monkeypatch.setattr(observe.cold, "compiler_cache", watched)
-    return found
-
-
 @pytest.mark.slow
-def test_a_compiled_case_from_cold(hits, tmp_path):
+def test_a_compiled_case_from_cold(tmp_path):
     compiled, plain = measured(CASE), measured(EAGER)
 
-    assert compiled.compilation.cold_seconds > 0
+    assert compiled.compilation.cold_seconds > 0  # of a fresh process
     assert compiled.compilation.graphs == 1
     assert compiled.compilation.graph_break_reasons == compiled.compilation.recompile_reasons == []
-    assert hits > [0]  # of what the fresh process had to compile, whose time is told
 
     calls = compiled.counters.aten_calls
     assert compiled.counters.flops == plain.counters.flops
