@@ -189,6 +189,7 @@ def test_a_home_folder_is_one_in_every_path(words, monkeypatch):
     assert not [path for path in paths if str(path).startswith("~")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "redirection",
     ["> /dev/full", "2> /dev/full > /dev/full", "| true", ">&-", ">&- 2>&-", "< /dev/null > /dev/null"],

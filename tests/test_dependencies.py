@@ -38,6 +38,7 @@ def imported(folder):
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "extras"), [("fcnn", ()), ("bench", ("peers",)), ("tests", ("test",))], ids=["fcnn", "bench", "tests"]
 )

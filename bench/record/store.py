@@ -14,8 +14,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from bench import interruption
 from bench.errors import BenchError
 from bench.record import files
@@ -36,8 +34,18 @@ REFERENCE_FOLDER = "reference"
 
 @functools.cache
 def _validator() -> Any:
+    # Imported where a record is checked: beside some packages of Jupyter it takes one and a half seconds.
+    import jsonschema
+
     schema = json.loads(resources.files("bench.record").joinpath("schema.json").read_text("utf-8"))
     return jsonschema.Draft202012Validator(schema)
+
+
+def _first_error(validator: Any, data: Any) -> Any:
+    """The error that explains the most, as jsonschema has it; None for valid data."""
+    from jsonschema.exceptions import best_match
+
+    return best_match(validator.iter_errors(data))
 
 
 def check(data: Any, source: str) -> None:
@@ -45,7 +53,7 @@ def check(data: Any, source: str) -> None:
     if isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
         found = data.get("schema_version", "none")
         raise RecordError(f"{source}: schema version {found}, this program reads version {SCHEMA_VERSION}")
-    if error := jsonschema.exceptions.best_match(_validator().iter_errors(data)):
+    if error := _first_error(_validator(), data):
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
         raise RecordError(f"{source}: not a valid record: at {where}: {error.message[:160]}")
     try:
@@ -89,7 +97,7 @@ def check_measurement(measurement: Measurement) -> None:
         raise RecordError(f"{measurement.id}: it has no number: {error}") from error
     schema = _validator().schema
     own = _validator().evolve(schema={"$defs": schema["$defs"], **schema["$defs"]["measurement"]})
-    if fault := jsonschema.exceptions.best_match(own.iter_errors(data)):
+    if fault := _first_error(own, data):
         where = "/".join(str(part) for part in fault.absolute_path)
         raise RecordError(f"{measurement.id}: at {where}: {fault.message[:160]}")
 

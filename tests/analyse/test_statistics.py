@@ -62,6 +62,7 @@ def draws(kind: str, rng: np.random.Generator, n: int) -> np.ndarray:
     return series[50:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["normal", "skewed", "spikes", "autocorrelated"])
 def test_interval_covers_the_true_median(kind):
     rng = np.random.default_rng(1)
@@ -110,6 +111,7 @@ def test_one_wild_sample_of_three_leaves_a_ratio_without_an_interval():
     assert ratio(calm, wild) == Ratio(0.41 / 0.4, None, None)
 
 
+@pytest.mark.slow
 def test_ratio_interval_covers_the_true_ratio():
     rng = np.random.default_rng(5)
     hits = 0
@@ -138,6 +140,7 @@ def test_hodges_lehmann_is_the_estimate_of_the_signed_rank_test():
     assert low < middle < high
 
 
+@pytest.mark.slow
 def test_hodges_lehmanns_interval_covers_as_stated():
     rng = np.random.default_rng(5)
     found = [hodges_lehmann(list(rng.normal(0.02, 1, 10))) for _ in range(1000)]

@@ -24,6 +24,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(tmp_path):
     assert all(map(torch.equal, straight.model.parameters(), second.model.parameters()))
 
 
+@pytest.mark.slow
 def test_compiling_does_not_change_the_names_in_the_file(tmp_path):
     compiled = make_training(CPU, wrap=lambda model: torch.compile(model, backend="eager"))
     train_step(compiled, *batch())

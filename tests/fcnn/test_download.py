@@ -117,6 +117,7 @@ def test_a_corrupt_download_is_never_taken_for_data(mirror, tmp_path):
     assert list(mirror.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_mirror_that_hangs_is_given_up(tmp_path, monkeypatch):
     """A server on this machine accepts and says nothing; the window is shortened, the logic is the same."""
     checksums = write_dataset(tmp_path / "server")

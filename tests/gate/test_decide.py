@@ -115,6 +115,7 @@ def test_the_test_holds_its_level():
     assert rejected <= 400 * 0.075
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cases", [1, 5, 50])
 def test_a_clear_slowdown_fails_at_the_first_look_however_many_cases_there_are(cases):
     rule = Rule(cases=cases)

@@ -104,6 +104,7 @@ def machine(monkeypatch, tmp_path):
     known = Reference(images.name, images.sha256, 1, list(range(100)), [0.93, 0.932] * 50, {})
     monkeypatch.setattr(climb.accuracy, "read_reference", lambda *_: known)
     machine = Machine()
+    monkeypatch.setattr(picture, "_svg", lambda *_: "<svg/>")  # the tests of what is shown draw it
     monkeypatch.setattr(climb, "ask_module", machine.ask_module)
     monkeypatch.setattr(climb, "Process", machine.process)
     monkeypatch.setattr(climb, "Surroundings", machine.surroundings)

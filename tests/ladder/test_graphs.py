@@ -75,6 +75,7 @@ SAME = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", SAME)
 @pytest.mark.parametrize("count", [640, 600])
 def test_a_replayed_epoch_reaches_the_same_weights(images, make, count):
@@ -92,6 +93,7 @@ def test_before_its_first_epoch_it_is_as_the_reference_begins(images, make):
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_products_in_bfloat16_learn_as_well(images):
     assert accuracy(images, weights_after(graphs.bf16_in_a_graph, images, epochs=12)) > 0.9
 

@@ -43,6 +43,7 @@ SAME = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", SAME)
 @pytest.mark.parametrize("count", [640, 600])
 def test_the_same_arithmetic_reaches_the_same_weights(images, make, count):
@@ -77,6 +78,7 @@ def test_jax_reaches_the_same_weights(tmp_path):
     assert ended.code == 0, ended.err
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_any_number_of_threads_reaches_the_same_weights(images, count):
@@ -99,6 +101,7 @@ def test_black_pixels_are_left_out_and_all_others_kept(images):
     assert torch.equal(rebuilt, pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [rungs.decoded_once, rungs.index_select, peers.scikit_learn])
 def test_every_way_learns(images, make):
     weights = weights_after(make, images, epochs=12)

@@ -177,6 +177,7 @@ def harmless():
     return page_tags(html), markdown_shape(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_breaks_an_exporter(text, harmless, tmp_path):
     """The same elements as those of harmless text, and the text itself where it belongs."""

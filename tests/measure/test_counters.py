@@ -140,6 +140,7 @@ def test_an_upcast_to_float64_shows_in_types_and_bytes(plain):
     assert "flops" not in found
 
 
+@pytest.mark.slow
 def test_losses_kept_with_their_graph_are_a_leak_and_a_plain_step_has_none():
     training, step = random_step()
     images, labels = random_batch()
@@ -208,6 +209,7 @@ def test_a_profile_tells_the_outermost_calls():
         assert profiled_calls(lambda: model(images).add_(1)) == {"aten::linear": 1, "aten::add_": 1}
 
 
+@pytest.mark.slow
 def test_a_profile_says_nothing_on_the_terminal(tmp_path):
     code = "from bench.measure.counters import profiled_calls\nimport torch\nprofiled_calls(lambda: torch.ones(2) + 1)"
     ended = Command(code, folder=tmp_path, without=["KINETO_LOG_LEVEL"]).end()

@@ -39,6 +39,7 @@ def test_a_thread_count_that_is_no_number_is_ignored(monkeypatch):
     assert settings.default_threads() == expected
 
 
+@pytest.mark.slow
 def test_denormals_are_flushed_on_every_thread(tmp_path):
     # In a process of its own: threads that are there already keep what they have.
     code = "from bench.measure import settings\nsettings.use_threads(2)\nassert settings.denormals_are_flushed()"

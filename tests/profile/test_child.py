@@ -62,6 +62,7 @@ def test_other_images_than_were_asked_for_are_refused(asked):
         child._memory(dataclasses.replace(asked, sha256="0"))
 
 
+@pytest.mark.slow
 def test_all_that_is_timed_of_a_trace_is_watched(asked, watched, monkeypatch):
     for name in ("ROUNDS", "EMPTY_STEPS"):
         monkeypatch.setattr(tracing, name, 2)

@@ -1,6 +1,7 @@
 import traceback
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from bench.profile.compiling import _break, compile_and_watch, kernel_names, stage_seconds
@@ -36,6 +37,7 @@ def test_a_break_names_the_users_line():
     assert _break(SimpleNamespace(reason="\n", user_stack=None)) == "no reason was given"
 
 
+@pytest.mark.slow
 def test_a_break_in_a_model_has_the_users_line_and_a_new_size_its_reason():
     class Broken(torch.nn.Linear):
         def forward(self, images):

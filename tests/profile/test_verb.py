@@ -28,6 +28,7 @@ def here(monkeypatch, tmp_path):
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(verb, "images", lambda dataset, data: embedded())
+    monkeypatch.setattr(verb.page, "_timeline", lambda *_: "<svg/>")  # the tests of what is shown draw it
     give(monkeypatch, PROFILE)
     return folder
 

@@ -50,6 +50,7 @@ def test_all_files_are_there(report, snapshot):
     assert "\n".join(sorted(bytes_of(report))) == snapshot
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes(report, tmp_path):
     write_report(SMALL, tmp_path)
     assert bytes_of(tmp_path) == bytes_of(report)

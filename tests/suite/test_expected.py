@@ -159,6 +159,7 @@ def test_every_device_adds_its_yardsticks():
     assert overhead_seconds(2) > overhead_seconds(1) > overhead_seconds(0) > 0
 
 
+@pytest.mark.slow
 def test_the_probe_tells_positive_rates(mnist_root):
     found = probe(load_images("MNIST", mnist_root), {"cpu"})
     fixed, per_image = found.step_seconds["cpu"]

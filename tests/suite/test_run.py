@@ -17,7 +17,7 @@ import pytest
 
 from bench.cli import main
 from bench.record.store import read
-from bench.suite import plugin, run
+from bench.suite import expected, plugin, run
 from tests.commands import MAIN, Command
 from tests.conftest import write_dataset
 from tests.data import records
@@ -158,8 +158,10 @@ def measured(monkeypatch):
         session.measurements.append(records.measured(records.case(batch=16), 1e-3))
 
     monkeypatch.setattr(run, "_measure", measure)
+    monkeypatch.setattr(expected, "probe", lambda *_: expected.Rates({"cpu": (4e-4, 1e-6)}, 4e-5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [(run, "_save"), (run.saving, "save"), (run, "_report"), (run.saving, "draw")])
 def test_a_signal_after_the_last_case_costs_no_record(measured, mnist_root, tmp_path, monkeypatch, capsys, at):
     sent_at(monkeypatch, *at, signal.SIGTERM)

@@ -21,7 +21,6 @@ from tests.analyse.synthetic import yardsticks
 from tests.axes.test_case import changed
 from tests.measure.simulated import SimulatedTime
 
-SLOWLY_STEP, SLOWLY_EPOCH = (pytest.param(name, marks=pytest.mark.slow) for name in ("step", "epoch"))
 CPU = torch.device("cpu")
 QUICK = Effort(step_seconds=0.02, epochs=3, seeds=2, thorough=False)
 
@@ -151,6 +150,7 @@ def test_what_fails_and_what_had_no_turn_is_in_the_record(images, monkeypatch, e
     assert run.record().unmeasured == record.unmeasured  # asking changes nothing
 
 
+@pytest.mark.slow
 def test_a_case_whose_numbers_are_none_costs_itself_and_not_the_record(images, monkeypatch):
     run = session(images, changed(batch_size=1, threads=1), changed(batch_size=2, threads=1))
     first, second = run.planned
@@ -170,6 +170,7 @@ def test_a_case_whose_numbers_are_none_costs_itself_and_not_the_record(images, m
     assert not record.partial
 
 
+@pytest.mark.slow
 def test_a_cases_command_asks_for_the_same_case_and_effort(images):
     case = changed(batch_size=16, threads=1)
     for effort, beginning in (
@@ -184,6 +185,7 @@ def test_a_cases_command_asks_for_the_same_case_and_effort(images):
         assert wanted(vars(options), options.plan) == effort
 
 
+@pytest.mark.slow
 def test_a_fake_gpu_is_synchronised_around_every_block(images, monkeypatch):
     time = SimulatedTime()
     monkeypatch.setitem(DEVICES, "cuda", time.device(name="cuda"))
@@ -217,8 +219,9 @@ def flags_of(run, id):
     return {flag.name: flag.reason for flag in measurement.flags}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
-@pytest.mark.parametrize("workload", [SLOWLY_STEP, SLOWLY_EPOCH, "accuracy"])
+@pytest.mark.parametrize("workload", ["step", "epoch", "accuracy"])
 def test_what_is_found_about_a_case_is_on_its_record(images, monkeypatch, workload):
     """The settings are the case's, and the environment, the case itself and the whole record have their say."""
     run = session(images, changed(workload=workload, threads=1))
@@ -245,6 +248,7 @@ def test_a_feed_that_ends_before_the_looked_at_beginning_is_all_of_its_epoch(ima
     assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 10, True)
 
 
+@pytest.mark.slow
 def test_a_machine_that_has_changed_meanwhile_is_on_the_record(images):
     run = session(images, changed(threads=1))
     (id,) = run.planned
@@ -260,9 +264,13 @@ def quickly_compiled(monkeypatch):
     monkeypatch.setattr(observe.cold, "compile_seconds", lambda case, sizes, cache: 1.0)
 
 
-@pytest.mark.parametrize("workload", [SLOWLY_STEP, SLOWLY_EPOCH, "accuracy"])
-def test_a_compiled_case_makes_its_graphs_before_its_samples_and_has_some(images, quickly_compiled, workload):
-    count = 600  # the last batch has 24
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", ["step", "epoch", "accuracy"])
+def test_a_compiled_case_makes_its_graphs_before_its_samples_and_has_some(
+    images, quickly_compiled, workload, monkeypatch
+):
+    monkeypatch.setattr(workloads, "FIRST_BATCHES", 3)
+    count = 600  # the last batch has 24, and is not among the first
     images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
     case = changed(workload=workload, compiler="default", threads=1)
     run = session(images, case)
