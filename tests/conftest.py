@@ -71,12 +71,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=full)
 
 
-def pytest_collection_finish() -> None:
-    """What is imported by now stays. To look through it at every collection of garbage takes a fifth of a second."""
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if file := config.getoption("--simulations"):
         reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
@@ -113,6 +107,12 @@ def one_thread() -> None:
     """Here, whatever the test before has set."""
     if (torch := sys.modules.get("torch")) and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_collected_twice() -> None:
+    """What is there by now stays. To look through it at every collection of garbage takes a fifth of a second."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from fcnn.data import TensorBatches, as_tensors, load_images
 from fcnn.train import evaluate, make_training, train_epoch
 
 
+@pytest.mark.slow
 def test_it_trains_prints_and_saves(mnist_root, tmp_path, capsys):
     words = ["--data", str(mnist_root), "--device", "cpu", "--save", str(tmp_path / "c.pt")]
     assert main([*words, "--epochs", "2"]) == 0
@@ -88,6 +89,7 @@ def test_a_checkpoint_that_cannot_be_written_is_said_before_the_training(mnist_r
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_home_folder_is_meant_by_a_tilde_after_an_equals_sign(mnist_root, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "here").mkdir()
@@ -109,6 +111,7 @@ class Full(io.StringIO):
         return super().write(text)
 
 
+@pytest.mark.slow
 def test_a_full_standard_output_costs_neither_the_checkpoint_nor_the_exit_code(
     mnist_root, tmp_path, monkeypatch, capsys
 ):

@@ -91,6 +91,7 @@ def test_a_slow_but_steady_download_is_left_alone(tmp_path, monkeypatch):
     assert script.looks == 40
 
 
+@pytest.mark.slow
 def test_a_download_given_up_does_not_come_back(tmp_path, monkeypatch):
     """torchvision would go on to its next mirror, make the folder again and show its progress."""
     let_go, threads = threading.Event(), []

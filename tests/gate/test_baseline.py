@@ -89,6 +89,7 @@ def verdicts(found):
     return {(outcome.gate, outcome.case): outcome.verdict for outcome in found.outcomes}
 
 
+@pytest.mark.slow
 def test_the_same_program_passes_after_the_screening(checked):
     simulated = Simulated()
     found = checked(simulated)

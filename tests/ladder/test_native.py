@@ -79,6 +79,7 @@ def test_without_a_compiler_the_reason_is_stated(monkeypatch, value, reason):
     assert native.why_not() == reason
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_launcher_before_the_compiler_is_run(monkeypatch, program, tmp_path):
     program("launcher", f'echo "$1" >> {tmp_path}/launched; exec "$@"')

@@ -89,6 +89,7 @@ def test_any_number_of_threads_reaches_the_same_weights(images, count):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_black_pixels_are_left_out_and_all_others_kept(images):
     start, place, value = native._lit_pixels(images)

@@ -73,6 +73,7 @@ def fused():
     return make_training(torch.device("cpu"), optimizer_options={"fused": True})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "case", "words"),
     [

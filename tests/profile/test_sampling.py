@@ -107,6 +107,7 @@ def test_if_py_spy_cannot_stop_the_process_it_looks_while_that_runs(py_spy):
     assert py_spy(RUNS_ON) == Sampled({"train_step (fcnn/train.py)": 7}, torn=True)
 
 
+@pytest.mark.slow
 @posix
 def test_a_py_spy_that_never_ends_is_ended(py_spy, monkeypatch):
     monkeypatch.setattr(sampling, "START_SECONDS", 0.1)
@@ -114,6 +115,7 @@ def test_a_py_spy_that_never_ends_is_ended(py_spy, monkeypatch):
         py_spy("sleep 600")
 
 
+@pytest.mark.slow
 @posix
 def test_a_py_spy_that_hangs_at_its_end_is_ended(py_spy, monkeypatch):
     monkeypatch.setattr(sampling, "START_SECONDS", 0.1)

@@ -19,6 +19,7 @@ def test_without_a_place_nothing_is_written(tmp_path):
     assert not (tmp_path / "new.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["profile", "ladder"])
 def test_the_report_has_the_places(report, tmp_path, name):
     insert(report / "report.html", name, "added", tmp_path / "new.html")

@@ -34,6 +34,7 @@ def columns(record, width):
     return lines[head].split(), lines[head + 1].split()
 
 
+@pytest.mark.slow
 def test_the_least_useful_columns_go_first_where_a_table_is_too_wide():
     assert columns(GPU_RECORD, 120)[0][-6:] == ["Median", "Images/s", "fp32", "CPU", "×", "floor", "Bound"][-6:]
     heads, row = columns(GPU_RECORD, 80)

@@ -64,6 +64,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", KINDS.values(), ids=KINDS)
 def test_every_kind_of_record_has_a_page_and_markdown_that_readers_take(records):
     assert page_tags(page(records, []))
