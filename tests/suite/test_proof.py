@@ -4,7 +4,7 @@ import json
 import pytest
 
 from bench.measure.sampling import Rule, measure
-from bench.suite import prediction, proof
+from bench.suite import proof
 from tests.measure.simulated import SimulatedTime
 
 
@@ -35,26 +35,3 @@ def test_a_proof_that_does_not_exist_is_a_usage_error(capsys):
         proof.main(["nonsense"])
     assert exit.value.code == 2
     assert "there is no proof called nonsense" in capsys.readouterr().err
-
-
-def test_a_prediction_is_the_compile_time_and_the_steps_and_stands_beside_the_stopwatch(monkeypatch, capsys):
-    asked = []
-
-    def ask(module, request, limit_seconds, what, **environment):
-        asked.append((module, request["case"]["compiler"], request["steps"]))
-        return 50.0
-
-    monkeypatch.setattr(prediction, "ask_module", ask)
-    monkeypatch.setattr(prediction, "images", lambda *_: None)
-    monkeypatch.setattr(prediction.workloads, "step", lambda *_: type("Prepared", (), {"repeat": None}))
-    steps = type("Samples", (), {"summary": type("Summary", (), {"median": 1e-3})})
-    monkeypatch.setattr(prediction, "measure", lambda repeat: steps)
-    monkeypatch.setattr(prediction.cold, "compile_seconds", lambda case, sizes, cache: 15.0)
-    found = prediction.payoff()
-    assert [(one["precision"], one["compiler"], one["predicted_seconds"]) for one in found] == [
-        ("fp32", "off", pytest.approx(30)), ("fp32", "default", pytest.approx(45)),
-        ("bf16", "off", pytest.approx(30)), ("bf16", "default", pytest.approx(45)),
-    ]  # fmt: skip
-    assert {one["taken_seconds"] for one in found} == {50.0}
-    assert asked == [("bench.suite.prediction", compiler, 30_000) for compiler in ("off", "default")] * 2
-    assert "payoff: 30,000 steps fp32 default: 45.0 s predicted, 50.0 s taken, -10.0%" in capsys.readouterr().out
