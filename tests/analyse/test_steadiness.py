@@ -39,6 +39,16 @@ def test_steady_noise_seldom_seems_to_trend(kind, n, trials, record_property):
 
 @sizes(100, 4000)
 @pytest.mark.parametrize("n", [40, 150])
+def test_noise_that_wanders_seldom_seems_to_trend(n, trials, record_property):
+    """As a series does whose neighbours correlate by 0.8, in which a test for independent samples sees four of ten."""
+    wandering = (1e-3 * (1 + 0.01 * autocorrelated(np.random.default_rng(seed), n, 0.8)) for seed in range(trials))
+    trends = sum(trend(samples) is not None for samples in wandering)
+    record_property("trends", trends)
+    assert seldom(trends, trials, 0.05)
+
+
+@sizes(100, 4000)
+@pytest.mark.parametrize("n", [40, 150])
 @pytest.mark.parametrize("kind", [kind for kind in STEADY if kind != "coarse"])  # which is on several levels indeed
 def test_one_level_seldom_seems_two(kind, n, trials, record_property):
     pairs = sum(modes(series(kind, seed, n)) is not None for seed in range(trials))

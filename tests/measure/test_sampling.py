@@ -60,6 +60,12 @@ def test_a_trend_that_never_ends_is_flagged():
     assert "unsteady" in names(samples)
 
 
+def test_samples_must_please_at_two_looks_in_a_row():
+    """A rule that stops at the first good look stops at the luckiest moment."""
+    samples, _ = run(itertools.repeat(1e-3))
+    assert len(samples.seconds) == 40  # it looks at 32 and at a quarter more
+
+
 def test_noise_that_the_budget_cannot_average_out_is_flagged_wide():
     samples, _time = run(noisy(0.05, 0.3), Rule(budget_seconds=1.0, warmup_seconds=0.1))
     assert names(samples) == ["wide"]
