@@ -16,6 +16,7 @@ from tests.report.made import LARGE
 
 pytestmark = pytest.mark.slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+LIMIT_MILLISECONDS = 300_000  # of what has hung, and never of what is slow
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
              "--disable-sync", "--no-first-run"]  # fmt: skip
 # What must not be on a page, by name: the list of what is there all the same.
@@ -73,7 +74,7 @@ def browser():
         pytest.skip(reason)
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, timeout=LIMIT_MILLISECONDS)
         yield started
         started.close()
 
@@ -102,6 +103,7 @@ def pages(report, tmp_path_factory):
 def opened(browser, pages, request):
     """The page of a name, with what it asked for and what went wrong."""
     page = browser.new_page()
+    page.set_default_timeout(LIMIT_MILLISECONDS)
     page.asked, page.errors = [], []
     page.on("request", lambda sent: page.asked.append(sent.url))
     page.on("console", lambda message: page.errors.append(message.text))
