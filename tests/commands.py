@@ -73,7 +73,6 @@ class Command:
         environment: Variables in place of or besides this process's.
         without: Variables that it does not get.
         out: Where its standard output goes, such as a device; else into a file.
-        umask: As `os.umask` takes it.
     """
 
     def __init__(
@@ -84,7 +83,6 @@ class Command:
         environment: Mapping[str, str] | None = None,
         without: Collection[str] = (),
         out: str | None = None,
-        umask: int | None = None,
     ) -> None:
         self.folder, self._streams = folder, Path(tempfile.mkdtemp(dir=folder.parent, prefix="streams-"))
         temporary = folder / "tmp"
@@ -93,7 +91,7 @@ class Command:
         variables = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
         variables = {name: value for name, value in variables.items() if name not in without} | dict(environment or {})
         given = (code, [str(word) for word in words], str(folder), variables)
-        self._process: BaseProcess = _context.Process(target=_run, args=(*given, self._out, self._err, umask))
+        self._process: BaseProcess = _context.Process(target=_run, args=(*given, self._out, self._err))
         self._process.start()
 
     @property
@@ -135,9 +133,7 @@ class Command:
         return [path for path in (self.folder / "tmp").iterdir() if not path.name.startswith("torchinductor_")]
 
 
-def _run(
-    code: str, words: list[str], folder: str, environment: dict[str, str], out: str, err: str, umask: int | None
-) -> None:
+def _run(code: str, words: list[str], folder: str, environment: dict[str, str], out: str, err: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None
@@ -149,7 +145,5 @@ def _run(
     # New ones: those that are there know what they wrote to before.
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - to the end
     sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
-    if umask is not None:
-        os.umask(umask)
     sys.argv = ["command", *words]
     exec(compile(code, "<command>", "exec"), {"__name__": "__main__"})

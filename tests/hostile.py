@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
+
+from bench.record import files
 
 # Each ends in what would swallow the text behind it, if that were not data.
 HOSTILE = [
@@ -74,6 +77,13 @@ def markdown_shape(text: str) -> list[str]:
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     kinds = [inner.type for token in tokens for inner in (token, *(token.children or []))]
     return [kind for kind in kinds if kind not in ("text", "text_special", "softbreak")]
+
+
+def shapes(html: str, markdown: str, folder: Path) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    """The elements of a page and of a Markdown text, as who opens their files in `folder` finds them."""
+    for name, text in (("html", html), ("md", markdown)):
+        files.write(folder / name, text)
+    return page_tags((folder / "html").read_text("utf-8")), markdown_shape((folder / "md").read_text("utf-8"))
 
 
 def markdown_cells(text: str) -> list[list[str]]:

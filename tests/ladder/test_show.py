@@ -17,7 +17,7 @@ from bench.ladder.picture import picture
 from bench.record import files
 from bench.report.plot import Plot
 from bench.text import one_line, plain
-from tests.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
+from tests.hostile import HOSTILE, markdown_cells, page_tags, shapes, with_text
 
 TUTORIAL = Step("tutorial", "", None, False, [7.0, 6.9, 7.1], 7.2, [0.931, 0.932], 0.5)
 FAST = Step("by hand", "autograd", 20, False, [0.1, 0.12, 0.11], 0.5, [0.931, 0.930], 0.4)
@@ -171,10 +171,10 @@ def written(text):
 
 
 @pytest.fixture(scope="module")
-def harmless():
+def harmless(tmp_path_factory):
     """The elements of both where the texts are harmless."""
-    _, html, text, _ = written("x")
-    return page_tags(html), markdown_shape(text)
+    _, *texts, _ = written("x")
+    return shapes(*texts, tmp_path_factory.mktemp("harmless"))
 
 
 @pytest.mark.slow
@@ -182,10 +182,7 @@ def harmless():
 def test_no_text_breaks_an_exporter(text, harmless, tmp_path):
     """The same elements as those of harmless text, and the text itself where it belongs."""
     ladder, *texts, plot = written(text)
-    for file, made in zip((tmp_path / "html", tmp_path / "md"), texts, strict=True):
-        files.write(file, made)
-    html, markdown = ((tmp_path / name).read_text("utf-8") for name in ("html", "md"))
-    assert (page_tags(html), markdown_shape(markdown)) == harmless
+    assert shapes(*texts, tmp_path) == harmless
     names = [show.HEADINGS[0], *(one_line(step.name + text) for step in LADDER.steps)]
     assert [row[0] for row in markdown_cells(texts[1])] == [*names, *names]
     files.write(tmp_path / "picture.svg", plot.svg)

@@ -13,7 +13,7 @@ from bench.profile.model import Memory, to_json
 from bench.record import files
 from bench.report.plot import Plot
 from bench.text import one_line, plain
-from tests.hostile import HOSTILE, markdown_cells, markdown_shape, page_tags, with_text
+from tests.hostile import HOSTILE, markdown_cells, page_tags, shapes, with_text
 from tests.profile.made import COMPILED, ON_GPU, PROFILE, changed
 from tests.profile.test_against import FUSED
 from tests.report.made import without_drawings
@@ -225,10 +225,10 @@ def written(text):
 
 
 @pytest.fixture(scope="module")
-def harmless():
+def harmless(tmp_path_factory):
     """The elements of both where the texts are harmless."""
-    _, html, text, _ = written("x")
-    return page_tags(html), markdown_shape(text)
+    _, *texts, _ = written("x")
+    return shapes(*texts, tmp_path_factory.mktemp("harmless"))
 
 
 @pytest.mark.slow
@@ -236,10 +236,7 @@ def harmless():
 def test_no_text_breaks_an_exporter(text, harmless, tmp_path):
     """The same elements as those of harmless text, and the text itself where it belongs."""
     profile, *texts, pictures = written(text)
-    for file, made in zip((tmp_path / "html", tmp_path / "md"), texts, strict=True):
-        files.write(file, made)
-    html, markdown = ((tmp_path / name).read_text("utf-8") for name in ("html", "md"))
-    assert (page_tags(html), markdown_shape(markdown)) == harmless
+    assert shapes(*texts, tmp_path) == harmless
     assert f"fetch{one_line(text)}" in [row[0] for row in markdown_cells(texts[1])]
     files.write_json(tmp_path / "profile.json", to_json(profile))
     read = json.loads((tmp_path / "profile.json").read_bytes().decode("utf-8"), parse_constant=pytest.fail)
