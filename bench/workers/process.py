@@ -1,39 +1,27 @@
-"""A process that is asked: JSON lines in, `{"value": ...}` or `{"error": ...}` lines out, each within a time limit.
+"""A worker in a fresh process: started by a command, asked over its standard input and output.
 
 It has a process group of its own: the terminal's Ctrl-C reaches only the command, which ends what it started, with all
-that this has started in turn. Children import this before they know whose `fcnn` they look at, so it imports none.
+that this has started in turn.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import queue
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bench import interruption
-from bench.errors import BenchError, reason_in, reason_of
+from bench.errors import reason_in
+from bench.workers.conversation import LIMIT_SECONDS, Conversation, WorkerError
 
-WAKE_SECONDS = 0.2
 HARNESS = Path(__file__).parents[2]
-
-
-class WorkerError(BenchError):
-    """A process that failed, died, or gave no answer in time. The message is its reason."""
-
-
-class NoAnswer(WorkerError):
-    """A process that was ended because it did not answer in time."""
+WORKER = "bench.workers.serve"
 
 
 def child_environment(changes: dict[str, str]) -> dict[str, str]:
@@ -42,24 +30,30 @@ def child_environment(changes: dict[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **changes}
 
 
-def module_words(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module of this harness with this Python."""
-    return [sys.executable, "-m", module, *arguments]
+def worker_words() -> list[str]:
+    """The command that is a fresh worker, with this Python."""
+    return [sys.executable, "-m", WORKER]
 
 
 class Process:
-    """A running program that is asked; a context, at whose end it and all that it started are killed.
+    """A running program; a context, at whose end it and all that it started are killed.
 
     Args:
-        words: The command. Its folder is the harness's, so that paths in requests are absolute.
+        words: The command, a fresh worker if none is given. Its folder is the harness's, so paths are absolute.
         environment: Variables beside those of this process.
         kept: File descriptors that it inherits.
+        called: What it is called in messages.
     """
 
     def __init__(
-        self, words: Sequence[str], environment: dict[str, str] | None = None, kept: Sequence[int] = ()
+        self,
+        words: Sequence[str] | None = None,
+        environment: dict[str, str] | None = None,
+        kept: Sequence[int] = (),
+        called: str = "it",
     ) -> None:
-        self._words, self._environment, self._kept = words, environment or {}, kept
+        self._words, self._environment, self._kept = words or worker_words(), environment or {}, kept
+        self._called = called
 
     def __enter__(self) -> Process:
         try:
@@ -71,16 +65,16 @@ class Process:
             )  # fmt: skip
         except OSError as error:
             raise WorkerError(f"{self._words[0]} cannot be started: {error}") from error
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
-        return self
-
-    def _read(self) -> None:
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with contextlib.suppress(ValueError):  # closed while it was read
-            for line in self._process.stdout:
-                self._lines.put(line)
-        self._lines.put(None)
+        self._conversation = Conversation(
+            self._process.stdout,
+            self._process.stdin,
+            self._called,
+            lambda: kill_group(self._process.pid),
+            self.last_words,
+        )
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -92,49 +86,25 @@ class Process:
                 if pipe is not None:
                     pipe.close()
 
-    def send(self, request: Any) -> None:
-        """Sends a request without waiting."""
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def ask(self, name: str, limit_seconds: float = LIMIT_SECONDS, /, **arguments: Any) -> Any:
+        """`bench.workers.conversation.Conversation.ask`."""
+        return self._conversation.ask(name, limit_seconds, **arguments)
+
+    def wait_for_end(self, limit_seconds: float) -> str:
+        """Sends nothing more and waits so long at most for it to end by itself; what it said at its end."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # `receive` says why
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-
-    def receive(self, limit_seconds: float, what: str) -> Any:
-        """The next answer; other lines are what libraries print.
-
-        Args:
-            limit_seconds: Most seconds to wait.
-            what: What is waited for, for the message.
-
-        Raises:
-            WorkerError: The answer is an error, the process has ended, or there is no answer within the limit.
-        """
-        deadline = time.monotonic() + limit_seconds
-        while True:
-            left = deadline - time.monotonic()
-            try:
-                # In slices: where a signal has come to the reading thread, this one sees it only when it wakes up.
-                line = self._lines.get(timeout=min(max(left, 0.0), WAKE_SECONDS))
-            except queue.Empty:
-                interruption.check()
-                if left > WAKE_SECONDS:
-                    continue
-                kill_group(self._process.pid)
-                raise no_answer(what, limit_seconds) from None
-            if line is None:
-                raise WorkerError(self.last_words())
-            if answer := parsed(line):
-                return value_of(answer)
-
-    def ask(self, request: Any, limit_seconds: float, what: str) -> Any:
-        """`send` and `receive`."""
-        self.send(request)
-        return self.receive(limit_seconds, what)
-
-    def wait_for_end(self, limit_seconds: float) -> None:
-        """Waits so long at most for it to end by itself."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
             self._process.wait(limit_seconds)
+        except subprocess.TimeoutExpired:
+            return "its process did not end"
+        return self.last_words()
 
     def last_words(self) -> str:
         """Why it ended, which it has."""
@@ -146,11 +116,6 @@ class Process:
         if code < 0:
             return killed_by(-code)  # whatever it said before, that is no reason
         return reason_in(self._said.read()) or f"it ended with exit code {code} and said nothing"
-
-
-def no_answer(what: str, limit_seconds: float) -> NoAnswer:
-    """The error of a process that was killed because it did not answer in time; `what` is what was waited for."""
-    return NoAnswer(f"{what} gave no answer within {limit_seconds:.0f} s, and its process was ended")
 
 
 def killed_by(number: int) -> str:
@@ -170,38 +135,9 @@ def kill_group(pid: int) -> None:
             os.kill(pid, signal.SIGTERM)
 
 
-def parsed(line: str) -> dict[str, Any] | None:
-    """The answer on a line; None if it is no answer."""
-    with contextlib.suppress(ValueError):
-        answer = json.loads(line)
-        if isinstance(answer, dict) and ("value" in answer or "error" in answer):
-            return answer
-    return None
-
-
-def value_of(answer: dict[str, Any]) -> Any:
-    """What the answer holds; raises WorkerError if that is an error."""
-    if "error" in answer:
-        raise WorkerError(answer["error"])
-    return answer["value"]
-
-
-def ask_module(module: str, request: Any, limit_seconds: float, what: str, **environment: str) -> Any:
-    """What a fresh process of `module` answers to one request; raises WorkerError."""
-    with Process(module_words(module), environment) as process:
-        return process.ask(request, limit_seconds, what)
-
-
-def answers(handle: Callable[[Any], Any], requests: Iterator[str]) -> Iterator[str]:
-    """A child's side: a line of answer to every line of request, an exception as its reason."""
-    for line in requests:
-        try:
-            yield json.dumps({"value": handle(json.loads(line))})
-        except Exception as error:
-            yield json.dumps({"error": reason_of(error)})
-
-
-def answer_requests(handle: Callable[[Any], Any]) -> None:
-    """Answers on standard output what comes on standard input, until that ends."""
-    for line in answers(handle, iter(sys.stdin)):
-        print(line, flush=True)
+def ask_once(
+    name: str, limit_seconds: float, called: str, environment: dict[str, str] | None = None, /, **arguments: Any
+) -> Any:
+    """What a fresh worker answers to one request; raises WorkerError."""
+    with Process(None, environment, called=called) as process:
+        return process.ask(name, limit_seconds, **arguments)

@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.workers.serve import State
 
 PROGRAM = "fcnn"
 
@@ -30,6 +34,11 @@ class _From(importlib.abc.MetaPathFinder):
         if found := PathFinder.find_spec(fullname, [self._tree] if path is None else path, target):
             return found
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+def take(state: State, tree: str) -> None:
+    """A request: from now on, the worker's program is that of the folder `tree`."""
+    import_from(Path(tree))
 
 
 def import_from(tree: Path) -> None:

@@ -1,30 +1,32 @@
-"""A process that answers, says something else, fails, dies or is silent, as it is asked; it imports little."""
+"""A worker that answers, says something else, fails, dies or is silent, as it is asked; it imports little."""
 
 import os
 import signal
 import sys
 import time
 
-from bench.workers.process import answer_requests
+from bench.workers import serve
 
 
-def handle(asked):
+def handle(state, then="answer", value=None):
     print("something that a library says")
-    print('{"neither": "value nor error"}')
-    if asked["then"] == "fail":
+    if then == "fail":
         raise ValueError("planted\nSet TORCHDYNAMO_VERBOSE=1")
-    if asked["then"] == "die":
+    if then == "exit":
+        raise SystemExit(0)
+    if then == "die":
         print("about to", file=sys.stderr)
         os.kill(os.getpid(), signal.SIGKILL)
-    if asked["then"] == "end":
+    if then == "end":
         print("Traceback\nValueError: why\nSet TORCH_LOGS=x", file=sys.stderr, flush=True)
         os._exit(3)
-    if asked["then"] == "group":
+    if then == "group":
         return [os.getpid(), os.getpgrp()]
-    if asked["then"] == "sleep":
+    if then == "sleep":
         time.sleep(3600)
-    return asked["value"] if asked["then"] == "answer" else os.environ.get(asked["then"])
+    return value if then == "answer" else os.environ.get(then)
 
 
 if __name__ == "__main__":
-    answer_requests(handle)
+    serve.function = lambda name: handle
+    serve.main()

@@ -13,7 +13,7 @@ import torch
 from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
-from bench.axes.feeds import FEEDS
+from bench.axes.feeds import FEEDS, resident, shuffled
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
 from bench.measure.claims import Fed
@@ -72,22 +72,15 @@ def make_training(case: Case, seed: int = SEED) -> train.Training:
     )
 
 
-@functools.lru_cache(maxsize=1)
-def _resident(images: Images) -> tuple[torch.Tensor, torch.Tensor]:
-    """The training images as tensors, converted once for all cases."""
-    return as_tensors(images.train)
-
-
 def _full_batches(images: Images, case: Case) -> itertools.cycle[Batch]:
-    """Cycles through different whole batches where the feed keeps them, gathered beforehand.
+    """Cycles through different whole batches where the feed keeps them, slices of images that all cases share.
 
     Different batches, because a network that sees one batch for thousands of steps learns it by heart, and no training
     has gradients like those.
     """
-    pixels, labels = _resident(images)
+    pixels, labels = shuffled(images)
     count = min(STEP_BATCHES, len(labels) // case.batch_size)
-    chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))[: count * case.batch_size]
-    pixels, labels = pixels[chosen], labels[chosen]
+    pixels, labels = pixels[: count * case.batch_size], labels[: count * case.batch_size]
     if case.feed == "device":
         name = DEVICES[case.device].torch_name
         pixels, labels = pixels.to(name), labels.to(name)
@@ -192,8 +185,7 @@ BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {
 def evaluation_batches(images: Images, device: str) -> dict[str, TensorBatches]:
     """Training and test images as large resident batches on `device`, for evaluation outside the timed part."""
     name = DEVICES[device].torch_name
-    sets = {"train": images.train, "test": images.test}
-    tensors = {key: as_tensors(dataset) for key, dataset in sets.items()}
+    tensors = {"train": resident(images), "test": as_tensors(images.test)}
     return {
         key: TensorBatches(pixels.to(name), labels.to(name), 2048, shuffle=False)
         for key, (pixels, labels) in tensors.items()

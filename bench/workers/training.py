@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.axes.case import Case
 from bench.axes.feeds import FEEDS
-from bench.measure.clock import Clock, garbage_collector_off
-from bench.record.model import Accuracy
-from bench.suite.workloads import evaluation_batches, first_batches, make_training
+from bench.measure.clock import Clock
+from bench.workers.workloads import evaluation_batches, first_batches, make_training
 from fcnn.train import Training, evaluate, train_epoch
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 TARGET_FRACTION = 0.93
 EPOCHS = 1
 MAX_EPOCHS = 3  # how long to go on looking for the target
+WARM_SEED = 1 << 30
 STEPS_BETWEEN_EVALUATIONS = 50
 
 
@@ -63,36 +62,22 @@ def train_from(
     return Trained(*at_end, seconds_to_target=to_target)
 
 
-def train_seeds(
-    case: Case,
-    images: Images,
-    clock: Clock,
-    count: int,
-    when_warm: Callable[[], object] = lambda: None,
-) -> tuple[list[float], Accuracy, Training]:
-    """Trains from seeds 0 to count - 1; the seconds of each training, the accuracies, and the last seed's training.
+class Trainings:
+    """An accuracy case: trainings from one seed after another, each from a fresh model."""
 
-    A short training from another seed goes first: it takes the lazy initialisation, which no seed should pay for. Then
-    `when_warm` is called.
-    """
-    evaluation = evaluation_batches(images, case.device)
-    warm = make_training(case, seed=count)
-    train_epoch(warm, first_batches(FEEDS[case.feed].batches(images, case, count), case, images))
-    for batches in evaluation.values():  # each has batches of its own sizes, for which a compiled model has graphs
-        evaluate(warm.model, batches, warm.device)
-    when_warm()
-    trained = []
-    with garbage_collector_off():
-        for seed in range(count):
-            training = make_training(case, seed)
-            trained.append(train_from(seed, training, case, images, clock, evaluation))
-    accuracy = Accuracy(
-        seeds=list(range(count)),
-        epochs=EPOCHS,
-        test_accuracy_fraction=[one.test_accuracy_fraction for one in trained],
-        train_accuracy_fraction=[one.train_accuracy_fraction for one in trained],
-        target_fraction=TARGET_FRACTION,
-        max_epochs=MAX_EPOCHS,
-        seconds_to_target=[one.seconds_to_target for one in trained],
-    )
-    return [one.seconds for one in trained], accuracy, training
+    def __init__(self, case: Case, images: Images, clock: Clock) -> None:
+        self._case, self._images, self._clock = case, images, clock
+        self._evaluation = evaluation_batches(images, case.device)
+
+    def warm_up(self) -> None:
+        """A short training from a seed that no other has takes the lazy initialisation, which none should pay for."""
+        warm = make_training(self._case, seed=WARM_SEED)
+        feed = FEEDS[self._case.feed].batches(self._images, self._case, WARM_SEED)
+        train_epoch(warm, first_batches(feed, self._case, self._images))
+        for batches in self._evaluation.values():  # of sizes of their own, for which a compiled model has graphs
+            evaluate(warm.model, batches, warm.device)
+
+    def train(self, seed: int) -> Trained:
+        """The training from `seed`."""
+        training = make_training(self._case, seed)
+        return train_from(seed, training, self._case, self._images, self._clock, self._evaluation)

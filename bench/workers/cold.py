@@ -1,0 +1,59 @@
+"""What is asked of a process that has just started: what compiling costs it, and whether a prediction comes true.
+
+Only the first compilation of a process pays for the compiler's imports and its precompiled headers, so a case that is
+compiled after another in one process seems to compile in a fifth of the time.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bench.axes.case import Case
+from bench.axes.devices import DEVICES
+from bench.measure import settings
+from bench.measure.clock import Clock
+from bench.workers import workloads
+from bench.workers.images import find
+from fcnn import hyperparameters, train
+
+if TYPE_CHECKING:
+    from bench.workers.serve import State
+
+
+def empty_compiler_caches(folder: Path) -> dict[str, str]:
+    """Variables with which torch's compilers find nothing that was compiled before, and keep what they make.
+
+    Triton's is named as well, since torch names one for the rest of a process when it first compiles for a GPU.
+    """
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton")}
+
+
+def use_cache(folder: str) -> None:
+    """From now on, what is compiled is looked for in `folder` first and kept there."""
+    os.environ.update(empty_compiler_caches(Path(folder)))
+
+
+def first_steps(state: State, case: dict[str, Any], batch_sizes: list[int]) -> float:
+    """Seconds that compiling adds to the first steps, of each batch size one: each gets a graph of its own."""
+    built = Case(**case)
+    settings.apply(built)
+    training, clock = workloads.make_training(built), Clock(DEVICES[built.device])
+    seconds = 0.0
+    for batch_size in batch_sizes:
+        images = torch.rand(batch_size, hyperparameters.REFERENCE.input_size)
+        labels = torch.randint(hyperparameters.REFERENCE.num_classes, (batch_size,))
+        times = [clock.time_block(lambda: train.train_step(training, images, labels), 1).host_seconds for _ in range(5)]  # noqa: B023 - called at once
+        seconds += sum(times) - len(times) * min(times)  # with CUDA graphs, it is the second step that records them
+    return seconds
+
+
+def many_steps(state: State, case: dict[str, Any], steps: int, dataset: str, data: str) -> float:
+    """Seconds of so many steps, compiling included."""
+    built = Case(**case)
+    settings.apply(built)
+    repeat = workloads.step(built, find(dataset, data)).repeat
+    return Clock(DEVICES[built.device]).time_block(repeat, steps).host_seconds

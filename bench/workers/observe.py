@@ -1,0 +1,120 @@
+"""All that is to be seen of a case outside of timed blocks: its parts, its counts, its energy, and objections."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bench.axes.case import Case
+from bench.axes.devices import DEVICES
+from bench.measure import honesty, settings
+from bench.measure.clock import Clock, clock_resolution_seconds
+from bench.measure.compilation import compilations
+from bench.measure.counters import GROWTH_REPETITION_SECONDS, count
+from bench.measure.energy import measure_energy
+from bench.measure.honesty import Seen
+from bench.measure.phases import FEW_ROUNDS, measure_phases
+from bench.record.model import Flag, Phases
+from bench.workers import cold, workloads
+
+if TYPE_CHECKING:
+    from bench.workers.serve import State
+    from fcnn.data import Images
+
+PHASES_SECONDS = 2.0  # at most about this long is a case taken apart, if that gives it
+MARKED_SECONDS = 2.0  # of a long epoch are taken apart
+FEWEST_ROUNDS = 5
+
+
+def steps_an_epoch(case: Case, images: Images) -> int:
+    """Steps an epoch, the last, smaller one included."""
+    return math.ceil(len(images.train) / case.batch_size)
+
+
+def observe(
+    state: State,
+    case: dict[str, Any],
+    seconds: float,
+    repetitions: int,
+    thorough: bool,
+    cache: str | None = None,
+) -> dict[str, Any]:
+    """Takes a case apart and counts.
+
+    Args:
+        state: Has the images.
+        case: The case's fields, with its threads resolved.
+        seconds: A repetition's median.
+        repetitions: A timed block's.
+        thorough: Whether to look for memory that 100 repetitions leave behind, and for the energy they take.
+        cache: A folder with what compilers have made of it before.
+
+    Returns:
+        `counters`, `phases`, `energy`, `compilation` and `flags`, as `bench.record.model.Measurement` has them;
+        without `compilation`'s cold seconds.
+    """
+    built = Case(**case)
+    if cache:
+        cold.use_cache(cache)
+    settings.apply(built)
+    with compilations() as compiled:
+        seen, found = _observe(built, state.images, seconds, repetitions, thorough)
+    flags = honesty.flags(seen)
+    if built.compiler != "off":
+        found["compilation"] = vars(compiled)
+        if not compiled.graphs:
+            flags.append(Flag("not-as-claimed", "torch.compile made no graph: what was timed is not compiled"))
+    return {**found, "flags": [dataclasses.asdict(flag) for flag in flags]}
+
+
+def _observe(
+    case: Case, images: Images, seconds: float, repetitions: int, thorough: bool
+) -> tuple[Seen, dict[str, Any]]:
+    clock = Clock(DEVICES[case.device])
+    training = case.workload == "accuracy"
+    prepared = (workloads.step if training else workloads.BUILDERS[case.workload])(case, images)
+    if not training:
+        (prepared.first or prepared.repeat)()
+    phases = None
+    if prepared.marked and not training:
+        marked_seconds = MARKED_SECONDS if thorough else MARKED_SECONDS / 2
+        phases = _phases(case, images, clock, seconds, repetitions, prepared.marked, marked_seconds)
+    counted_seconds = seconds / (steps_an_epoch(case, images) if case.workload in ("epoch", "accuracy") else 1)
+    growth = thorough and not training and counted_seconds <= GROWTH_REPETITION_SECONDS
+    counters = count(prepared.counted, prepared.training, clock, compiled=case.compiler != "off", growth=growth)
+    energy = None
+    if thorough and case.workload in ("step", "epoch"):
+        energy = measure_energy(prepared.repeat, clock, seconds)
+    seen = Seen(
+        case=case,
+        training=prepared.training,
+        counters=counters,
+        fed=prepared.fed,
+        block_seconds=seconds * repetitions,
+        clock_resolution_seconds=clock_resolution_seconds(),
+    )
+    found = {"counters": counters, "phases": phases, "energy": energy}
+    return seen, {name: value and dataclasses.asdict(value) for name, value in found.items()}
+
+
+def _phases(
+    case: Case,
+    images: Images,
+    clock: Clock,
+    seconds: float,
+    repetitions: int,
+    marked: Callable[..., object],
+    marked_seconds: float,
+) -> Phases:
+    """As many rounds as a few seconds hold; of a long epoch its beginning, a few times."""
+    rounds = min(10, round(PHASES_SECONDS / (2 * seconds * repetitions)))
+    if case.workload != "epoch" or rounds >= FEWEST_ROUNDS:
+        rounds = max(FEWEST_ROUNDS, rounds)
+        return measure_phases(marked, clock, repetitions=repetitions, rounds=rounds)
+    steps = steps_an_epoch(case, images)
+    first = min(steps, math.ceil(steps * marked_seconds / FEW_ROUNDS / seconds))
+    beginning = functools.partial(marked, steps=first)
+    return measure_phases(beginning, clock, repetitions=1, rounds=FEW_ROUNDS, share=first / steps)

@@ -1,0 +1,33 @@
+"""What a worker can be asked: a row each, with the function that answers it.
+
+A function takes the worker's `bench.workers.serve.State` and the request's arguments, and returns what JSON can hold.
+It is imported by the worker when it is first asked: what asks needs neither torch nor the module.
+"""
+
+REQUESTS = {
+    # Of a run.
+    "hold": "bench.workers.images.hold",
+    "devices": "bench.workers.survey.devices",
+    "survey": "bench.workers.survey.survey",
+    "rates": "bench.workers.survey.rates",
+    "calibrate": "bench.workers.survey.calibrate",
+    "prepare": "bench.workers.turns.prepare",
+    "turn": "bench.workers.turns.turn",
+    "train_seed": "bench.workers.turns.train_seed",
+    "observe": "bench.workers.observe.observe",
+    "try_once": "bench.workers.turns.try_once",
+    # Of a comparison of two trees.
+    "program": "bench.workers.program.take",
+    "pin": "bench.workers.turns.pin",
+    "count": "bench.workers.counting.count_case",
+    "count_evaluation": "bench.workers.counting.count_evaluation",
+    "count_compilations": "bench.workers.counting.count_compilations",
+    "train": "bench.workers.counting.train_seeds",
+    # In a process of their own.
+    "compile_cold": "bench.workers.cold.first_steps",
+    "many_steps": "bench.workers.cold.many_steps",
+    "profile": "bench.profile.child.look",
+    "ladder_bound": "bench.ladder.child.bound",
+    "ladder_prepare": "bench.ladder.child.prepare",
+    "ladder_epoch": "bench.ladder.child.epoch",
+}

@@ -1,0 +1,75 @@
+"""A worker's side of the protocol; `python -m bench.workers.serve` is one that was started afresh.
+
+Imports neither torch nor `fcnn`: whose `fcnn` it works with, a worker may be told first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from bench.errors import reason_of
+from bench.workers.requests import REQUESTS
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@dataclass
+class State:
+    """What a worker keeps between requests.
+
+    Attributes:
+        images: The images it works on (`bench.workers.images`); None until it has been told which.
+        cases: What has been prepared, by id.
+    """
+
+    images: Any = None
+    cases: dict[str, Any] = field(default_factory=dict)
+
+
+def function(name: str) -> Callable[..., Any]:
+    """What answers a request; raises KeyError for one that is not in the table."""
+    module, _, attribute = REQUESTS[name].rpartition(".")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def serve(state: State, requests: IO[str], answers: IO[str]) -> None:
+    """Answers every request until they end; what it raises is the answer's reason."""
+    for line in requests:
+        name, arguments = json.loads(line)
+        try:
+            answer: dict[str, Any] = {"value": function(name)(state, **arguments)}
+        except (Exception, SystemExit) as error:  # a program that exits has failed
+            answer = {"error": reason_of(error)}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def end_with(parent: int) -> None:
+    """Where the system can (Linux), this process is killed when the one that started it has gone, whatever it does."""
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before
+        os._exit(1)
+
+
+def main() -> None:
+    """Serves standard input; what libraries print goes to standard error."""
+    end_with(os.getppid())
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        serve(State(), sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""How a run gets its workers: forked from one that has the images, or each afresh where processes cannot be forked."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from bench.errors import USAGE, BenchError
+from bench.workers.conversation import WorkerDied, WorkerError
+from bench.workers.forge import Forge
+from bench.workers.process import Process
+
+FORKS = sys.platform == "linux"  # elsewhere the system's own libraries, which torch computes with, do not survive it
+HOLD_SECONDS = 600.0  # for the images to be there; they may have to be downloaded
+
+
+class Workers:
+    """Makes the workers of a run; a context.
+
+    Args:
+        dataset: As `bench.workers.images.held` takes it.
+        data: The same.
+    """
+
+    def __init__(self, dataset: str, data: str | None) -> None:
+        self._images = {"dataset": dataset, "data": data}
+        self._forge: Forge | None = None
+
+    def __enter__(self) -> Workers:
+        if FORKS:
+            self._forge = Forge(passive=False, **self._images).__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._forge:
+            self._forge.__exit__(kind, error, traceback)
+
+    def wait(self) -> None:
+        """Waits until the images are there; raises BenchError for the user's part in it if they cannot be had."""
+        if self._forge is None:
+            return
+        try:
+            self._forge.wait()
+        except WorkerDied:
+            raise
+        except WorkerError as error:
+            raise BenchError(str(error), USAGE) from error
+
+    @contextlib.contextmanager
+    def start(self, called: str = "the worker") -> Iterator[Any]:
+        """A fresh worker with the images, killed at the end; raises WorkerError."""
+        with contextlib.ExitStack() as stack:
+            if self._forge is None:
+                worker: Any = stack.enter_context(Process(called=called))
+                worker.ask("hold", HOLD_SECONDS, **self._images)
+            else:
+                worker = stack.enter_context(self._forked(called))
+            yield worker
+
+    @contextlib.contextmanager
+    def _forked(self, called: str) -> Iterator[Any]:
+        assert self._forge is not None
+        with contextlib.ExitStack() as stack:
+            try:
+                worker = stack.enter_context(self._forge.worker(called))
+            except WorkerDied:  # what it forks from has died, as for lack of memory: once more from the beginning
+                self._forge.__exit__(None, None, None)
+                self._forge = Forge(passive=False, **self._images).__enter__()
+                worker = stack.enter_context(self._forge.worker(called))
+            yield worker

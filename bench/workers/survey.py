@@ -1,0 +1,90 @@
+"""What a run asks before it plans: the machine, the images, what cannot be measured here, and how long a step takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+from bench.axes import matrix
+from bench.axes.case import Case, why_impossible
+from bench.axes.devices import DEVICES
+from bench.measure import facts, nvml, settings, yardsticks
+from bench.measure.clock import Clock
+from bench.workers import images, workloads
+
+if TYPE_CHECKING:
+    from bench.workers.serve import State
+
+
+def devices(state: State) -> list[str]:
+    """The devices that a plan covers if none is chosen."""
+    return matrix.devices_here()
+
+
+def survey(state: State, cases: dict[str, dict[str, Any]], devices: list[str]) -> dict[str, Any]:
+    """Facts for the record, and for each case why it cannot be measured here.
+
+    Args:
+        state: Has the images.
+        cases: The fields of each case by its id.
+        devices: Those whose facts belong into the record.
+    """
+    return {
+        "machine": dataclasses.asdict(facts.machine()),
+        "environment": facts.environment(devices),
+        "dataset": images.facts(state),
+        "threads": settings.default_threads(),
+        "gpu": _gpu_uuid(),
+        "impossible": {id: why_impossible(Case(**case), len(state.images.train)) for id, case in cases.items()},
+    }
+
+
+def _gpu_uuid() -> str | None:
+    """That of torch's GPU, by which NVML knows it; None without one."""
+    return None if DEVICES["cuda"].why_missing() else nvml.gpu_uuid()
+
+
+def rates(state: State, devices: list[str]) -> dict[str, Any]:
+    """Times a few steps of two sizes on each device, and a few batches of the tutorial's loader.
+
+    Returns:
+        The fields of `bench.suite.plan.Rates`.
+    """
+    from fcnn.data import loader
+
+    found = {}
+    small, large = 16, min(4096, len(state.images.train))
+    for device in devices:
+        seconds = []
+        for batch_size in (small, large):
+            threads = settings.default_threads()
+            case = Case("step", device, batch_size, "fp32", "off", "adam", "resident", threads=threads)
+            settings.apply(case)
+            repeat, clock = workloads.step(case, state.images).repeat, Clock(DEVICES[device])
+            for _ in range(3):
+                clock.time_block(repeat, 5)
+            seconds.append(min(clock.time_block(repeat, 10).host_seconds / 10 for _ in range(8)))
+        slope = max(0.0, (seconds[1] - seconds[0]) / (large - small))
+        found[device] = (max(seconds[0] - slope * small, 1e-6), slope)
+    batches = iter(loader(state.images.train, 64, shuffle=True))
+    next(batches)
+    begin = time.perf_counter()
+    count = sum(len(labels) for _, labels in itertools.islice(batches, 12))
+    per_image = (time.perf_counter() - begin) / max(count, 1)
+    emulated = [name for name in facts.NUMBER_FORMATS if facts.has(name) is False]
+    return {"step_seconds": found, "loader_seconds_per_image": per_image, "emulated": emulated}
+
+
+def calibrate(state: State, devices: list[str], threads: int, precisions: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """The yardsticks of every device, with the fields of `bench.record.model.Yardstick`.
+
+    Args:
+        state: Is not used.
+        devices: Which.
+        threads: CPU threads.
+        precisions: By device, those that its cases use.
+    """
+    found = [yardsticks.run(device, threads, set(precisions[device])) for device in devices]
+    return [dataclasses.asdict(yardstick) for of_device in found for yardstick in of_device]

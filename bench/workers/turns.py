@@ -1,0 +1,130 @@
+"""What a worker is asked for a round: to prepare a case, and to take its turn.
+
+A turn is a block of repetitions between two readings of the one clock. What is repeated right before is not timed: the
+caches, the clock rate and the other threads are still those of the last case.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from bench.axes.case import Case
+from bench.axes.devices import DEVICES
+from bench.measure import settings
+from bench.measure.clock import Clock
+from bench.measure.compilation import graphs_compiled
+from bench.workers import cold, training, workloads
+
+if TYPE_CHECKING:
+    from bench.workers.serve import State
+
+FEWEST_WARM = 3  # repetitions: a CUDA graph is recorded in the second
+LONG_SECONDS = 0.3  # of a repetition that is warm after its first
+SIZED_SECONDS = 5e-3  # of a repetition of which a block has so few that one tells how many
+SIZED_BLOCKS = 5
+
+
+def prepare(
+    state: State,
+    id: str,
+    case: dict[str, Any],
+    warm_seconds: float = 0.0,
+    sized: bool = False,
+    cache: str | None = None,
+) -> dict[str, Any]:
+    """Builds a case and warms it up; no garbage is collected from the first one on.
+
+    Args:
+        state: Keeps the case under `id`.
+        id: What it is called from then on.
+        case: Its fields, with its threads resolved.
+        warm_seconds: How long its repetition is run, at least a few times.
+        sized: Whether the size of a block is known, and need not be found out.
+        cache: A folder with what compilers have made of it before.
+
+    Returns:
+        `first_call_seconds`, `warmup_seconds` with that, and `repetition_seconds`, by which blocks are sized.
+    """
+    if gc.isenabled():
+        gc.collect()
+        gc.disable()
+    built = Case(**case)
+    begin = time.perf_counter()
+    if cache:
+        cold.use_cache(cache)
+    settings.apply(built)
+    clock = Clock(DEVICES[built.device])
+    if built.workload == "accuracy":
+        prepared: Any = training.Trainings(built, state.images, clock)
+        first = repetition = clock.time_block(prepared.warm_up, 1).host_seconds
+    else:
+        prepared = workloads.BUILDERS[built.workload](built, state.images)
+        first = repetition = clock.time_block(prepared.first or prepared.repeat, 1).host_seconds
+        if prepared.first is None:
+            repetition = _warm(prepared, clock, first, warm_seconds, sized)
+    state.cases[id] = built, clock, prepared
+    return {
+        "first_call_seconds": first,
+        "warmup_seconds": time.perf_counter() - begin,
+        "repetition_seconds": repetition,
+    }
+
+
+def _warm(prepared: workloads.Prepared, clock: Clock, first: float, seconds: float, sized: bool) -> float:
+    """Repeats until it is warm; seconds of a repetition, the best of a few blocks."""
+    begin, count = clock.now(), 0
+    repetition = first
+    while (count < FEWEST_WARM and repetition < LONG_SECONDS) or clock.now() - begin < seconds:
+        repetition = clock.time_block(prepared.repeat, 1).host_seconds
+        count += 1
+    if sized or repetition >= SIZED_SECONDS:
+        return repetition
+    return min(clock.time_block(prepared.repeat, 5).host_seconds / 5 for _ in range(SIZED_BLOCKS))
+
+
+def turn(state: State, id: str, repetitions: int, lead_seconds: float = 0.0) -> list[float | int | None]:
+    """A block of a prepared case: its seconds a repetition, the same by the device's events, and graphs it compiled.
+
+    Args:
+        state: Has the case.
+        id: Which.
+        repetitions: In the block.
+        lead_seconds: For how long at least it is repeated before that; once, if one repetition takes as long.
+    """
+    case, clock, prepared = state.cases[id]
+    settings.apply(case)  # another case's, or another request's, may be in force
+    begin = clock.now()
+    while clock.now() - begin < lead_seconds:
+        clock.time_block(prepared.repeat, 1)
+    graphs = graphs_compiled() if case.compiler != "off" else 0
+    block = clock.time_block(prepared.repeat, repetitions)
+    return [
+        block.host_seconds / repetitions,
+        block.device_seconds / repetitions if block.device_seconds is not None else None,
+        graphs_compiled() - graphs if case.compiler != "off" else 0,
+    ]
+
+
+def train_seed(state: State, id: str, seed: int) -> dict[str, Any]:
+    """A training from a seed, with the fields of `bench.workers.training.Trained`."""
+    case, _, prepared = state.cases[id]
+    settings.apply(case)  # another case's, or another request's, may be in force
+    return dict(vars(prepared.train(seed)))
+
+
+def try_once(state: State, case: dict[str, Any]) -> None:
+    """Runs one repetition untimed: does it work at all?"""
+    built = Case(**case)
+    settings.apply(built)
+    if built.workload == "accuracy":
+        training.Trainings(built, state.images, Clock(DEVICES[built.device])).train(0)
+    else:
+        workloads.BUILDERS[built.workload](built, state.images).repeat()
+
+
+def pin(state: State, core: int) -> None:
+    """Lets the worker run on one core alone."""
+    os.sched_setaffinity(0, {core})
