@@ -12,8 +12,8 @@ from typing import Any
 
 from bench.errors import BenchError
 
-SCHEMA_VERSION = 1
-TIMING_RULE_VERSION = 1
+SCHEMA_VERSION = 2
+TIMING_RULE_VERSION = 2
 
 
 class RecordError(BenchError):
@@ -159,20 +159,38 @@ class Phases:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What earlier runs of this machine saw of a case, on the same images and under the same timing rules.
+
+    Attributes:
+        runs: How many.
+        lowest_seconds: Of their times of a repetition.
+        highest_seconds: The same.
+    """
+
+    runs: int
+    lowest_seconds: float
+    highest_seconds: float
+
+
+@dataclass(frozen=True)
 class Measurement:
     """A case and its raw samples.
 
     Attributes:
         id: Readable and unique in a record, such as `step[cuda-b64-bf16]`.
         command: The shell command that measures this number again.
-        samples_seconds: Host wall time of every timed block, in seconds a repetition (a step, an epoch, a training).
+        samples_seconds: Host wall time of every turn's block, in seconds a repetition (a step, an epoch, a training).
+        rounds: The number of the round that each sample is of.
         device_samples_seconds: The same blocks timed by the device's own events; None where it has none.
         block_repetitions: Repetitions in a timed block.
         images_per_repetition: Images trained on in one repetition, for throughput; None where it makes no sense.
         steps_per_epoch: Steps in one epoch at this batch size, with `last_batch_size` images in the last of them.
-        warmup_seconds: Time spent before the first sample, first calls and compilation included.
-        first_call_seconds: The first repetition, of an epoch its first batches and the last one's size: lazy
-            initialisation and compilation happen here.
+        warmup_seconds: Median over the processes of the time from building the case to its being warm.
+        first_call_seconds: Median over the processes of the first repetition, of an epoch its first batches and the
+            last one's size: lazy initialisation and, from a warm cache, compilation happen here.
+        earlier: What other runs had seen by then; None if this one is the first.
+        recompilations: Graphs that torch.compile made within the timed blocks.
         compilation: What torch.compile did; None for eager cases.
         counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.
         phases: The repetition's parts; None for a part alone.
@@ -183,20 +201,63 @@ class Measurement:
     case: CaseFields
     command: str
     samples_seconds: list[float]
+    rounds: list[int]
     device_samples_seconds: list[float] | None
     block_repetitions: int
     images_per_repetition: int | None
     steps_per_epoch: int | None
     last_batch_size: int | None
     warmup_seconds: float
-    warmup_blocks: int
     first_call_seconds: float
+    recompilations: int = 0
+    earlier: Earlier | None = None
     compilation: Compilation | None = None
     counters: Counters | None = None
     phases: Phases | None = None
     energy: Energy | None = None
     accuracy: Accuracy | None = None
     flags: list[Flag] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What went on beside a round; None where this system does not tell.
+
+    Attributes:
+        others_cores: Cores that other processes, and the hypervisor for others, kept busy.
+        waited_cores: Threads of the round's process that could have run and had no core, on average.
+        stopped_cores: Threads that the control group let wait for its quota, on average.
+        cpu_hertz: The processor's clock rate, mean over its cores, at the end of the round.
+        gpu_throttle_reasons: NVML's bit mask of why the GPU's clocks are lowered.
+        gpu_others: Other processes with work on the GPU.
+    """
+
+    others_cores: float | None = None
+    waited_cores: float | None = None
+    stopped_cores: float | None = None
+    cpu_hertz: float | None = None
+    gpu_throttle_reasons: int | None = None
+    gpu_others: int | None = None
+
+
+@dataclass(frozen=True)
+class Round:
+    """Every case of a group once, in one process.
+
+    Attributes:
+        number: Of the round in the run, by which samples name it.
+        group: `steps`, `epochs` or `trainings`.
+        process: The number of the process that it ran in.
+        seconds: How long it took.
+        disturbed: What disturbed it, as its surroundings tell; None if nothing did. Its samples are kept.
+    """
+
+    number: int
+    group: str
+    process: int
+    seconds: float
+    beside: Beside
+    disturbed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -260,6 +321,7 @@ class Record:
     """One run.
 
     Attributes:
+        rounds: In which the samples were taken.
         yardsticks: Probes of the machine, timed before and after the cases.
         environment: Groups (`hardware`, `software`, `settings`) of named plain values.
         partial: True if the run was interrupted; what was measured by then is complete and valid.
@@ -275,6 +337,7 @@ class Record:
     dataset: Dataset
     measurements: list[Measurement]
     unmeasured: list[Unmeasured]
+    rounds: list[Round] = field(default_factory=list)
     yardsticks: list[Yardstick] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
     timing_rule_version: int = TIMING_RULE_VERSION
@@ -299,6 +362,7 @@ def from_json(data: dict[str, Any]) -> Record:
             "machine": Machine(**data["machine"]),
             "dataset": Dataset(**data["dataset"]),
             "measurements": [_measurement(m) for m in data["measurements"]],
+            "rounds": [Round(**{**r, "beside": Beside(**r["beside"])}) for r in data["rounds"]],
             "yardsticks": [Yardstick(**yardstick) for yardstick in data["yardsticks"]],
             "unmeasured": [Unmeasured(**{**u, "case": CaseFields(**u["case"])}) for u in data["unmeasured"]],
         }
@@ -314,6 +378,7 @@ def _measurement(data: dict[str, Any]) -> Measurement:
             "compilation": data["compilation"] and Compilation(**data["compilation"]),
             "phases": data["phases"] and Phases(**data["phases"]),
             "energy": data["energy"] and Energy(**data["energy"]),
+            "earlier": data["earlier"] and Earlier(**data["earlier"]),
             "accuracy": data["accuracy"] and Accuracy(**data["accuracy"]),
             "flags": [Flag(**flag) for flag in data["flags"]],
         }

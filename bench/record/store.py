@@ -9,14 +9,14 @@ import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from bench import interruption
 from bench.errors import BenchError
-from bench.record import files
+from bench.record import files, journal
 from bench.record.model import (
     SCHEMA_VERSION,
     TIMING_RULE_VERSION,
@@ -56,6 +56,13 @@ def check(data: Any, source: str) -> None:
     if error := _first_error(_validator(), data):
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
         raise RecordError(f"{source}: not a valid record: at {where}: {error.message[:160]}")
+    known = {one["number"] for one in data["rounds"]}
+    for number, measurement in enumerate(data["measurements"]):
+        rounds, device = measurement["rounds"], measurement["device_samples_seconds"]
+        lengths = {len(rounds), len(measurement["samples_seconds"]), len(device or rounds)}
+        if len(lengths) > 1 or len(set(rounds)) < len(rounds) or not known.issuperset(rounds):
+            fault = "its samples are not one a round, each of a round of the record"
+            raise RecordError(f"{source}: not a valid record: at measurements/{number}/rounds: {fault}")
     try:
         datetime.datetime.fromisoformat(data["created_utc"])
     except ValueError as fault:
@@ -63,12 +70,16 @@ def check(data: Any, source: str) -> None:
 
 
 def read(path: Path) -> Record:
-    """The record in the file `path`, or in the run folder `path`.
+    """The record in the file `path`, or in the run folder `path`; of a run that has none, what its journal holds.
 
     Raises:
         RecordError: The file is missing, is not JSON, breaks the schema, or was taken under other timing rules.
     """
     file = path / RECORD_FILE if path.is_dir() else path
+    if path.is_dir() and not file.exists() and (path / journal.JOURNAL_FILE).exists():
+        file = path / journal.JOURNAL_FILE
+    if file.suffix == Path(journal.JOURNAL_FILE).suffix:
+        return of_journal(file)
     try:
         data = files.read_json(file)
     except BenchError as error:
@@ -80,6 +91,19 @@ def read(path: Path) -> Record:
             f"this program knows rules {TIMING_RULE_VERSION}; measure again"
         )
     return from_json(data)
+
+
+def of_journal(file: Path) -> Record:
+    """The record of what a journal holds; raises RecordError."""
+    lines = journal.read_lines(file)
+    try:
+        record = journal.folded(lines)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise RecordError(f"{file}: not a valid journal: {type(error).__name__}: {error}") from None
+    if not record.measurements:
+        raise RecordError(f"{file}: nothing was measured before the run was stopped")
+    check(json.loads(json.dumps(to_json(record), allow_nan=False)), str(file))
+    return record
 
 
 def write(record: Record, folder: Path) -> None:
@@ -102,11 +126,30 @@ def check_measurement(measurement: Measurement) -> None:
         raise RecordError(f"{measurement.id}: at {where}: {fault.message[:160]}")
 
 
-def run_folder_name(record: Record) -> Path:
+def run_folder_name(created_utc: str, machine: Mapping[str, Any], commit: Mapping[str, Any] | None) -> Path:
     """`<machine>/<UTC>_<commit8>[-dirty]`, relative to the results folder."""
-    stamp = record.created_utc.replace("-", "").replace(":", "")
-    commit = f"{record.commit.id[:8]}{'-dirty' if record.commit.dirty else ''}" if record.commit else "nocommit"
-    return Path(record.machine.slug) / f"{stamp}_{commit}"
+    stamp = created_utc.replace("-", "").replace(":", "")
+    name = f"{commit['id'][:8]}{'-dirty' if commit['dirty'] else ''}" if commit else "nocommit"
+    return Path(machine["slug"]) / f"{stamp}_{name}"
+
+
+def new_folder(target: Path) -> Path:
+    """Makes `target`, or one with a number if there is such a folder: two runs in one second both stay.
+
+    Raises:
+        RecordError: The results folder cannot be written (read-only, disk full).
+    """
+    for number in itertools.count(1):
+        folder = target if number == 1 else target.with_name(f"{target.name}.{number}")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RecordError(f"{folder} cannot be written: {files.why(error)}") from error
+        return folder
+    raise AssertionError
 
 
 @contextlib.contextmanager

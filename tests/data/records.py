@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.analyse.levels import undisturbed
 from bench.record.model import (
     Accuracy,
+    Beside,
     CaseFields,
     Commit,
     Compilation,
@@ -23,6 +25,7 @@ from bench.record.model import (
     Measurement,
     Phases,
     Record,
+    Round,
     Unmeasured,
     Yardstick,
 )
@@ -41,6 +44,21 @@ COLD = Flag("cold", "no warm-up: by far the first sample is the slowest")
 SHORT = {"off": "", "default": "compile"}
 
 
+# Steps in eight processes of five rounds each; of an epoch and of a training, every round has a process of its own.
+FIRST_ROUND = {"steps": 0, "epochs": 40, "trainings": 52}
+ROUNDS = [
+    *(Round(number, "steps", number // 5, 0.2, Beside(others_cores=0.01)) for number in range(40)),
+    *(Round(number, "epochs", number - 32, 3.1, Beside(others_cores=0.02)) for number in range(40, 52)),
+    *(Round(number, "trainings", number - 32, 1.2, Beside(others_cores=0.02)) for number in range(52, 57)),
+]
+
+
+def rounds(case: CaseFields, n: int) -> list[int]:
+    """The first n rounds of the case's group."""
+    first = FIRST_ROUND[{"epoch": "epochs", "accuracy": "trainings"}.get(case.workload, "steps")]
+    return list(range(first, first + n))
+
+
 def case(workload: str = "step", device: str = "cpu", batch: int = 64, **axes: Any) -> CaseFields:
     """A case; unnamed axes are fp32, eager, adam and the resident feed with 2 threads."""
     row = {"precision": "fp32", "compiler": "off", "optimizer": "adam", "feed": "resident", "threads": 2, **axes}
@@ -55,10 +73,10 @@ def case_id(case: CaseFields) -> str:
     return f"{case.workload}[{'-'.join(part for part in (*parts, optimizer, feed) if part)}]"
 
 
-def samples(name: str, median: float, n: int = 40, spread: float = 0.004) -> list[float]:
-    """n samples around `median`, different for each name and always the same for one."""
+def samples(name: str, seconds: float, n: int = 40, spread: float = 0.004) -> list[float]:
+    """n samples whose time is `seconds`, different for each name and always the same for one."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).normal(0, spread, n)
-    return [round(float(value), 12) for value in median * np.exp(noise - np.median(noise))]
+    return [round(float(value), 12) for value in seconds * np.exp(noise - undisturbed(np.exp(noise)))]
 
 
 # Calls of a part alone, and of a step by how it is optimized or compiled.
@@ -140,7 +158,6 @@ def measured(
         "steps_per_epoch": steps if whole else None,
         "last_batch_size": 60_000 - (steps - 1) * case.batch_size if whole else None,
         "warmup_seconds": 0.12,
-        "warmup_blocks": 16,
         "first_call_seconds": median * 20 + (8.4 if compiled else 0),
         "compilation": Compilation(8.4 + 19 * median, 1, [], [], []) if compiled else None,
         "counters": counters(case),
@@ -150,7 +167,8 @@ def measured(
     }
     words = f"--workload {case.workload} --device {case.device} --batch {case.batch_size} --precision {case.precision}"
     command = f"fcnn-bench run {words} --compile {case.compiler} --optimizer {case.optimizer} --feed {case.feed}"
-    return Measurement(id, case, command, **{**fields, **changes})
+    fields |= changes
+    return Measurement(id, case, command, **{"rounds": rounds(case, len(fields["samples_seconds"])), **fields})
 
 
 def gap(case: CaseFields, kind: str = "impossible", reason: str = NO_GPU) -> Unmeasured:
@@ -228,11 +246,12 @@ CPU_RECORD = Record(
         *_matrix("cpu", CPU_STEPS, {"bf16": 1.31, "foreach": 1.0, "fused": 0.703, "compile": 0.96}),
         measured(case("step", batch=64, precision="fp16"), 620e-6, flags=[COLD]),
         measured(case("epoch", feed="loader"), 2.55, n=6),
-        measured(case("epoch", feed="resident"), 0.372, n=12),
+        measured(case("epoch", feed="resident"), 0.372, n=6),
         measured(case("accuracy"), 0.381, n=5, accuracy=ACCURACY),
         measured(case("accuracy", precision="bf16"), 0.492, n=5, accuracy=AMP_ACCURACY),
     ],
     yardsticks=CPU_YARDSTICKS,
+    rounds=ROUNDS,
     unmeasured=[
         *(gap(case(part, "cuda")) for part in PARTS),
         *(gap(case("step", "cuda", batch)) for batch in CPU_STEPS),
@@ -271,10 +290,10 @@ GPU_RECORD = dataclasses.replace(
         ),
         measured(case("step", "cuda", precision="bf16", compiler="default"), 391e-6, flags=[COLD]),
         measured(case("epoch", feed="loader"), 2.02, n=6),
-        measured(case("epoch", feed="resident"), 0.302, n=12),
+        measured(case("epoch", feed="resident"), 0.302, n=6),
         measured(case("epoch", "cuda", feed="loader"), 2.31, n=6),
-        measured(case("epoch", "cuda", feed="resident"), 0.446, n=10),
-        measured(case("epoch", "cuda", feed="device"), 0.402, n=10),
+        measured(case("epoch", "cuda", feed="resident"), 0.446, n=6),
+        measured(case("epoch", "cuda", feed="device"), 0.402, n=6),
         measured(case("accuracy", "cuda"), 0.41, n=5, accuracy=ACCURACY),
     ],
     yardsticks=OTHER_CPU_YARDSTICKS + GPU_YARDSTICKS,

@@ -6,6 +6,7 @@ import pytest
 from bench.record import store
 from bench.record.model import (
     Accuracy,
+    Beside,
     CaseFields,
     Commit,
     Dataset,
@@ -14,6 +15,7 @@ from bench.record.model import (
     Measurement,
     Record,
     RecordError,
+    Round,
     Unmeasured,
     from_json,
     to_json,
@@ -35,20 +37,26 @@ RECORD = Record(
             case=CASE,
             command="fcnn-bench run",
             samples_seconds=[1e-3, 2e-3],
+            rounds=[0, 1],
             device_samples_seconds=None,
             block_repetitions=5,
             images_per_repetition=64,
             steps_per_epoch=None,
             last_batch_size=None,
             warmup_seconds=0.1,
-            warmup_blocks=16,
             first_call_seconds=0.01,
             accuracy=Accuracy([0], 1, [0.93], [0.94], 0.93, 3, [None]),
             flags=[Flag("wide", "too few")],
         )
     ],
+    rounds=[Round(n, "steps", n, 0.2, Beside(others_cores=0.1), None if n else "others were busy") for n in range(2)],
     unmeasured=[Unmeasured("step[cuda-b64-fp32]", dataclasses.replace(CASE, device="cuda"), "impossible", "no GPU")],
 )
+
+
+def folder_name(record):
+    data = to_json(record)
+    return store.run_folder_name(data["created_utc"], data["machine"], data["commit"])
 
 
 def written(tmp_path, **changes):
@@ -67,11 +75,12 @@ def test_a_record_survives_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 99}, "schema version 99, this program reads version 1"),
-        ({"timing_rule_version": 2}, "taken under timing rules 2, this program knows rules 1"),
+        ({"schema_version": 99}, "schema version 99, this program reads version 2"),
+        ({"timing_rule_version": 1}, "taken under timing rules 1, this program knows rules 2"),
         ({"partial": "no"}, "not a valid record: at partial"),
         ({"created_utc": "yesterday"}, "not a valid record: at created_utc"),
         ({"created_utc": "2026-02-30T00:00:00Z"}, "not a valid record: at created_utc: day is out of range for month"),
+        ({"rounds": []}, "not a valid record: at measurements/0/rounds: its samples are not one a round"),
         ({"surprise": 1}, "not a valid record: at the top level"),
         ({"machine": {"slug": "../up", "label": "x"}}, "not a valid record: at machine/slug"),
     ],
@@ -110,9 +119,9 @@ def test_nan_never_reaches_a_file(tmp_path):
 
 
 def test_the_run_folder_names_machine_time_and_commit():
-    assert str(store.run_folder_name(RECORD)) == "some-cpu-2c/20260102T030405Z_01234567-dirty"
+    assert str(folder_name(RECORD)) == "some-cpu-2c/20260102T030405Z_01234567-dirty"
     nowhere = dataclasses.replace(RECORD, commit=None)
-    assert str(store.run_folder_name(nowhere)) == "some-cpu-2c/20260102T030405Z_nocommit"
+    assert str(folder_name(nowhere)) == "some-cpu-2c/20260102T030405Z_nocommit"
 
 
 def test_a_folder_appears_whole(tmp_path):
