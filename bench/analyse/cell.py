@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.analyse.compiling import Payoff
 from bench.analyse.explain import Verdict
 from bench.analyse.floor import Floor
 from bench.analyse.statistics import Ratio, Summary
 from bench.analyse.trust import objections
-from bench.record.model import CaseFields, Flag, Measurement, Unmeasured
+from bench.record.model import CaseFields, Flag, Measurement, Record, Unmeasured
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Cell:
     """A planned case and what came of it. Either `measurement` and `summary` are there, or `unmeasured` is.
 
     Attributes:
+        record: Where it comes from.
         images_per_second: From the median; None where a repetition does not train on images.
         speedup: How many times as fast as eager fp32 with plain Adam on this machine's CPU, the rest being the same.
         against_loader: For epochs, how many times as fast as with the tutorial's DataLoader.
@@ -41,6 +42,7 @@ class Cell:
         payoff: For compiled cases, when compiling has paid; None with the reason in `why_no_payoff`.
     """
 
+    record: Record = field(repr=False, compare=False)
     id: str
     case: CaseFields
     measurement: Measurement | None
@@ -79,12 +81,12 @@ class Cell:
         """The median over the floor; None without a floor."""
         if self.floor is None or self.summary is None or self.floor.seconds == 0:
             return None
-        return self.floor.times_above(self.summary.median)
+        return self.floor.times_above(self.summary.time)
 
     @property
     def share_of_peak(self) -> float | None:
         """The fraction of the measured peak at which the case computes; None without a floor."""
-        return self.floor.share_of_peak(self.summary.median) if self.floor and self.summary else None
+        return self.floor.share_of_peak(self.summary.time) if self.floor and self.summary else None
 
     @property
     def why_no_payoff(self) -> str | None:

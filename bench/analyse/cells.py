@@ -13,7 +13,9 @@ from bench.analyse.cell import Cell, Versus
 from bench.analyse.compiling import Payoff, payoff
 from bench.analyse.explain import explain
 from bench.analyse.floor import floor
-from bench.analyse.statistics import Ratio, Summary, ratio, summarise
+from bench.analyse.levels import Estimate, difference, ratio_of, summary_of, time_of
+from bench.analyse.statistics import Ratio
+from bench.analyse.trust import judged
 from bench.record.model import CaseFields, Measurement, Record
 
 PARTS = ("forward", "forward_backward", "optimizer", "step")
@@ -36,8 +38,9 @@ def cells(record: Record) -> list[Cell]:
 
 
 def _cells(record: Record) -> list[Cell]:
+    record = judged(record)
     bare = [_measured(m, record) for m in record.measurements]
-    bare += [Cell(u.id, u.case, None, u, None) for u in record.unmeasured]
+    bare += [Cell(record, u.id, u.case, None, u, None) for u in record.unmeasured]
     by_case = {cell.case: cell for cell in bare}
     return [
         dataclasses.replace(
@@ -53,15 +56,15 @@ def _cells(record: Record) -> list[Cell]:
 
 
 def _measured(m: Measurement, record: Record) -> Cell:
-    summary = summarise(m.samples_seconds)
+    summary = summary_of(m, record)
     # The optimizer alone updates weights; images a second would be a number without a meaning.
     images = m.images_per_repetition if m.case.workload != "optimizer" else None
-    rate = images / summary.median if images else None
-    cell = Cell(m.id, m.case, m, None, summary, rate)
+    rate = images / summary.time if images else None
+    cell = Cell(record, m.id, m.case, m, None, summary, rate)
     bounds = floor(m, record)
     if bounds is None:
         return dataclasses.replace(cell, why_no_floor="there are no counts or no yardsticks for it")
-    if bounds.seconds > summary.median:
+    if bounds.seconds > summary.time:
         # Nothing is faster than its floor: what it was made of is wrong, and so would be every reason drawn from it.
         return dataclasses.replace(cell, why_no_floor=DISTURBED)
     return dataclasses.replace(cell, floor=bounds, verdict=explain(m, record))
@@ -80,11 +83,27 @@ def plain_step(everything: Sequence[Cell], device: str, batch: int, **axes: str)
     return next((c for c in found if all(getattr(c.case, axis) == wanted[axis] for axis in wanted)), None)
 
 
-def curve(everything: Sequence[Cell], device: str, **axes: str) -> dict[int, Summary]:
-    """The time of a step by batch size, as `plain_step` finds it; flagged cells, which are not judged, are left out."""
+def curve(everything: Sequence[Cell], device: str, **axes: str) -> dict[int, Cell]:
+    """The step by batch size, as `plain_step` finds it; flagged cells, which are not judged, are left out."""
     sizes = sorted({cell.case.batch_size for cell in everything})
     found = [plain_step(everything, device, batch, **axes) for batch in sizes]
-    return {c.case.batch_size: c.summary for c in found if c and c.summary and not c.why_not_judged}
+    return {cell.case.batch_size: cell for cell in found if cell and not cell.why_not_judged}
+
+
+def log_ratios(first: Mapping[int, Cell], second: Mapping[int, Cell]) -> dict[int, Estimate]:
+    """The second curve's time over the first's, by batch size."""
+    found = {size: _estimate(second[size], first[size]) for size in first.keys() & second.keys()}
+    return {size: estimate for size, estimate in sorted(found.items()) if estimate}
+
+
+def _estimate(above: Cell, below: Cell) -> Estimate | None:
+    """The time of one cell over another's: within rounds, or, of two records, by both intervals."""
+    a, b = above.measurement, below.measurement
+    if a is None or b is None:
+        return None
+    if above.record is below.record:
+        return ratio_of(a, b, above.record)
+    return difference(time_of(b, below.record), time_of(a, above.record))
 
 
 def times_as_fast(cell: Cell, other: Cell) -> Versus:
@@ -98,10 +117,10 @@ def _versus(cell: Cell, other: Cell, *, swap: bool) -> Versus:
         return Versus(None, other.id, reason)
     if reason := other.why_not_judged:
         return Versus(None, other.id, f"its baseline is {reason}")
-    if cell.summary is None or other.summary is None:
-        return Versus(None, other.id, "not measured")
-    above, below = (other.summary, cell.summary) if swap else (cell.summary, other.summary)
-    return Versus(ratio(above, below), other.id)
+    estimate = _estimate(other, cell) if swap else _estimate(cell, other)
+    if estimate is None:
+        return Versus(None, other.id, "they were not measured in the same rounds")
+    return Versus(estimate.ratio(), other.id)
 
 
 def baseline(case: CaseFields) -> CaseFields:
@@ -133,10 +152,14 @@ def _against_eager(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
 
 
 def _payoff(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Payoff | None:
-    if _against_eager(cell, by_case).ratio is None or cell.measurement is None:
+    speedup, compilation = (
+        _against_eager(cell, by_case).ratio,
+        cell.measurement.compilation if cell.measurement else None,
+    )
+    if speedup is None or compilation is None:
         return None
-    eager = by_case[dataclasses.replace(cell.case, compiler="off")].measurement
-    return payoff(eager, cell.measurement) if eager else None
+    eager = by_case[dataclasses.replace(cell.case, compiler="off")].summary
+    return payoff(compilation.cold_seconds, eager.time, speedup) if eager else None
 
 
 def _share_of_step(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:

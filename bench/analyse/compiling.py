@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.analyse.statistics import Ratio, ratio, summarise
-from bench.record.model import Measurement
+from bench.analyse.statistics import Ratio
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,19 @@ def _three_digits(number: int | None) -> str:
     return "?" if number is None else f"{round(number, min(0, 3 - len(str(number)))):,}"
 
 
-def payoff(eager: Measurement, compiled: Measurement) -> Payoff | None:
-    """The payoff of a compiled case against its eager one; None if the compile time was not measured."""
-    if compiled.compilation is None:
-        return None
-    slow, fast = summarise(eager.samples_seconds), summarise(compiled.samples_seconds)
-    cold, speedup = compiled.compilation.cold_seconds, ratio(slow, fast)
+def payoff(cold: float, eager_seconds: float, speedup: Ratio) -> Payoff:
+    """The payoff of a compiled case.
+
+    Args:
+        cold: Seconds that compiling takes from cold.
+        eager_seconds: A repetition of the eager case.
+        speedup: Its time over the compiled case's.
+    """
     if speedup.low is None or speedup.high is None or speedup.low <= 1:
         return Payoff(cold, speedup)
 
     def steps(times: float) -> int:
         """Steps that save what compiling costs, at a speedup of so many times."""
-        return math.ceil(cold / (slow.median - slow.median / times))
+        return math.ceil(cold / (eager_seconds - eager_seconds / times))
 
     return Payoff(cold, speedup, steps(speedup.value), steps(speedup.high), steps(speedup.low))

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 from scipy.interpolate import PchipInterpolator
 
-from bench.analyse.statistics import CONFIDENCE, Array, Summary, Z
+from bench.analyse.levels import Estimate
+from bench.analyse.statistics import Array
 
 POINTS = 128  # looked at between two measured batch sizes
-# Student's quantile in place of the normal one: the width of a median's interval is itself known only to 30% from 30 to
-# 100 samples, that of two of them together as well as an error with 10 degrees of freedom.
-REACH = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, 10))
 
 
 @dataclass(frozen=True)
@@ -49,43 +46,36 @@ class Crossover:
         return f"{second} is faster than {first} from a batch of about {self.batch_size:,.0f} ({low} to {high})"
 
 
-def crossover(first: Mapping[int, Summary], second: Mapping[int, Summary]) -> Crossover | None:
+def crossover(ratios: Mapping[int, Estimate]) -> Crossover | None:
     """Finds the crossover of two curves of time against batch size.
 
+    Args:
+        ratios: By batch size, the second curve's time over the first's.
+
     The log ratio of the times is interpolated over the log of the batch size by a monotone cubic, whose last change of
-    sign is the crossover. A 95% band around it has two causes of error: the medians', by their intervals, and the
+    sign is the crossover. A 95% band around it has two causes of error: the ratios', by their intervals, and the
     interpolation's, taken to be as large as what straight lines between the points would make of them. The interval
     holds every batch size from the last at which the whole band is above zero to the last at which any of it is: those
     at which "the times are the same" is not refuted (a test turned into an interval, as by Fieller, Journal of the
     Royal Statistical Society B 16, 1954). It needs no bootstrap, and it holds however flat the curves cross.
 
     Returns:
-        The crossover; None if the curves have fewer than 3 batch sizes with intervals in common.
+        The crossover; None if fewer than 3 ratios have intervals.
     """
-    sizes = sorted(size for size in first.keys() & second.keys() if _has_interval(first[size], second[size]))
+    sizes = sorted(size for size, found in ratios.items() if math.isfinite(found.error))
     if len(sizes) < 3:
         return None
     x, knots = np.log2(sizes), np.arange(len(sizes))
-    ratio = np.array([math.log(second[size].median / first[size].median) for size in sizes])
-    error = np.array([math.hypot(_log_error(first[size]), _log_error(second[size])) for size in sizes])
+    ratio = np.array([ratios[size].log for size in sizes])
+    error = np.array([ratios[size].reach() for size in sizes])
     fine = np.interp(np.linspace(0, knots[-1], knots[-1] * POINTS + 1), knots, x)
     middle = PchipInterpolator(x, ratio)(fine)
     weights = np.array([np.interp(fine, x, knots == knot) for knot in knots])
-    reach = REACH * np.sqrt(error**2 @ weights**2) + np.abs(middle - ratio @ weights)
+    reach = np.sqrt(error**2 @ weights**2) + np.abs(middle - ratio @ weights)
     low, estimate, high = (_last_crossing(fine, curve) for curve in (middle - reach, middle, middle + reach))
     if math.isfinite(estimate) and (low, high) != (-math.inf, math.inf):
         return Crossover(2**estimate, _batch_size(low), _batch_size(high))
     return Crossover(None, None, None, _faster(middle - reach, middle + reach))
-
-
-def _has_interval(*summaries: Summary) -> bool:
-    return all(s.low is not None and s.high is not None and s.low > 0 for s in summaries)
-
-
-def _log_error(summary: Summary) -> float:
-    assert summary.low is not None
-    assert summary.high is not None
-    return math.log(summary.high / summary.low) / (2 * Z)
 
 
 def _last_crossing(x: Array, ratio: Array) -> float:

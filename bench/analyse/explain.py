@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.analyse.floor import cost, floor
-from bench.analyse.statistics import summarise
+from bench.analyse.levels import time_of
 from bench.record.model import Measurement, Record
 
 HELP = {
@@ -50,7 +50,7 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
     counters, phases, case = measurement.counters, measurement.phases, measurement.case
     if bounds is None or counters is None:
         return None
-    median = summarise(measurement.samples_seconds).median
+    median = time_of(measurement, record).value
     calls = sum(counters.aten_calls.values()) * (measurement.steps_per_epoch or 1)
     dispatch = "dispatch" if case.device == "cpu" else "launch"
     price = cost(record.yardsticks, case.device, dispatch)

@@ -18,14 +18,16 @@ Array = np.ndarray[tuple[int], np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Summary:
-    """What is reported of a sample: the median with its 95% interval, minimum, 95th percentile, n, outliers.
+    """What is reported of a sample: the time with its 95% interval, median, minimum, 95th percentile, n, outliers.
 
-    `low` and `high` are None when there are too few samples for a 95% interval (fewer than 3, or autocorrelated).
+    `time` is what is compared: of a plain sample its median, of rounds as `bench.analyse.levels` has it. `low` and
+    `high` are None when there are too few samples for a 95% interval (fewer than 3, or autocorrelated).
     """
 
-    median: float
+    time: float
     low: float | None
     high: float | None
+    median: float
     minimum: float
     p95: float
     n: int
@@ -36,7 +38,7 @@ class Summary:
         """Half the interval's width as a fraction of the median."""
         if self.low is None or self.high is None:
             return None
-        return (self.high - self.low) / 2 / self.median
+        return (self.high - self.low) / 2 / self.time
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ def summarise(samples: Sequence[float]) -> Summary:
     # Tukey's fences (Exploratory Data Analysis, 1977); outliers are counted, never dropped.
     reach = 1.5 * (q3 - q1)
     return Summary(
-        median=float(np.median(x)),
+        time=float(np.median(x)),
         low=low,
         high=high,
+        median=float(np.median(x)),
         minimum=float(x[0]),
         p95=float(np.percentile(x, 95)),
         n=len(x),

@@ -1,10 +1,15 @@
-"""The flags that need the whole record: a machine that changed under way, and rates that cannot be."""
+"""The flags that are derived from a record when it is read: what its samples, its rounds and its yardsticks say."""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import math
+import statistics
+from collections.abc import Callable
 
 from bench.analyse.floor import Floor, floor
+from bench.analyse.levels import by_process, counting, rounds_of, time_of
 from bench.analyse.statistics import ratio, summarise
 from bench.record.model import Flag, Measurement, Record, Yardstick
 
@@ -12,9 +17,11 @@ DRIFT_FRACTION = 0.03
 # A yardstick concerns the cases of which it could account for so much. Memory bandwidth wanders on shared machines all
 # the time, and a step whose bytes stay in the cache does not notice.
 CONCERNED_SHARE = 0.1
-# A wide interval is no reason to hide a number: every ratio made from it carries the width, and claims nothing that the
-# width does not allow. All other flags say that the median itself, or its interval, may be wrong.
-HARMLESS = ("wide",)
+# What a ratio within rounds does not mind: a machine that changes meets both sides alike, and what processes differ by
+# is in the interval. All other flags say that the estimate itself, or its interval, may be wrong.
+HARMLESS = ("drift", "processes-differ")
+DIFFER_FRACTION = 0.02
+DIFFER_TIMES = 3.0
 
 
 def objections(measurement: Measurement) -> str | None:
@@ -50,7 +57,7 @@ def impossible(measurement: Measurement, record: Record) -> str | None:
     bounds = floor(measurement, record)
     if bounds is None:
         return None
-    median = summarise(measurement.samples_seconds).median
+    median = time_of(measurement, record).value
     share = bounds.share_of_peak(median)
     if share <= 1:
         below = bounds.seconds / median
@@ -58,15 +65,74 @@ def impossible(measurement: Measurement, record: Record) -> str | None:
     return f"{share:.1f} times the measured peak of {bounds.peak_flops_per_second / 1e9:,.0f} GFLOP/s"
 
 
+def unsynchronised(measurement: Measurement, record: Record) -> str | None:
+    """That the device was not waited for: its events say that it worked longer than the host waited."""
+    device = measurement.device_samples_seconds
+    if device is None:
+        return None
+    short = sum(host < 0.95 * busy for host, busy in zip(measurement.samples_seconds, device, strict=True))
+    return f"in {short} blocks the device was still busy when the clock was read" if short > len(device) // 10 else None
+
+
+def cold(measurement: Measurement, record: Record) -> str | None:
+    """That most processes were not warm: their first sample is above all others and twice their median."""
+    processes = [x for x in by_process(measurement, record).values() if len(x) > 2]
+    lazy = [x[0] / statistics.median(x[1:]) for x in processes if x[0] > max(*x[1:], 2 * statistics.median(x[1:]))]
+    if not lazy or len(lazy) <= len(processes) / 2:
+        return None
+    return f"no warm-up: the first sample of a process took {statistics.median(lazy):.1f} times as long as the others"
+
+
+def recompiled(measurement: Measurement, record: Record) -> str | None:
+    """That torch.compile worked within timed blocks."""
+    count = measurement.recompilations
+    return f"torch.compile made {count} new graph{'s' * (count > 1)} within timed blocks" if count else None
+
+
+def disturbed(measurement: Measurement, record: Record) -> tuple[str, str] | None:
+    """The flag and the reason of rounds that were disturbed so often that all of them had to count; None if not."""
+    rounds = rounds_of(record)
+    kept = [rounds[number] for number in counting(measurement.rounds, record)]
+    reasons = collections.Counter(r.disturbed for r in kept if r.disturbed)
+    if not reasons:
+        return None
+    name = "gpu-shared" if "GPU" in (first := reasons.most_common(1)[0][0] or "") else "contended"
+    name = "throttled" if "quota" in first or "lowered its clocks" in first else name
+    return name, f"{sum(reasons.values())} of {len(kept)} rounds were disturbed, so all count: {first}"
+
+
+def processes_differ(measurement: Measurement, record: Record) -> str | None:
+    """That processes of the one program differ by more than their rounds let expect, and by more than 2%."""
+    processes = [[math.log(s) for s in x] for x in by_process(measurement, record).values() if len(x) > 2]
+    if len(processes) < 3:
+        return None
+    spread = statistics.stdev(statistics.median(x) for x in processes)
+    # A median's standard error is a quarter above a mean's (normal noise).
+    within = 1.25 * math.sqrt(statistics.fmean(statistics.variance(x) / len(x) for x in processes))
+    if spread <= max(DIFFER_FRACTION, DIFFER_TIMES * within):
+        return None
+    return f"processes of this program differ by {spread:.1%} (standard deviation), their rounds by less"
+
+
+DERIVED: dict[str, Callable[[Measurement, Record], str | None]] = {
+    "unsynchronised": unsynchronised,
+    "cold": cold,
+    "recompiled": recompiled,
+    "processes-differ": processes_differ,
+    "impossible": impossible,
+}
+
+
 def judged(record: Record) -> Record:
-    """The record with `drift` and `impossible` noted on the measurements they concern."""
+    """The record with what it says against its own measurements noted on them."""
     return dataclasses.replace(record, measurements=[_judged(m, record) for m in record.measurements])
 
 
 def _judged(measurement: Measurement, record: Record) -> Measurement:
-    found = [Flag("drift", reason) for y in concerning(measurement, record) if (reason := drift(y))][:1]
-    if reason := impossible(measurement, record):
-        found.append(Flag("impossible", reason))
+    found = [Flag(name, reason) for name, why in DERIVED.items() if (reason := why(measurement, record))]
+    if beside := disturbed(measurement, record):
+        found.append(Flag(*beside))
+    found += [Flag("drift", reason) for y in concerning(measurement, record) if (reason := drift(y))][:1]
     return dataclasses.replace(measurement, flags=[*measurement.flags, *found]) if found else measurement
 
 
@@ -77,7 +143,7 @@ def concerning(measurement: Measurement, record: Record) -> list[Yardstick]:
     device. A rate does if at least a tenth of the case's time could be its doing.
     """
     bounds, device = floor(measurement, record), measurement.case.device
-    shares = _shares(bounds, measurement) if bounds else {}
+    shares = _shares(bounds, measurement, record) if bounds else {}
     return [
         y
         for y in record.yardsticks
@@ -86,9 +152,9 @@ def concerning(measurement: Measurement, record: Record) -> list[Yardstick]:
     ]
 
 
-def _shares(bounds: Floor, measurement: Measurement) -> dict[str, float]:
+def _shares(bounds: Floor, measurement: Measurement, record: Record) -> dict[str, float]:
     """By yardstick, the share of the case's time that its floor lays to it."""
-    seconds = summarise(measurement.samples_seconds).median
+    seconds = time_of(measurement, record).value
     return {
         f"matmul_{measurement.case.precision}": bounds.compute_seconds / seconds,
         "copy": bounds.images_seconds / seconds,

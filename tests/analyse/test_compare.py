@@ -2,57 +2,66 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.compare import compare, mismatch
+from bench.analyse.compare import BASE, as_a_whole, compare, mismatch
 from bench.record.model import Dataset, Flag
-from tests.record.test_store import RECORD
-
-STEADY = dataclasses.replace(RECORD.measurements[0], samples_seconds=[1e-3, 1.01e-3, 0.99e-3] * 10, flags=[])
-
-
-def record(*measurements):
-    return dataclasses.replace(RECORD, measurements=list(measurements))
+from tests.analyse.synthetic import epoch, record, steady, step
+from tests.data.records import CPU_RECORD, case, measured
 
 
-def scaled(factor: float, **changes: object):
-    samples = [factor * seconds for seconds in STEADY.samples_seconds]
-    return dataclasses.replace(STEADY, samples_seconds=samples, **changes)
+def run(seconds=1e-3, fused=7e-4, **changes):
+    """A step and one with another optimizer, whose time is judged beside the first."""
+    other = measured(case("step", optimizer="fused"), fused, samples_seconds=steady(fused))
+    return record(step(seconds), dataclasses.replace(other, **changes))
 
 
 @pytest.mark.parametrize(
-    ("factor", "verdict"), [(1.0, "no clear difference"), (2.0, "B is slower"), (0.5, "B is faster")]
+    ("fused", "verdict"), [(7e-4, "no clear difference"), (9e-4, "B is slower"), (5e-4, "B is faster")]
 )
-def test_verdict_follows_the_interval(factor, verdict):
-    (row,) = compare(record(STEADY), record(scaled(factor)))
-    assert row.ratio.value == pytest.approx(factor)
+def test_a_case_is_judged_by_its_multiple_of_the_base(fused, verdict):
+    base, row = compare(run(), run(fused=fused))
+    assert (base.ratio, base.verdict) == (None, BASE)
+    assert row.base_id == base.id == "step[cpu-b64-fp32]"
+    assert row.ratio.value == pytest.approx(fused / 7e-4, rel=1e-3)
     assert row.verdict == verdict
 
 
+def test_another_day_of_the_machine_is_no_difference_and_is_said_apart():
+    a, b = run(), run(1.8e-3, 1.8 * 7e-4)
+    _, row = compare(a, b)
+    assert row.verdict == "no clear difference"
+    assert as_a_whole(a, b) == pytest.approx(1.8, rel=1e-3)
+
+
+def test_a_case_whose_rounds_the_base_was_not_in_has_a_base_of_its_own():
+    a, b = (record(step(), epoch(seconds)) for seconds in (1.0, 2.0))
+    assert [row.verdict for row in compare(a, b)] == [BASE, BASE]
+
+
 def test_flagged_and_missing_cases_are_shown_and_not_judged():
-    other = dataclasses.replace(STEADY, id="step[cpu-b1-fp32]")
-    flagged = scaled(9.0, flags=[Flag("drift", "the machine changed")])
-    rows = compare(record(STEADY, other), record(flagged))
-    assert [(row.ratio, row.verdict) for row in rows] == [(None, "flagged in B: drift"), (None, "not in B")]
-    assert rows[0].b.median == pytest.approx(9e-3)
+    flagged = run(fused=9e-4, flags=[Flag("cold", "no warm-up")])
+    rows = compare(run(), flagged)
+    assert [row.verdict for row in rows] == [BASE, "flagged in B: cold"]
+    assert rows[1].b.time == pytest.approx(9e-4, rel=1e-3)
+    assert [row.verdict for row in compare(run(), record(step()))] == [BASE, "not in B"]
 
 
 def test_the_same_id_with_other_threads_is_not_judged():
-    case = dataclasses.replace(STEADY.case, threads=1)
-    (row,) = compare(record(STEADY), record(scaled(2.0, case=case)))
-    assert row.verdict == "the cases differ in their threads"
+    other = run(case=dataclasses.replace(case("step", optimizer="fused"), threads=1))
+    assert compare(run(), other)[1].verdict == "the cases differ in their threads"
 
 
 def test_other_images_or_other_timing_rules_are_refused():
-    other = dataclasses.replace(RECORD, dataset=Dataset("MNIST-5k", "5,000 images", "1" * 64, 4000, 1000))
-    assert mismatch(RECORD, RECORD) is None
-    assert mismatch(RECORD, other) == "they differ in dataset.sha256: MNIST against 5,000 images"
+    other = dataclasses.replace(CPU_RECORD, dataset=Dataset("MNIST-5k", "5,000 images", "1" * 64, 4000, 1000))
+    assert mismatch(CPU_RECORD, CPU_RECORD) is None
+    assert mismatch(CPU_RECORD, other).startswith("they differ in dataset.sha256: MNIST (60,000")
     with pytest.raises(ValueError, match="timing_rule_version"):
-        compare(RECORD, dataclasses.replace(RECORD, timing_rule_version=2))
+        compare(CPU_RECORD, dataclasses.replace(CPU_RECORD, timing_rule_version=1))
 
 
 @pytest.mark.parametrize("setting", ["flush_denormal", "deterministic_algorithms", "cudnn_benchmark"])
 def test_records_of_other_settings_are_refused(setting):
     on, off = (
-        dataclasses.replace(RECORD, environment={**RECORD.environment, "settings": {setting: value}})
+        dataclasses.replace(CPU_RECORD, environment={**CPU_RECORD.environment, "settings": {setting: value}})
         for value in (True, False)
     )
     assert mismatch(on, on) is None

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from bench.analyse.crossover import Crossover, crossover
-from bench.analyse.statistics import Summary, summarise
+from bench.analyse import crossover as module
+from bench.analyse.crossover import Crossover
+from bench.analyse.levels import Estimate, difference, over_processes
 from tests.simulations import seldom
 
 QUICK = [4**power for power in range(8)]  # the batch sizes of the quick plan
@@ -37,22 +38,28 @@ SHAPES: dict[str, tuple[Curve, Curve]] = {
 }
 
 
-def exact(seconds: float, error: float = 1e-6) -> Summary:
-    return Summary(seconds, seconds * (1 - error), seconds * (1 + error), seconds, seconds, 40, 0)
+def exact(seconds: float, error: float = 1e-6) -> Estimate:
+    """A time whose interval reaches so far to either side, as a fraction."""
+    return Estimate(math.log(seconds), error / 2.36, 7, 8)
 
 
-def curve(times: Curve, sizes=QUICK, error: float = 1e-6) -> dict[int, Summary]:
+def curve(times: Curve, sizes=QUICK, error: float = 1e-6) -> dict[int, Estimate]:
     return {size: exact(times(size), error) for size in sizes}
 
 
-def noisy(times: Curve, sizes, noise: float, rng: np.random.Generator) -> dict[int, Summary]:
-    """Forty samples at each size, with outliers upwards as they are on shared machines."""
+def noisy(times: Curve, sizes, noise: float, rng: np.random.Generator) -> dict[int, Estimate]:
+    """Eight processes at each size, with outliers upwards as they are on shared machines."""
 
-    def samples(median: float) -> list[float]:
-        errors = noise * rng.standard_normal(40) + (rng.random(40) < 0.03) * rng.exponential(0.3, 40)
-        return list(median * np.exp(errors))
+    def estimate(seconds: float) -> Estimate:
+        errors = noise * rng.standard_normal(8) + (rng.random(8) < 0.03) * rng.exponential(0.3, 8)
+        return over_processes(list(math.log(seconds) + errors), lambda some: float(np.mean(some)))
 
-    return {size: summarise(samples(times(size))) for size in sizes}
+    return {size: estimate(times(size)) for size in sizes}
+
+
+def crossover(first: dict[int, Estimate], second: dict[int, Estimate]) -> Crossover | None:
+    """Of two curves that were measured apart."""
+    return module.crossover({size: difference(first[size], second[size]) for size in first.keys() & second.keys()})
 
 
 def truth(first: Curve, second: Curve) -> float:
@@ -167,6 +174,6 @@ def test_what_is_measured_on_both_sides_counts_and_two_points_are_too_few():
     first, second = (curve(times) for times in SHAPES["early"])
     few = {size: second[size] for size in QUICK[:2]}
     assert crossover(first, few) is None
-    without_interval = {size: Summary(s.median, None, None, s.minimum, s.p95, 2, 0) for size, s in second.items()}
+    without_interval = {size: Estimate(one.log, math.inf, 1.0, 1) for size, one in second.items()}
     assert crossover(first, without_interval) is None
     assert crossover(first, {**few, 256: second[256], 8: exact(1e-9)}) is not None  # 8 is not in the other

@@ -1,0 +1,174 @@
+"""Estimates over rounds and processes: which rounds count, what they give, and how often their intervals hold."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from bench.analyse import levels
+from bench.analyse.levels import Estimate, counting, difference, over_processes, ratio_of, time_of, undisturbed
+from bench.record.model import Beside, Round
+from tests.analyse.synthetic import epoch, record, step
+from tests.data.records import case, measured
+from tests.simulations import often, seldom, sizes
+
+
+def made(times, disturbed=(), processes=None):
+    """A record of two steps with the logarithms [process, round, 2] of their times, and some rounds disturbed."""
+    logs = np.asarray(times, dtype=float)
+    rounds = [
+        Round(n, "steps", n // logs.shape[1], 0.2, Beside(), "others were busy" if n in disturbed else None)
+        for n in range(logs.shape[0] * logs.shape[1])
+    ]
+    numbers = list(range(len(rounds)))
+    if processes is not None:  # how many rounds each process has
+        numbers = [n for n in numbers if n % logs.shape[1] < processes[n // logs.shape[1]]]
+    flat = np.exp(logs.reshape(-1, 2))
+    cases = (case("step"), case("step", optimizer="fused"))
+    found = [
+        measured(c, 1.0, samples_seconds=[float(flat[n, i]) for n in numbers], flags=[]) for i, c in enumerate(cases)
+    ]
+    found = [dataclasses.replace(m, rounds=numbers) for m in found]
+    return dataclasses.replace(record(*found), rounds=rounds)
+
+
+def test_of_many_samples_the_fastest_quarter_counts():
+    assert undisturbed([1.0, 1.1, 0.9, *[5.0] * 9]) == pytest.approx(math.log(1.0))
+    assert undisturbed([2.0] * 100 + [9.0] * 300) == pytest.approx(math.log(2.0))
+
+
+def test_of_few_samples_all_count():
+    assert undisturbed([1.0, math.e**2]) == pytest.approx(1.0)
+
+
+def test_one_process_gives_an_estimate_without_an_interval():
+    found = over_processes([3.0], lambda processes: sum(processes))
+    assert (found.value, found.bounds(), found.ratio().low) == (pytest.approx(math.exp(3.0)), (None, None), None)
+    with pytest.raises(ValueError, match="no process"):
+        over_processes([], sum)
+
+
+def test_of_a_mean_the_error_is_the_standard_error(monkeypatch):
+    monkeypatch.setattr(levels, "RUN_SCATTER", 0.0)
+    values = [0.1, 0.2, 0.4, 0.3]
+    found = over_processes(values, lambda some: float(np.mean(some)))
+    assert found.error == pytest.approx(np.std(values, ddof=1) / 2)
+    assert (found.freedom, found.processes) == (3, 4)
+    low, high = found.bounds()
+    assert math.log(high) - math.log(low) == pytest.approx(2 * 3.1824 * found.error, rel=1e-4)
+
+
+def test_what_a_run_cannot_see_of_itself_is_added():
+    values = [0.1, 0.1, 0.1, 0.1]
+    found = over_processes(values, lambda some: float(np.mean(some)))
+    assert found.error == levels.RUN_SCATTER
+    assert found.reach() == pytest.approx(1.96 * levels.RUN_SCATTER, rel=1e-3)
+    spread = over_processes([0.1, 0.2, 0.4, 0.3], lambda some: float(np.mean(some)))
+    assert 3 < spread.freedom < 3.1  # hardly more than that of the processes, where they scatter by far more
+
+
+def test_two_runs_differ_by_welch():
+    a, b = Estimate(0.0, 0.01, 7, 8), Estimate(0.05, 0.02, 3, 4)
+    found = difference(a, b)
+    assert found.log == 0.05
+    assert found.error == pytest.approx(math.hypot(0.01, 0.02))
+    assert found.freedom == pytest.approx(found.error**4 / (0.01**4 / 7 + 0.02**4 / 3))
+    assert difference(a, dataclasses.replace(b, error=math.inf)).bounds() == (None, None)
+    assert difference(dataclasses.replace(a, error=0.0), dataclasses.replace(b, error=0.0)).bounds() == (
+        pytest.approx(math.exp(0.05)),
+        pytest.approx(math.exp(0.05)),
+    )
+
+
+def test_disturbed_rounds_are_left_out():
+    times = np.zeros((4, 4, 2))
+    times[0] = 1.0  # the rounds 0 to 3
+    kept = made(times, disturbed=range(4))
+    assert counting(kept.measurements[0].rounds, kept) == set(range(4, 16))
+    assert time_of(kept.measurements[0], kept).value == pytest.approx(1.0)
+
+
+def test_where_most_rounds_are_disturbed_all_count():
+    kept = made(np.zeros((4, 4, 2)), disturbed=range(9))
+    assert counting(kept.measurements[0].rounds, kept) == set(range(16))
+
+
+def test_a_process_that_was_cut_short_does_not_count():
+    times = np.zeros((4, 4, 2))
+    times[3] = 1.0
+    kept = made(times, processes=(4, 4, 4, 1))
+    assert counting(kept.measurements[0].rounds, kept) == set(range(12))
+
+
+def test_a_ratio_is_of_the_rounds_that_both_were_in():
+    times = np.zeros((4, 4, 2))
+    times[..., 0] = math.log(2.0)
+    times[2:] += 3.0  # the machine is another from then on
+    found = made(times)
+    late = dataclasses.replace(found.measurements[1], rounds=list(range(8, 16)),
+                               samples_seconds=found.measurements[1].samples_seconds[8:])  # fmt: skip
+    assert ratio_of(found.measurements[0], late, found).value == pytest.approx(2.0)
+    assert ratio_of(step(), epoch(), record(step(), epoch())) is None
+
+
+# How often the intervals hold. Seconds of a run are simulated: processes that differ, rounds that wander, neighbours.
+
+PROCESSES, ROUNDS = 8, 10
+
+
+def processes_differ(rng):
+    return 0.03 * rng.standard_normal((PROCESSES, 1, 2)) + 0.02 * rng.standard_normal((PROCESSES, ROUNDS, 2))
+
+
+def drifting(rng):
+    """The machine gets slower by a tenth; both cases alike, but for a tenth of that."""
+    time = np.linspace(0, 1, PROCESSES * ROUNDS).reshape(PROCESSES, ROUNDS, 1)
+    return processes_differ(rng) + rng.normal(0.05, 0.05) * time * np.array([1.0, 1.1])
+
+
+def bursts(rng):
+    """Now and then a neighbour adds half of the time for some rounds, to one case more than to the other."""
+    busy = rng.random((PROCESSES, ROUNDS, 1)) < 0.3
+    return processes_differ(rng) + busy * rng.exponential(0.3, (PROCESSES, ROUNDS, 2))
+
+
+def heavy_tails(rng):
+    return processes_differ(rng) + 0.02 * np.abs(rng.standard_t(2, (PROCESSES, ROUNDS, 2)))
+
+
+def neighbour(rng):
+    """One is busy for whole processes."""
+    busy = rng.random((PROCESSES, 1, 1)) < 0.4
+    return processes_differ(rng) + busy * np.abs(rng.normal(0.2, 0.05, (PROCESSES, ROUNDS, 2)))
+
+
+def identical(rng):
+    """Processes that are all alike: the rounds are all that varies."""
+    return 0.02 * rng.standard_normal((PROCESSES, ROUNDS, 2))
+
+
+SCENES = {f.__name__: f for f in (processes_differ, drifting, bursts, heavy_tails, neighbour, identical)}
+
+
+def shares_outside(scene, pairs):
+    """How often zero is outside the interval of a ratio, and of the difference of two runs' ratios."""
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(2 * pairs):
+        kept = made(scene(rng))
+        found.append(ratio_of(kept.measurements[0], kept.measurements[1], kept))
+    apart = [difference(a, b) for a, b in zip(found[::2], found[1::2], strict=True)]
+    return tuple(sum(abs(e.log) > e.reach() for e in estimates) for estimates in (found, apart))
+
+
+@sizes(40, 2000)
+@pytest.mark.parametrize("name", SCENES)
+def test_intervals_hold_in_93_to_97_of_100(name, trials, record_property, monkeypatch):
+    monkeypatch.setattr(levels, "RUN_SCATTER", 0.0)  # these runs have nothing but their processes
+    alone, apart = shares_outside(SCENES[name], trials)
+    record_property("outside", alone / (2 * trials))
+    record_property("pairs_outside", apart / trials)
+    for count, of in ((alone, 2 * trials), (apart, trials)):
+        assert seldom(count, of, 0.07)
+        assert often(count, of, 0.03)
