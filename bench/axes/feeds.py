@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -59,10 +60,28 @@ def _device_resident(images: Images, case: Case, seed: int) -> Batches:
     return _tensors(images, case, seed, DEVICES[case.device].torch_name)
 
 
-def _tensors(images: Images, case: Case, seed: int, where: str) -> Batches:
-    from fcnn.data import TensorBatches, as_tensors
+@functools.lru_cache(maxsize=1)
+def resident(images: Images) -> tuple[Tensor, Tensor]:
+    """The training images as tensors, converted once for all cases: float32 [n, 1, 28, 28] in 0..1, and labels [n]."""
+    from fcnn.data import as_tensors
 
-    pixels, labels = as_tensors(images.train)
+    return as_tensors(images.train)
+
+
+@functools.lru_cache(maxsize=1)
+def shuffled(images: Images) -> tuple[Tensor, Tensor]:
+    """The same in one fixed order of chance, so that the beginning is images of all classes."""
+    import torch
+
+    pixels, labels = resident(images)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    return pixels[order], labels[order]
+
+
+def _tensors(images: Images, case: Case, seed: int, where: str) -> Batches:
+    from fcnn.data import TensorBatches
+
+    pixels, labels = resident(images)
     return TensorBatches(pixels.to(where), labels.to(where), case.batch_size, shuffle=True, seed=seed)
 
 

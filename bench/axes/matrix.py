@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,16 +129,17 @@ def devices_here() -> list[str]:
     return [name for name, row in DEVICES.items() if name in ("cpu", "cuda") or not row.why_missing()]
 
 
-def cases(options: dict[str, Any], plan: str) -> list[Case]:
+def cases(options: Mapping[str, Any], plan: str, devices: Sequence[str]) -> list[Case]:
     """The cases that `options` choose; the named plan if they choose nothing but devices or threads.
 
     Args:
         options: Values by option name with underscores (`AXES` and the loader's options); None is not chosen.
         plan: `"quick"` for the report in a minute, `"suite"` for pytest's three minutes.
+        devices: Those that count where none is chosen.
     """
     chosen = _chosen(options)
     shared = {"num_workers": options["num_workers"], "pin_memory": options["pin_memory"]}
-    everywhere = {"device": chosen.get("device", devices_here()), "threads": chosen.get("threads", [0])}
+    everywhere = {"device": chosen.get("device", devices), "threads": chosen.get("threads", [0])}
     if not is_planned(options):
         blocks: list[dict[str, Sequence[Any]]] = [chosen]
     else:
@@ -147,12 +148,12 @@ def cases(options: dict[str, Any], plan: str) -> list[Case]:
     return list(dict.fromkeys(planned))
 
 
-def is_planned(options: dict[str, Any]) -> bool:
+def is_planned(options: Mapping[str, Any]) -> bool:
     """Whether `options` leave the matrix to a plan: they choose nothing but devices or threads."""
     return not set(_chosen(options)) - {"device", "threads"}
 
 
-def _chosen(options: dict[str, Any]) -> dict[str, Sequence[Any]]:
+def _chosen(options: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
     return {axis.field: options[axis.option] for axis in AXES if options[axis.option] is not None}
 
 

@@ -1,4 +1,4 @@
-"""The workload axis: what one repetition is. How it is built stands in `bench.suite.workloads`."""
+"""The workload axis: what one repetition is. How it is built stands in `bench.workers.workloads`."""
 
 from __future__ import annotations
 

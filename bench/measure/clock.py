@@ -51,6 +51,17 @@ class Clock:
         return Block(end - start, events[0].elapsed_time(events[1]) / 1e3)  # it is in milliseconds
 
 
+def clock_resolution_seconds(now: Callable[[], float] = time.perf_counter) -> float:
+    """The smallest step that the clock was seen to make, in seconds."""
+    steps = []
+    for _ in range(50):
+        begin = end = now()
+        while end == begin:
+            end = now()
+        steps.append(end - begin)
+    return min(steps)
+
+
 @contextlib.contextmanager
 def garbage_collector_off() -> Iterator[None]:
     """Collects once, then keeps the collector from running inside a timed block; the same for every case."""

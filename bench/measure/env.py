@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from rich.table import Table
@@ -14,19 +16,19 @@ from bench.axes import matrix
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES
 from bench.errors import DONE
-from bench.measure import energy, facts, honesty, settings
+from bench.measure import energy, facts, honesty, nvml, settings
+from bench.measure.clock import clock_resolution_seconds
+from bench.measure.conditions import Condition, conditions
 from bench.measure.honesty import Seen
-from bench.measure.sampling import Rule, Samples
+from bench.measure.kernel import KernelWatch
 from bench.measure.surroundings import Watch
+from bench.text import one_line
 
 WATCHED_SECONDS = 0.5
 SHORTEST_BLOCK_SECONDS = 5e-3  # by the timing rules
 # What to do about a flag, by its name.
 ADVICE = {
     "oversubscribed": "set OMP_NUM_THREADS, or --threads, to fewer, or raise the quota",
-    "contended": "end them, or wait until they are done",
-    "gpu-shared": "end them, or wait until they are done",
-    "throttled": "let it cool down, lift its power limit, or raise the control group's quota",
     "launch-blocking": "unset it",
     "anomaly-mode": "switch it off",
     "profiled": "run without it",
@@ -36,51 +38,87 @@ ADVICE = {
 
 
 def env() -> int:
-    """Prints the machine, its hardware, software and settings, its state, and the warnings; the exit code."""
+    """Prints the machine, its hardware, software and settings, what will disturb, and the warnings; the exit code."""
     devices = matrix.devices_here()
     settings.use_threads(settings.default_threads())
-    found = facts.environment(devices)
-    seen = look_around(devices)
+    environment = facts.environment(devices)
+    del environment["conditions"]  # those without a watch
+    around = look_around(devices)
     terminal = console.make()
     terminal.print(Text(f"{facts.machine().label}\n", style="bold"))
-    for group, values in {**found, "right now": state(seen, devices)}.items():
+    for group, values in {**environment, "clock and energy": instruments(around.seen, devices)}.items():
         table = Table(title=group, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
         for name, value in values.items():
             table.add_row(name.removesuffix("_bytes").replace("_", " "), _plain(name, value))
         terminal.print(table, "")
-    for warning in warnings(seen):
+    terminal.print(disturbing(around.conditions), "")
+    for warning in warnings(around):
         terminal.print(Text.assemble(("warning:", "yellow"), f" {warning}"), soft_wrap=True)
     return DONE
 
 
-def look_around(devices: Sequence[str]) -> Seen:
-    """What a run that started now would see around it, in half a second, with a block of the shortest length."""
+@dataclass(frozen=True)
+class Around:
+    """What a run that started now would see around it.
+
+    Attributes:
+        seen: For the flags.
+        disturbance: Why a round would be marked as disturbed; None if it would not.
+    """
+
+    seen: Seen
+    conditions: list[Condition]
+    disturbance: str | None = None
+
+
+def look_around(devices: Sequence[str]) -> Around:
+    """What is around, watched for half a second, for a block of the shortest length."""
     device = next((name for name in devices if name != "cpu" and not DEVICES[name].why_missing()), "cpu")
     # So that this process is among those on the GPU, where its own work is no work of others.
     torch.zeros(1, device=DEVICES[device].torch_name)
+    gpu = nvml.gpu_uuid() if device == "cuda" else None
     case = Case("step", device, 64, "fp32", "off", "adam", "resident", threads=settings.default_threads())
-    watch = Watch()
-    watch.start()
+    watch, counts = Watch(os.getpid(), gpu), KernelWatch()
     time.sleep(WATCHED_SECONDS)
-    return watch.seen(case, Samples([SHORTEST_BLOCK_SECONDS], None, 1, 0.0, 0.0, 0), Rule(), None)
+    (beside, disturbance), meanwhile = watch.seen(), counts.seen()
+    seen = Seen(case, block_seconds=SHORTEST_BLOCK_SECONDS, clock_resolution_seconds=clock_resolution_seconds())
+    return Around(seen, conditions(beside, gpu, meanwhile), disturbance)
 
 
-def state(seen: Seen, devices: Sequence[str]) -> dict[str, str]:
-    """What changes from moment to moment, and whether energy can be measured here, by name."""
-    found = {
-        "load by other processes": f"{seen.others_cores:.2f} cores",
-        "clock resolution": f"{seen.clock_resolution_seconds * 1e9:,.0f} ns",
-    }
+def instruments(seen: Seen, devices: Sequence[str]) -> dict[str, str]:
+    """The clock's resolution and, for each device that is here, whether its energy can be measured, by name."""
+    lines = {"clock resolution": f"{seen.clock_resolution_seconds * 1e9:,.0f} ns"}
     for name in devices:
         if not DEVICES[name].why_missing():
             reason = energy.why_not(DEVICES[name].torch_name)
-            found[f"energy, {name}"] = f"not measurable: {reason}" if reason else "measurable"
-    return found
+            lines[f"energy, {name}"] = f"not measurable: {reason}" if reason else "measurable"
+    return lines
 
 
-def warnings(seen: Seen) -> list[str]:
-    """What would flag a run that started now: the flag, why, and what to do, a sentence each."""
-    return [f"{flag.name}: {flag.reason}; {ADVICE[flag.name]}" for flag in honesty.flags(seen)]
+def disturbing(conditions: Sequence[Condition]) -> Table:
+    """A row per condition: its verdict and state, and where it disturbs its effect and remedy on lines of their own.
+
+    Not in columns of their own: on a terminal of 80 characters, paths and commands would be torn apart.
+    """
+    table = Table(title="what will disturb", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for condition in conditions:
+        if condition.effect:
+            lines = [f"disturbs: {condition.state}", f"effect: {condition.effect}", f"remedy: {condition.remedy}"]
+        else:
+            lines = [f"fine: {condition.state}" if condition.known else condition.state]
+        name = condition.name.replace("_", " ")
+        table.add_row(name, "\n".join(map(one_line, lines)), style=None if condition.effect else "dim")
+    return table
+
+
+def warnings(around: Around) -> list[str]:
+    """What would mark a run that started now, why, and what to do, one sentence each."""
+    flags = [f"{flag.name}: {flag.reason}; {ADVICE[flag.name]}" for flag in honesty.flags(around.seen)]
+    if around.disturbance is None:
+        return flags
+    return [f"disturbed: {around.disturbance}; the remedy is above", *flags]
 
 
 def _plain(name: str, value: object) -> str:

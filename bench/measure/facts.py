@@ -13,7 +13,8 @@ import psutil
 
 from bench.axes.devices import DEVICES, cpu_flags, cpu_model
 from bench.measure import cgroup, git, nvml, settings
-from bench.record.model import Commit, Machine
+from bench.measure.conditions import conditions
+from bench.record.model import Beside, Commit, Machine
 
 
 def machine() -> Machine:
@@ -57,7 +58,7 @@ def has(precision: str) -> bool | None:
 
 
 def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Groups `hardware`, `software` and `settings` of plain values."""
+    """Groups `hardware`, `software`, `settings` and `conditions` of plain values."""
     import torch
 
     hardware: dict[str, Any] = {
@@ -90,7 +91,14 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
     if torch.cuda.is_available():
         hardware |= _cuda_facts(software)
-    return {"hardware": hardware, "software": software, "settings": settings.recorded()}
+    gpu = nvml.gpu_uuid() if "cuda" in devices and torch.cuda.is_available() else None
+    return {
+        "hardware": hardware,
+        "software": software,
+        "settings": settings.recorded(),
+        # Load is not measured here: each round has its own.
+        "conditions": {condition.name: condition.state for condition in conditions(Beside(), gpu)},
+    }
 
 
 def _cuda_facts(software: dict[str, Any]) -> dict[str, Any]:

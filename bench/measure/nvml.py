@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import torch
-
 Answer = TypeVar("Answer")
 
 
@@ -14,8 +12,12 @@ class NvmlError(Exception):
     """NVML cannot tell. The message says why, for people."""
 
 
-def ask(question: Callable[[Any, Any], Answer]) -> Answer:
+def ask(question: Callable[[Any, Any], Answer], uuid: str | None = None) -> Answer:
     """What `question` returns, given the module `pynvml` and the handle of torch's first GPU.
+
+    Args:
+        question: Is given both.
+        uuid: The GPU's, as torch has it, where the process that asks is not to import torch.
 
     Raises:
         NvmlError: NVML is missing, too old for the question, or refuses to answer; or torch sees no GPU.
@@ -27,7 +29,14 @@ def ask(question: Callable[[Any, Any], Answer]) -> Answer:
     try:
         pynvml.nvmlInit()
         # Not by number: NVML counts all GPUs of the machine, torch those of CUDA_VISIBLE_DEVICES, in another order.
-        uuid = torch.cuda.get_device_properties(0).uuid
+        uuid = uuid or gpu_uuid()
         return question(pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
     except (pynvml.NVMLError, AttributeError, RuntimeError, AssertionError) as error:
         raise NvmlError(str(error)) from error
+
+
+def gpu_uuid() -> str:
+    """That of torch's first GPU; raises RuntimeError or AssertionError where it sees none."""
+    import torch
+
+    return str(torch.cuda.get_device_properties(0).uuid)

@@ -6,7 +6,7 @@ import pytest
 from bench.axes import case as case_module
 from bench.axes.case import Case, case_id, command_words, parse_id, why_impossible
 from bench.axes.devices import DEVICES
-from bench.axes.matrix import PLANS, cases, option_names
+from bench.axes.matrix import PLANS, cases, devices_here, option_names
 from tests.measure.simulated import SimulatedTime
 
 PLAIN = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=0)
@@ -128,7 +128,7 @@ def test_batch_sizes_are_the_powers_of_two_to_16384():
 @pytest.mark.parametrize("plan", list(PLANS))
 def test_every_planned_id_is_read_back(plan):
     options = {**dict.fromkeys(option_names()), "num_workers": 2, "pin_memory": True, "device": ["cpu", "cuda"]}
-    for case in cases(options, plan):
+    for case in cases(options, plan, devices_here()):
         assert parse_id(case_id(case)) == case
 
 

@@ -16,7 +16,7 @@ def options(*words: str) -> dict[str, Any]:
 
 
 def ids(*words: str, plan: str = "suite") -> list[str]:
-    return [case_id(case) for case in matrix.cases(options(*words), plan)]
+    return [case_id(case) for case in matrix.cases(options(*words), plan, matrix.devices_here())]
 
 
 def test_values_multiply():

@@ -15,6 +15,7 @@ from bench.measure import surroundings
 
 SystemTimes = namedtuple("SystemTimes", "user system idle iowait steal guest guest_nice")
 ProcessTimes = namedtuple("ProcessTimes", "user system children_user children_system iowait")
+WORKER = 424242  # the number of a process that is asked
 UUID = "5f1c3a4e-0000-4000-8000-000000000001"
 
 
@@ -25,14 +26,21 @@ class Load:
         self.now = 100.0
         self.system = dict.fromkeys(SystemTimes._fields, 50.0)
         self.processes = [dict.fromkeys(ProcessTimes._fields, 5.0)]
+        self.worker = dict.fromkeys(ProcessTimes._fields, 1.0)
         self.gone = 0  # processes that end between being listed and being asked
         fake = SimpleNamespace(
-            cpu_times=lambda: SystemTimes(**self.system), Process=self._process, NoSuchProcess=psutil.NoSuchProcess
+            cpu_times=lambda: SystemTimes(**self.system),
+            Process=self._process,
+            NoSuchProcess=psutil.NoSuchProcess,
+            Error=psutil.Error,
         )
         monkeypatch.setattr(surroundings, "psutil", fake)
         monkeypatch.setattr(surroundings, "time", SimpleNamespace(monotonic=lambda: self.now))
 
-    def _process(self) -> Any:
+    def _process(self, pid: int | None = None) -> Any:
+        if pid == WORKER:
+            return SimpleNamespace(cpu_times=lambda: ProcessTimes(**self.worker))
+
         def end() -> ProcessTimes:
             raise psutil.NoSuchProcess(1)
 
@@ -42,9 +50,11 @@ class Load:
         gone = [SimpleNamespace(cpu_times=end)] * self.gone
         return SimpleNamespace(cpu_times=own.cpu_times, children=lambda recursive: [*gone, *children])
 
-    def pass_time(self, seconds: float, *, own: float = 0.0, **others: float) -> None:
-        """`own` seconds of work here, and `others` by the kind of time that the system counts."""
+    def pass_time(self, seconds: float, *, own: float = 0.0, worker: float = 0.0, **others: float) -> None:
+        """`own` seconds of work here, those of a worker, and `others` by the kind of time that the system counts."""
         self.now += seconds
+        self.worker["user"] += worker
+        self.system["user"] += worker
         self.processes[0]["user"] += own
         self.system["user"] += own
         for kind, spent in others.items():

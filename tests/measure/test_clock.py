@@ -1,8 +1,10 @@
 import gc
 import itertools
 
+import pytest
+
 from bench.axes.devices import DEVICES
-from bench.measure.clock import Clock, garbage_collector_off
+from bench.measure.clock import Clock, clock_resolution_seconds, garbage_collector_off
 from tests.measure.simulated import SimulatedTime
 
 
@@ -89,3 +91,43 @@ def test_the_collector_is_off_inside_and_as_before_outside():
     with garbage_collector_off():
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_the_clocks_step_is_the_smallest_seen():
+    ticks = itertools.accumulate(itertools.cycle([0, 0, 3e-6, 0, 1e-6, 2e-6]))
+    assert clock_resolution_seconds(lambda: next(ticks)) == pytest.approx(1e-6)
+
+
+def test_a_clock_of_coarse_steps_is_waited_for():
+    readings = itertools.chain.from_iterable(itertools.repeat(second, 7) for second in itertools.count())
+    assert clock_resolution_seconds(lambda: next(readings)) == 1
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_events_tell_a_clock_that_does_not_wait_for_its_device(waits):
+    """The device works on after the host has queued the work; `bench.analyse.trust` compares the two."""
+    time, busy_until = SimulatedTime(), [0.0]
+
+    def repeat():
+        time.seconds += 1e-4
+        busy_until[0] = max(busy_until[0], time.seconds) + 1e-3
+
+    class Event:
+        def record(self):
+            self.at = max(busy_until[0], time.seconds)
+
+        def synchronize(self):
+            time.seconds = max(time.seconds, self.at)
+
+        def elapsed_time(self, end):
+            if end.at > time.seconds:  # as CUDA does
+                raise RuntimeError("Both events must be completed before calculating elapsed time.")
+            return 1e3 * (end.at - self.at)
+
+    def synchronize():
+        time.seconds = max(time.seconds, busy_until[0])
+
+    clock = time.clock(synchronize=synchronize if waits else lambda: None, timing_event=Event)
+    block = clock.time_block(repeat, 20)
+    assert block.device_seconds == pytest.approx(20e-3, rel=0.01)
+    assert (block.host_seconds >= 0.95 * block.device_seconds) is waits

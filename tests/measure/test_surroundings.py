@@ -1,25 +1,18 @@
-import itertools
+import os
 import subprocess
 import sys
 
 import pytest
 
-from bench.measure import cgroup, nvml
-from bench.measure.sampling import Rule, Samples
-from bench.measure.surroundings import OtherLoad, Surroundings, Watch, clock_resolution_seconds
-from tests.axes.test_case import changed
-from tests.measure.machines import Load, NVMLError, gpu, no_nvml
-
-SAMPLES = Samples([1e-3] * 6, None, 5, 1e-3, 0.1, 16)
+from bench.measure import cgroup, nvml, surroundings
+from bench.measure.surroundings import OtherLoad, Surroundings, Watch
+from bench.record.model import Beside
+from tests.measure.machines import UUID, WORKER, Load, NVMLError, gpu, no_nvml
 
 
 @pytest.fixture
 def load(monkeypatch):
     return Load(monkeypatch)
-
-
-def seen(watch: Watch, **case: object):
-    return watch.seen(changed(threads=1, **case), SAMPLES, Rule(), None)
 
 
 def test_the_load_of_others_is_what_is_busy_less_what_is_ones_own(load):
@@ -78,14 +71,6 @@ def test_a_childs_real_work_is_not_taken_for_the_load_of_others():
     assert other._read()[2] - before >= 0.9  # the kernel counts in hundredths
 
 
-def test_samples_taken_in_no_time_are_judged_by_what_was_there_while_they_were_prepared(load):
-    watch = Watch()
-    load.pass_time(2, user=2)
-    watch.start()
-    load.pass_time(0.05, user=0.05)
-    assert seen(watch).others_cores == pytest.approx(1, abs=0.03)
-
-
 @pytest.mark.parametrize(("busy", "reason"), [(5, "other processes kept 1.0 cores busy meanwhile"), (0.1, None)])
 def test_a_disturbance_is_the_load_of_others(load, busy, reason):
     around = Surroundings()
@@ -110,48 +95,114 @@ def test_of_a_gpu_company_and_lowered_clocks_are_a_disturbance_of_what_computes_
     assert beside.disturbance() is None
 
 
-def test_the_clocks_step_is_the_smallest_seen():
-    ticks = itertools.accumulate(itertools.cycle([0, 0, 3e-6, 0, 1e-6, 2e-6]))
-    assert clock_resolution_seconds(lambda: next(ticks)) == pytest.approx(1e-6)
+# A round
 
 
-def test_a_clock_of_coarse_steps_is_waited_for():
-    readings = itertools.chain.from_iterable(itertools.repeat(second, 7) for second in itertools.count())
-    assert clock_resolution_seconds(lambda: next(readings)) == 1
+@pytest.fixture
+def nothing_else(monkeypatch, tmp_path):
+    """A system that tells of no waiting, no quota and no clock rates."""
+    monkeypatch.setattr(surroundings, "_waited_seconds", lambda pid: None)
+    monkeypatch.setattr(cgroup, "stopped_seconds", lambda: 0.0)
+    monkeypatch.setattr(surroundings, "FREQUENCIES", tmp_path)
 
 
-def test_a_gpus_clocks_and_company_are_seen(monkeypatch):
-    gpu(
-        monkeypatch,
-        DeviceGetCurrentClocksEventReasons=0x24,
-        DeviceGetComputeRunningProcesses=["this one", "another", "a third"],
-    )
-    watch = Watch()
-    watch.start()
-    found = seen(watch, device="cuda")
-    assert (found.throttle_reasons, found.gpu_others) == (0x24, 2)
+def test_a_round_beside_nobody_is_not_disturbed(load, nothing_else):
+    watch = Watch(WORKER)
+    load.pass_time(0.25, own=0.01, worker=0.24)
+    beside, disturbed = watch.seen()
+    assert beside == Beside(others_cores=pytest.approx(0, abs=1e-6), stopped_cores=0.0)
+    assert disturbed is None
 
 
-def test_alone_on_the_gpu_whatever_number_the_process_has_there(monkeypatch):
-    for processes in ([], ["this one"]):
-        gpu(monkeypatch, DeviceGetCurrentClocksEventReasons=0, DeviceGetComputeRunningProcesses=processes)
-        watch = Watch()
-        watch.start()
-        assert seen(watch, device="cuda").gpu_others == 0
+def test_a_round_beside_a_busy_process_is_disturbed(load, nothing_else):
+    watch = Watch(WORKER)
+    load.pass_time(0.25, worker=0.24, user=0.2)
+    beside, disturbed = watch.seen()
+    assert beside.others_cores == pytest.approx(0.8)
+    assert disturbed == "other processes kept 0.8 cores busy meanwhile"
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_where_nvml_cannot_tell_there_is_nothing_to_see(monkeypatch, device):
-    watch = Watch()
-    watch.start()
+def test_what_the_hypervisor_steals_disturbs(load, nothing_else):
+    watch = Watch(WORKER)
+    load.pass_time(0.25, worker=0.1, steal=0.1)
+    assert watch.seen()[1] == "other processes kept 0.4 cores busy meanwhile"
+
+
+def test_a_few_hundredths_of_a_second_may_be_anybodys(load, nothing_else):
+    watch = Watch(WORKER)
+    load.pass_time(0.1, worker=0.08, user=0.02)  # the kernel counts in hundredths
+    beside, disturbed = watch.seen()
+    assert beside.others_cores == pytest.approx(0.2)
+    assert disturbed is None
+
+
+def test_a_worker_that_has_gone_is_no_error(nothing_else):
+    watch = Watch(2**22 + 1)
+    assert watch.seen()[0].others_cores >= 0
+
+
+def test_waiting_for_the_quota_disturbs_a_round(load, nothing_else, monkeypatch):
+    watch = Watch(WORKER)
+    monkeypatch.setattr(cgroup, "stopped_seconds", lambda: 0.1)
+    load.pass_time(0.25)
+    beside, disturbed = watch.seen()
+    assert beside.stopped_cores == pytest.approx(0.4)
+    assert disturbed == "the control group made it wait for its quota, 0.4 core-seconds per second"
+
+
+def test_threads_that_wait_for_a_core_and_the_clock_rate_are_noted_and_disturb_nothing(load, monkeypatch, tmp_path):
+    monkeypatch.setattr(cgroup, "stopped_seconds", lambda: 0.0)
+    waited = iter([1.0, 1.05])
+    monkeypatch.setattr(surroundings, "_waited_seconds", lambda pid: next(waited))
+    monkeypatch.setattr(surroundings, "FREQUENCIES", tmp_path)
+    for cpu, kilohertz in enumerate(("2400000", "2600000", "unknown")):
+        folder = tmp_path / f"cpu{cpu}" / "cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_cur_freq").write_text(kilohertz)
+    watch = Watch(WORKER)
+    load.pass_time(0.25)
+    beside, disturbed = watch.seen()
+    assert (beside.waited_cores, beside.cpu_hertz) == (pytest.approx(0.2), 2.5e9)
+    assert disturbed is None
+
+
+def test_a_real_process_waits_for_no_time_below_zero():
+    waited = surroundings._waited_seconds(os.getpid())
+    assert waited is None or waited >= 0
+    assert surroundings._waited_seconds(2**22 + 1) is None
+
+
+def test_a_gpus_clocks_and_company_disturb(load, nothing_else, monkeypatch):
+    for processes, reasons, expected in [
+        (["the worker", "another", "a third"], 0x4, "2 other processes use the GPU"),
+        (["the worker"], 0x24, "the GPU has lowered its clocks (NVML reasons 0x20)"),
+        ([], 0x7, None),  # idle, the application's own choice and the power cap are how a GPU works every day
+        (["whatever number it has there"], 0, None),
+    ]:
+        gpu(monkeypatch, DeviceGetCurrentClocksEventReasons=reasons, DeviceGetComputeRunningProcesses=processes)
+        watch = Watch(WORKER, UUID)
+        load.pass_time(0.25, worker=0.2)
+        beside, disturbed = watch.seen()
+        assert disturbed == expected
+        assert beside.gpu_throttle_reasons == reasons
+
+
+@pytest.mark.parametrize("reason", [0x8, 0x20, 0x40, 0x80])
+def test_clocks_that_are_lowered_for_heat_or_power_are_throttled(reason):
+    assert f"{reason:#x}" in surroundings.throttled(reason | 0x7, 0.0)
+    assert surroundings.throttled(0x7, 0.0) is None
+
+
+def test_where_nvml_cannot_tell_there_is_nothing_to_see(load, nothing_else, monkeypatch):
     for silent in (
         lambda: no_nvml(monkeypatch),
         lambda: gpu(monkeypatch, Init=NVMLError("Driver Not Loaded")),
         lambda: gpu(monkeypatch, DeviceGetComputeRunningProcesses=["this one"]),  # an old one
     ):
         silent()
-        found = seen(watch, device=device)
-        assert (found.throttle_reasons, found.gpu_others) == (0, 0)
+        watch = Watch(WORKER, UUID)
+        load.pass_time(0.25)
+        assert watch.seen()[1] is None
 
 
 def test_nvml_says_why_it_cannot_tell(monkeypatch):
@@ -163,13 +214,3 @@ def test_nvml_says_why_it_cannot_tell(monkeypatch):
         nvml.ask(lambda pynvml, handle: 1)
     gpu(monkeypatch)
     assert nvml.ask(lambda pynvml, handle: handle).startswith("GPU-")
-
-
-def test_graphs_compiled_since_the_start_are_seen(monkeypatch):
-    from bench.measure import surroundings
-
-    graphs = iter([3, 5])
-    monkeypatch.setattr(surroundings, "graphs_compiled", lambda: next(graphs))
-    watch = Watch()
-    watch.start()
-    assert seen(watch).graphs_compiled == 2
