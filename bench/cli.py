@@ -65,6 +65,7 @@ def make_parser() -> Parser:
 
     run = verbs.add_parser("run", help="measure a chosen matrix: every combination of the values given")
     matrix.add_options(run.add_argument)
+    run.add_argument("--resume", type=matrix.path, metavar="DIR", help="go on with the run of this folder")
     run.set_defaults(do=_measure, plan="suite")
 
     report = verbs.add_parser("report", help="draw the tables and the page from records, without torch")
@@ -137,9 +138,12 @@ def make_parser() -> Parser:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    from bench.suite.run import run
+    from bench.suite.run import resume, run
 
-    return run({name: getattr(options, name) for name in matrix.option_names()}, options.plan, options.words)
+    chosen = {name: getattr(options, name) for name in matrix.option_names()}
+    if options.plan == "suite" and options.resume:
+        return resume(options.resume, chosen)
+    return run(chosen, options.plan, options.words)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -1,11 +1,14 @@
-"""Makes the planned cases into tests that pytest-benchmark knows, and the run into a record and a report."""
+"""Makes the planned cases into tests that pytest-benchmark knows, and plays the run's rounds to it.
+
+The rounds are measured once for all selected cases, before the first test; a test then tells how its case went.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +16,23 @@ import pytest
 
 from bench import console, interruption
 from bench.axes import matrix
-from bench.axes.case import Case, case_id, why_impossible
+from bench.axes.case import Case, case_id
 from bench.errors import BenchError
 from bench.suite.plugin import PREFIX
 from bench.suite.plugin import options as _options
 
 if TYPE_CHECKING:
-    from bench.record.model import Measurement
-    from bench.suite.session import Session
+    from bench.record.model import Measurement, Record
 
-_session = pytest.StashKey["Session"]()
-_signals = pytest.StashKey[contextlib.ExitStack]()
+_measured = pytest.StashKey["Measured"]()
 
 
 class Tape:
     """A timer for pytest-benchmark that plays back the blocks which our clock has timed.
 
-    There is one clock and one stop rule, in `bench.measure`; pytest-benchmark's fixture reads its timer before and
-    after each round, so a timer that answers with the recorded times makes its table, JSON and comparisons show the
-    very same samples as the record.
+    There is one clock, in `bench.measure`; pytest-benchmark's fixture reads its timer before and after each round, so a
+    timer that answers with the recorded times makes its table, JSON and comparisons show the very same samples as the
+    record.
     """
 
     def __init__(self) -> None:
@@ -49,9 +50,18 @@ class Tape:
 TAPE = Tape()
 
 
+@dataclass
+class Measured:
+    """What a run under pytest has measured, and where it is."""
+
+    record: Record
+    folder: Path
+
+
 def _planned(config: pytest.Config) -> dict[str, Case]:
     options = _options(config)
-    return {case_id(case): case for case in matrix.cases(options, options["plan"])}
+    devices = matrix.devices_here()
+    return {case_id(case): case for case in matrix.cases(options, options["plan"], devices)}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -71,7 +81,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.benchmark(timer=TAPE, group=item.name.partition("[")[0]))
     if unplanned:
         config.hook.pytest_deselected(items=unplanned)
-    # An interrupted run has the steps, which are quick and come first in the plan, not the slow trainings.
     order = {id: number for number, id in enumerate(planned)}
     kept = sorted(
         (item for item in benchmarks if item not in unplanned), key=lambda item: order[str(_planned_id(item))]
@@ -84,49 +93,86 @@ def _planned_id(item: pytest.Item) -> str | None:
     return found if isinstance(found, str) else None  # pytest's own marker stands for an empty matrix
 
 
-@pytest.fixture(scope="session")
-def suite_session(request: pytest.FixtureRequest) -> Session:
-    """The run's session, with the images loaded."""
-    from bench.suite.expected import fit
-    from bench.suite.images import images
-    from bench.suite.session import Session
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Before the first test: measures the selected cases, if benchmarks are to run at all.
 
-    config, options = request.config, _options(request.config)
-    signals = config.stash.setdefault(_signals, contextlib.ExitStack())
-    signals.enter_context(interruption.noticed())
+    Here and not in a fixture: no test is charged with the time of all.
+    """
+    config = session.config
+    chosen = {_planned_id(item) for item in session.items if "planned" in getattr(item, "fixturenames", ())} - {None}
+    off = any(config.getoption(name, False) for name in ("collectonly", "benchmark_disable"))
+    off |= config.getoption("benchmark_skip", False) and not config.getoption("benchmark_only", False)
+    if not chosen or off or session.testsfailed:
+        return
     try:
-        found = images(options["dataset"], options["data"])
+        with interruption.noticed(), interruption.deferred():
+            measured = _measure(config, chosen)
     except BenchError as error:
         pytest.exit(str(error), returncode=error.exit_code)
-    chosen = {_planned_id(item) for item in request.session.items if "planned" in getattr(item, "fixturenames", ())}
-    planned = {id: case for id, case in _planned(config).items() if id in chosen}
-    possible = {id: case for id, case in planned.items() if not why_impossible(case, len(found.train))}
-    effort, _ = fit(possible, found, options, options["plan"])
-    session = Session(
-        images=found,
-        dataset=options["dataset"],
-        planned=planned,
-        effort=effort,
-        command=shlex.join(["pytest", *config.invocation_params.args, *effort.words(PREFIX)]),
-    )
-    session.calibrate()
-    config.stash[_session] = session
-    return session
+    if measured:
+        config.stash[_measured] = measured
+
+
+def _measure(config: pytest.Config, chosen: set[Any]) -> Measured | None:
+    """Measures the cases of these ids; None if nothing was measured."""
+    from bench.record.journal import folded
+    from bench.suite import history, saving, session
+
+    options = _options(config)
+    with session.workers_of(options) as workers:
+        with interruption.allowed():
+            surveyed = session.survey(workers, options, options["plan"], chosen.__contains__)
+        effort = surveyed.plan.effort
+        command = shlex.join(["pytest", *config.invocation_params.args, *effort.words(PREFIX)])
+        folder, journal = saving.begin(session.header(surveyed, command, options["dataset"]), options["results"])
+        stopped = False
+        try:
+            with interruption.allowed():
+                session.Session(workers, journal, surveyed.plan).measure()
+        except KeyboardInterrupt:
+            stopped = True
+        record = history.with_earlier(folded(journal.lines), options["results"])
+        if record.measurements:
+            folder = saving.save(record, journal, folder)
+        elif stopped or all(gap.kind == "impossible" for gap in record.unmeasured):
+            saving.discard(journal, folder)
+        if stopped and not record.measurements:
+            raise KeyboardInterrupt
+        return Measured(record, folder)
 
 
 @pytest.fixture
-def run_case(benchmark: Any, suite_session: Session) -> Callable[[str], None]:
-    """Measures a planned case and plays its samples to pytest-benchmark; skips it with the reason if impossible."""
+def run_case(benchmark: Any, request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Plays a planned case's samples to pytest-benchmark; skips it with the reason if there are none."""
 
     def run(planned: str) -> None:
-        if reason := suite_session.impossible(planned):
-            pytest.skip(reason)
         if benchmark.disabled:
-            benchmark(suite_session.try_once, planned)
+            benchmark(_try_once, request.config, planned)
+            return
+        measured = request.config.stash[_measured].record
+        gaps = {gap.id: gap for gap in measured.unmeasured}
+        if planned not in gaps:
+            play(benchmark, next(m for m in measured.measurements if m.id == planned))
+        elif gaps[planned].kind == "failed":
+            pytest.fail(gaps[planned].reason, pytrace=False)
         else:
-            play(benchmark, suite_session.run(planned))
+            pytest.skip(gaps[planned].reason)
 
     return run
+
+
+def _try_once(config: pytest.Config, id: str) -> None:
+    """Runs one repetition of a case: does it work at all?"""
+    from bench.suite import session
+
+    options = _options(config)
+    with session.workers_of(options) as workers:
+        surveyed = session.survey(workers, options, options["plan"], {id}.__contains__)
+        if reason := surveyed.facts["impossible"][id]:
+            pytest.skip(reason)
+        if reason := session.try_each(workers, surveyed.possible).get(id):
+            pytest.fail(reason, pytrace=False)
 
 
 def play(benchmark: Any, measurement: Measurement) -> None:
@@ -150,25 +196,21 @@ def _played_back() -> None:
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Replaces the host's name by the kind of machine; otherwise a CPU host and a GPU host look the same."""
-    session = config.stash.get(_session, None)
-    if session is not None:
-        record = session.record()
-        machine_info["node"] = record.machine.slug
-        machine_info["fcnn_bench"] = {"machine": record.machine.label, **record.environment}
+    measured = config.stash.get(_measured, None)
+    if measured is not None:
+        machine_info["node"] = measured.record.machine.slug
+        machine_info["fcnn_bench"] = {"machine": measured.record.machine.label, **measured.record.environment}
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-    """Writes the results folder, also of an interrupted run, if anything was measured."""
-    suite = session.config.stash.get(_session, None)
-    if suite is None or not suite.measurements:
+    """Adds the report to the run's folder, if anything was measured."""
+    measured = session.config.stash.get(_measured, None)
+    if measured is None or not measured.record.measurements:
         return
     from bench.suite import saving
 
+    results, record, folder = _options(session.config)["results"], measured.record, measured.folder
     with interruption.deferred():
-        if not suite.missing():
-            suite.calibrate()
-        results, record = _options(session.config)["results"], suite.record()
-        folder = saving.save(record, results)
         for problem in saving.draw([record, *saving.elsewhere(results, record)], folder):
             console.error(problem)
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
@@ -176,13 +218,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     if not folder.is_relative_to(results):
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
     print(f"\nfcnn-bench: wrote {folder}")
-    if missing := suite.missing():
-        console.error(f"{len(missing)} of {len(suite.planned)} planned cases are missing in it")
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Gives the signals back."""
-    config.stash.setdefault(_signals, contextlib.ExitStack()).close()
+    if record.partial:
+        console.error(f"interrupted: rounds are missing; to go on: fcnn-bench run --resume {folder}")
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
 
 
 def _write_benchmark_json(config: pytest.Config, folder: Path) -> None:

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.axes.case import Case
-from bench.axes.devices import DEVICES
 from bench.measure import settings
-from bench.measure.clock import Clock
 from bench.measure.sampling import measure
 from bench.record import files
-from bench.suite import cold, workloads
-from bench.suite.images import images
-from bench.workers.process import answer_requests, ask_module
-from fcnn.source import data_root
+from bench.workers import cold, workloads
+from bench.workers.images import images, requested
+from bench.workers.process import ask_once
 
 STEPS = 30_000
 LIMIT_SECONDS = 1800.0  # for that many steps, compiling included
@@ -48,27 +45,20 @@ def _predict(case: Case) -> tuple[float, float]:
     compile_seconds = 0.0
     with files.scratch() as cache:
         if case.compiler != "off":
-            compile_seconds = cold.compile_seconds(case, [case.batch_size], cache)
-        with cold.compiler_cache(cache):
-            return compile_seconds, measure(workloads.step(case, images("MNIST", None)).repeat).summary.median
+            sizes, fields = [case.batch_size], dataclasses.asdict(case)
+            compile_seconds = ask_once(
+                "compile_cold", LIMIT_SECONDS, "compiling", cold.empty_compiler_caches(cache),
+                case=fields, batch_sizes=sizes,
+            )  # fmt: skip
+            cold.use_cache(str(cache))
+        return compile_seconds, measure(workloads.step(case, images("MNIST", None)).repeat).summary.time
 
 
 def _stopwatch(case: Case, steps: int) -> float:
     """Seconds of so many steps in a fresh process, compiling included."""
     with files.scratch() as cache:
-        request = {"case": dataclasses.asdict(case), "steps": steps, "data": str(data_root().resolve())}
-        variables = cold.empty_compiler_caches(cache)
+        request = requested(images("MNIST", None), "MNIST", None)
+        variables = cold.empty_compiler_caches(Path(cache))
+        case_fields = dataclasses.asdict(case)
         what = f"{steps:,} steps"
-        return float(ask_module("bench.suite.prediction", request, LIMIT_SECONDS, what, **variables))
-
-
-def many_steps(asked: dict[str, Any]) -> float:
-    """Answers `{"case", "steps", "data"}` with seconds."""
-    case = Case(**asked["case"])
-    settings.apply(case)
-    repeat = workloads.step(case, images("MNIST", Path(asked["data"]))).repeat
-    return Clock(DEVICES[case.device]).time_block(repeat, asked["steps"]).host_seconds
-
-
-if __name__ == "__main__":
-    answer_requests(many_steps)
+        return float(ask_once("many_steps", LIMIT_SECONDS, what, variables, case=case_fields, steps=steps, **request))

@@ -1,14 +1,12 @@
-"""The main job: plan, measure case by case with progress, write the results folder, then show what is in it."""
+"""The main job: plan, measure in rounds with progress, write the results folder, then show what is in it."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
-import io
 import shlex
-import time
-import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,22 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import console, interruption
-from bench.axes import matrix
-from bench.axes.case import Case, case_id, why_impossible
-from bench.errors import BROKEN, DONE, BenchError, reason_of
+from bench.axes.case import Case
+from bench.errors import BROKEN, DONE, USAGE, BenchError
 from bench.record import files
+from bench.record.journal import JOURNAL_FILE, Journal, folded, of_kind
 from bench.record.model import Record
 from bench.report.units import duration
-from bench.suite import saving
-from bench.suite.expected import fit, overhead_seconds
-from bench.suite.images import images
+from bench.suite import history, saving, session
+from bench.suite.plan import Plan
 from bench.suite.session import Session
 from bench.text import counted
+from bench.workers.start import Workers
+
+RESUMED = ("cases", "machine", "dataset", "commit", "program")  # of the header, what must be the same to go on
 
 
-def run(options: dict[str, Any], plan: str, words: Sequence[str]) -> int:
+def run(options: Mapping[str, Any], plan: str, words: Sequence[str]) -> int:
     """Measures the cases that `options` choose and writes the results folder; the exit code.
 
     Args:
@@ -39,41 +39,75 @@ def run(options: dict[str, Any], plan: str, words: Sequence[str]) -> int:
     """
     terminal = console.make()
     files.check_writable(options["results"], "--results")
-    found = images(options["dataset"], options["data"])
-    planned = {case_id(case): case for case in matrix.cases(options, plan)}
-    reasons = {id: why_impossible(case, len(found.train)) for id, case in planned.items()}
-    possible = {id: case for id, case in planned.items() if not reasons[id]}
-    if not possible:
-        raise BenchError(f"nothing to measure: {next(iter(reasons.values()))}")
-    effort, expected = fit(possible, found, options, plan)
-    overhead = overhead_seconds(len({case.device for case in possible.values()}))
-    _show_plan(terminal, planned, possible, sum(expected.values()) + overhead, found.label)
-    command = shlex.join(["fcnn-bench", *words, *effort.words()])
-    session = Session(images=found, dataset=options["dataset"], planned=planned, effort=effort, command=command)
-    log, stands = Log(), None
+    with session.workers_of(options) as workers:
+        with console.working(terminal) as say:
+            say("looking at the machine and the images")
+            surveyed = session.survey(workers, options, plan)
+        possible = surveyed.possible
+        if not possible:
+            raise BenchError(f"nothing to measure: {next(iter(surveyed.facts['impossible'].values()))}")
+        _show_plan(terminal, surveyed.cases, possible, surveyed.plan.seconds, surveyed.facts["dataset"]["label"])
+        command = shlex.join(["fcnn-bench", *words, *surveyed.plan.effort.words()])
+        first = session.header(surveyed, command, options["dataset"])
+        with contextlib.closing(Run(*saving.begin(first, options["results"]), surveyed.plan)) as begun:
+            return _go_on(workers, begun, options["results"], terminal)
+
+
+def resume(folder: Path, options: Mapping[str, Any]) -> int:
+    """Goes on with the run whose folder is given; the exit code.
+
+    Raises:
+        RecordError: There is no journal, or another run is writing it.
+        BenchError: The machine, the images or the program are no longer those of the run, or it has ended.
+    """
+    terminal = console.make()
+    journal = Journal.reopen(folder / JOURNAL_FILE)
+    first = journal.lines[0]
+    with contextlib.closing(Run(folder, journal, session.plan_of(first))) as begun:
+        if of_kind(journal.lines, "end"):
+            raise BenchError(f"{folder}: this run has come to its end: fcnn-bench report {folder}", USAGE)
+        with session.workers_of({**options, **first["asked"]}) as workers:
+            with console.working(terminal) as say:
+                say("looking at the machine and the images")
+                found = session.again(workers, first)
+            for name in RESUMED:
+                if found[name] != first[name]:
+                    raise BenchError(f"{folder}: the run cannot go on: its {name} is not the same any more", USAGE)
+            terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  goes on with {folder}"), soft_wrap=True)
+            return _go_on(workers, begun, folder.parent.parent, terminal)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has begun: its folder, its journal and its plan."""
+
+    folder: Path
+    journal: Journal
+    plan: Plan
+
+    def close(self) -> None:
+        """Lets others open the journal."""
+        self.journal.close()
+
+
+def _go_on(workers: Workers, run: Run, results: Path, terminal: Console) -> int:
+    """Measures what the journal lacks, then writes the record and the report; the exit code."""
+    stands = None
     try:
         with interruption.deferred():  # from the first case until the record stands
             with contextlib.suppress(KeyboardInterrupt), interruption.allowed():  # what is missing is on the record
-                _measure(session, terminal, expected, log)
-            stands = _save(session, options["results"], log)
-        problems = _report(*stands, options["results"], terminal)
+                _measure(workers, run, terminal)
+            stands = _save(run, results)
+        problems = _report(*stands, results, terminal)
     except KeyboardInterrupt:
         if stands is None:
             raise
         problems = [f"interrupted: the record is whole, the report is not: fcnn-bench report {stands[1]}"]
-    return _exit_code(session, stands[0], problems)
-
-
-class Log(io.StringIO):
-    """What happens during a run, with the time of day; what libraries print meanwhile ends up here too."""
-
-    def note(self, text: str) -> None:
-        """Adds a line or more."""
-        self.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    return _exit_code(run, *stands, problems)
 
 
 def _show_plan(
-    terminal: Console, planned: dict[str, Case], possible: dict[str, Case], seconds: float, label: str
+    terminal: Console, planned: Mapping[str, Case], possible: Mapping[str, Case], seconds: float, label: str
 ) -> None:
     terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  {label}"), soft_wrap=True)
     for device in dict.fromkeys(case.device for case in possible.values()):
@@ -85,40 +119,25 @@ def _show_plan(
     terminal.print(Text.assemble(f"  {counted(len(possible), 'case')}, expected time ", expected, f"{note}\n"))
 
 
-def _measure(session: Session, terminal: Console, expected: dict[str, float], log: Log) -> None:
-    """All planned cases in their order, the steps first; a case that raises is noted and the next one has its turn."""
-    left = dict(expected)
-    with (
-        console.Bar(terminal, sum(expected.values())) as bar,
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
-    ):
-        session.calibrate()
-        for id in session.planned:
-            interruption.check()
-            if session.impossible(id):
-                continue
-            seconds_left = sum(left.values())
-            bar.show(id, f"about {duration(seconds_left)} left", sum(expected.values()) - seconds_left)
-            try:
-                measurement = session.run(id)
-                log.note(
-                    f"{id}: {len(measurement.samples_seconds)} samples {' '.join(f.name for f in measurement.flags)}"
-                )
-            except (Exception, SystemExit) as error:  # a program that exits has failed
-                log.note(f"{id}: {reason_of(error)}\n{traceback.format_exc()}")
-            left.pop(id, None)
+def _measure(workers: Workers, run: Run, terminal: Console) -> None:
+    """The rounds, with a bar that moves between them."""
+    with console.Bar(terminal, run.plan.seconds) as bar:
+
+        def say(what: str, done_seconds: float) -> None:
+            bar.show(what, f"about {duration(max(0.0, run.plan.seconds - done_seconds))} left", done_seconds)
+
+        Session(workers, run.journal, run.plan, say).measure()
         interruption.check()
-        session.calibrate()
 
 
-def _save(session: Session, results: Path, log: Log) -> tuple[Record, Path]:
+def _save(run: Run, results: Path) -> tuple[Record, Path]:
     """The record and the folder that has it; raises BenchError if nothing was measured."""
-    record = session.record()
-    if not session.measurements:
+    record = history.with_earlier(folded(run.journal.lines), results)
+    if not record.measurements:
         reasons = [u.reason for u in record.unmeasured if u.kind != "impossible"]
+        saving.discard(run.journal, run.folder)
         raise BenchError(f"nothing was measured: {reasons[0]}")
-    return record, saving.save(record, results, log.getvalue())
+    return record, saving.save(record, run.journal, run.folder)
 
 
 def _report(record: Record, folder: Path, results: Path, terminal: Console) -> list[str]:
@@ -132,15 +151,19 @@ def _report(record: Record, folder: Path, results: Path, terminal: Console) -> l
     return problems
 
 
-def _exit_code(session: Session, record: Record, problems: list[str]) -> int:
+def _exit_code(run: Run, record: Record, folder: Path, problems: list[str]) -> int:
     """Says what failed and what is missing."""
     failures = [f"{u.id}: {u.reason}" for u in record.unmeasured if u.kind == "failed"]
-    if missing := session.missing():
+    failures += [line["what"] for line in of_kind(run.journal.lines, "problem")]
+    if run.journal.problem:
+        failures.append(run.journal.problem)
+    if record.partial:
         total = sum(u.kind != "impossible" for u in record.unmeasured) + len(record.measurements)
-        verb = "is" if len(missing) == 1 else "are"
-        problems.append(
-            f"interrupted: {len(missing)} of {counted(total, 'case')} {verb} missing; the report holds the others"
-        )
+        missing = len(session.missing(record))
+        what = f"{missing} of {counted(total, 'case')} {'is' if missing == 1 else 'are'} missing"
+        what = what if missing else "some rounds are missing"
+        stopped = "interrupted: " * (not of_kind(run.journal.lines, "problem"))
+        problems.append(f"{stopped}{what}; the report holds the others; to go on: fcnn-bench run --resume {folder}")
     for line in (*failures, *problems):
         console.error(line)
     return BROKEN if failures or problems else DONE

@@ -1,38 +1,77 @@
-"""From a run's record to its folder: what was measured is on disk before anything is drawn or printed."""
+"""A run's folder: the journal while it is measured, then the record, then the report.
+
+What was measured is on disk before anything is drawn or printed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import console, interruption
 from bench.errors import BenchError, reason_of
 from bench.record import files, store
+from bench.record.journal import JOURNAL_FILE, Journal, Line
 from bench.record.model import Record, RecordError
 from bench.report.write import write_report
+from bench.text import one_line
+
+LOG_FILE = "run.log"
 
 
-def save(record: Record, results: Path, log: str | None = None) -> Path:
-    """The run's new folder below `results`, with the record and its log; a signal waits until it stands.
+def log(lines: Sequence[Line]) -> str:
+    """What happened, a line each with the seconds since the run began; the rounds are in the record."""
+    found = []
+    for line in lines:
+        rest = " ".join(
+            one_line(str(value))
+            for name, value in line.items()
+            if name not in ("kind", "at") and isinstance(value, str | int | float)
+        )
+        if line["kind"] != "round" or "disturbed" in line:
+            found.append(f"{line['at']:9.3f} s  {line['kind']}  {rest}".rstrip())
+    return "\n".join(found) + "\n"
 
-    Where it cannot be written any more, a temporary folder takes its place: measurements are worth more than theirs.
+
+def begin(header: Mapping[str, Any], results: Path) -> tuple[Path, Journal]:
+    """A new folder below `results` for the run, and its journal; raises RecordError."""
+    folder = store.new_folder(
+        results / store.run_folder_name(header["created_utc"], header["machine"], header["commit"])
+    )
+    return folder, Journal.create(folder, dict(header))
+
+
+def discard(journal: Journal, folder: Path) -> None:
+    """Takes back what `begin` made: nothing was measured."""
+    journal.close()
+    (folder / JOURNAL_FILE).unlink(missing_ok=True)
+    for empty in (folder, folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
+
+
+def save(record: Record, journal: Journal, folder: Path) -> Path:
+    """Writes the record into the run's folder, and the log; a signal waits until they stand.
+
+    The journal stays where there is something left to go on with. Where the record cannot be written any more, a
+    temporary folder takes the folder's place: measurements are worth more than that.
     """
     with interruption.deferred():
         try:
-            return _saved(record, results, log)
+            store.write(record, folder)
+            files.write(folder / LOG_FILE, log(journal.lines))
+            if not record.partial and not journal.problem:
+                (folder / JOURNAL_FILE).unlink(missing_ok=True)
+            return folder
         except BenchError as error:
             console.error(str(error))
-            return _saved(record, Path(tempfile.mkdtemp(prefix="fcnn-bench-")), log)
-
-
-def _saved(record: Record, results: Path, log: str | None) -> Path:
-    target = store.free_name(results / store.run_folder_name(record))
-    with store.atomic_folder(target) as folder:
-        store.write(record, folder)
-        if log is not None:
-            files.write(folder / "run.log", log)
-    return target
+            elsewhere = Path(tempfile.mkdtemp(prefix="fcnn-bench-"))
+            elsewhere.chmod(files.usual_mode(0o777))
+            store.write(record, elsewhere)
+            return elsewhere
 
 
 def draw(records: Sequence[Record], folder: Path) -> list[str]:

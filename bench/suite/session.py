@@ -1,163 +1,342 @@
-"""One run of the suite: from planned cases to a record. Used by the pytest modules and by nothing else."""
+"""A run, from the options to the end of its journal: survey, plan, rounds, and what is seen outside of them.
+
+Imports no torch: what needs it is asked of workers.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import hashlib
+import random
 import shlex
-import time
-from dataclasses import dataclass, field
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from bench.analyse import trust
-from bench.axes.case import Case, command_words, why_impossible
-from bench.axes.devices import DEVICES
+from bench import interruption
+from bench.axes import matrix
+from bench.axes.case import Case, case_id, command_words
 from bench.axes.workloads import WORKLOADS
-from bench.errors import reason_of
-from bench.measure import facts, settings, yardsticks
-from bench.measure.clock import Clock
-from bench.record import store
-from bench.record.model import Dataset, Measurement, Record, Unmeasured, Yardstick
-from bench.suite import workloads
-from bench.suite.expected import Effort
-from bench.suite.observe import last_batch_size, observe, steps_an_epoch
-from bench.suite.training import train_seeds
-from bench.text import one_line
-from fcnn.data import Images
+from bench.errors import BenchError
+from bench.measure import git
+from bench.record import files
+from bench.record.journal import INTERRUPTED, Journal, digits, failures, folded, of_kind
+from bench.record.model import Record
+from bench.suite import plan as planning
+from bench.suite.engine import Group, Rounds
+from bench.suite.plan import Plan, Rates
+from bench.workers.conversation import WorkerError
+from bench.workers.process import HARNESS, ask_once
+from bench.workers.start import Workers
 
-INTERRUPTED = "interrupted"
+SURVEY_LIMIT_SECONDS = 120.0
+OBSERVE_LIMIT_SECONDS = 300.0
+COMPILE_LIMIT_SECONDS = 600.0  # for one case from cold; max-autotune takes minutes on a busy machine
+COMPILING = "compiling failed"
+# How a training is judged, by `bench.workers.training`, which this process does not import.
+ACCURACY = {"epochs": 1, "target_fraction": 0.93, "max_epochs": 3}
 
 
-@dataclass
-class Session:
-    """Collects what a run measures.
+@dataclass(frozen=True)
+class Surveyed:
+    """What is planned on which machine.
 
     Attributes:
-        planned: Every case of the run by id, in order.
-        effort: How much to measure of each case.
+        cases: The planned cases by id, their threads resolved.
+        facts: As `bench.workers.survey.survey` answers.
+        plan: Of the cases that can be measured here.
     """
 
-    images: Images
-    dataset: str
-    planned: dict[str, Case]
-    effort: Effort = field(default_factory=Effort)
-    command: str = "pytest --benchmark-only"
-    measurements: list[Measurement] = field(default_factory=list)
-    unmeasured: list[Unmeasured] = field(default_factory=list)
-    yardsticks: list[Yardstick] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
+    cases: Mapping[str, Case]
+    facts: Mapping[str, Any]
+    plan: Plan
 
-    def impossible(self, id: str) -> str | None:
-        """The reason why the planned case cannot be measured here, noted in the record; None if it can be."""
-        case = self.planned[id]
-        reason = why_impossible(case, len(self.images.train))
-        if reason:
-            self.unmeasured.append(self._gap(id, "impossible", reason))
-        return reason
+    @property
+    def possible(self) -> dict[str, Case]:
+        """The cases that can be measured here."""
+        return {id: case for id, case in self.cases.items() if not self.facts["impossible"][id]}
 
-    def calibrate(self) -> None:
-        """Times the yardsticks of every device that the plan can use; the second time, for drift.
 
-        With the threads of the cases; where these differ, with the most of them, so that a peak is one for all.
+def survey(
+    workers: Workers, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool] = lambda id: True
+) -> Surveyed:
+    """What `options` choose, and what this machine makes of it.
+
+    Args:
+        workers: Where to ask.
+        options: As `bench.axes.matrix` names them.
+        plan: The plan whose cases and time limit count where they choose none.
+        choose: Whether a planned case is wanted.
+
+    Raises:
+        BenchError: The images cannot be had.
+    """
+    workers.wait()
+    with workers.start("the survey") as worker:
+        devices = worker.ask("devices", SURVEY_LIMIT_SECONDS)
+        planned = {case_id(case): case for case in matrix.cases(options, plan, devices)}
+        planned = {id: case for id, case in planned.items() if choose(id)}
+        used = sorted({case.device for case in planned.values()})
+        asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
+        facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
+        resolved = {
+            id: dataclasses.replace(case, threads=case.threads or facts["threads"]) for id, case in planned.items()
+        }
+        possible = {id: case for id, case in resolved.items() if not facts["impossible"][id]}
+        here = sorted({case.device for case in possible.values()})
+        rates = Rates(**worker.ask("rates", SURVEY_LIMIT_SECONDS, devices=here))
+    made = planning.make(possible, facts["dataset"]["train_images"], options, plan, rates)
+    return Surveyed(resolved, facts, made)
+
+
+def again(workers: Workers, run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the first line of a run's journal would say now.
+
+    Args:
+        workers: Where to ask.
+        run: That line.
+    """
+    workers.wait()
+    cases = {id: one["case"] for id, one in run["cases"].items()}
+    with workers.start("the survey") as worker:
+        used = sorted({case["device"] for case in cases.values()})
+        facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=cases, devices=used)
+    found = {id: {**one, "impossible": facts["impossible"][id]} for id, one in run["cases"].items()}
+    return {**identity(), "machine": facts["machine"], "dataset": facts["dataset"], "cases": found}
+
+
+def identity() -> dict[str, Any]:
+    """Which program this is: its commit, and a digest of its files."""
+    commit = git.commit_of(Path(__file__))
+    digest = hashlib.sha256()
+    for file in sorted(path for room in ("bench", "fcnn") for path in (HARNESS / room).rglob("*.py")):
+        digest.update(file.relative_to(HARNESS).as_posix().encode())
+        digest.update(file.read_bytes())
+    return {"commit": commit and dataclasses.asdict(commit), "program": digest.hexdigest()}
+
+
+def plan_of(run: Mapping[str, Any]) -> Plan:
+    """The plan by the first line of a run's journal."""
+    plan = run["plan"]
+    shares = {name: planning.Share(**share) for name, share in plan["shares"].items()}
+    return Plan(**{**plan, "effort": planning.Effort(**plan["effort"]), "shares": shares})
+
+
+def header(surveyed: Surveyed, command: str, dataset: str) -> dict[str, Any]:
+    """The first line of the run's journal."""
+    verb = ["run"] if surveyed.plan.effort.thorough else []
+
+    def own_command(id: str, case: Case) -> str:
+        planned = dataclasses.replace(case, threads=case.threads if f"-t{case.threads}]" in id else 0)
+        return shlex.join(
+            ["fcnn-bench", *verb, *command_words(planned, dataset=dataset), *surveyed.plan.effort.words()]
+        )
+
+    return {
+        "created_utc": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+        **identity(),
+        **{name: surveyed.facts[name] for name in ("machine", "environment", "dataset", "gpu")},
+        "accuracy": ACCURACY,
+        "plan": dataclasses.asdict(surveyed.plan),
+        "asked": {"dataset": dataset},
+        "cases": {
+            id: {
+                "case": dataclasses.asdict(case),
+                "command": own_command(id, case),
+                "impossible": surveyed.facts["impossible"][id],
+            }
+            for id, case in surveyed.cases.items()
+        },
+    }
+
+
+Say = Callable[[str, float], None]
+
+
+class Session:
+    """Measures what a journal's header plans and its lines lack.
+
+    Args:
+        workers: Where to ask.
+        journal: Where everything goes.
+        say: Told what is under way, and how many of the plan's seconds are done.
+    """
+
+    def __init__(self, workers: Workers, journal: Journal, plan: Plan, say: Say = lambda what, seconds: None) -> None:
+        self._workers, self._journal, self._plan, self._say = workers, journal, plan, say
+        self._done = 0.0
+
+    @property
+    def cases(self) -> dict[str, Case]:
+        """The cases that can be measured here and have not failed."""
+        failed = failures(self._journal.lines)
+        planned = self._journal.lines[0]["cases"]
+        return {id: Case(**one["case"]) for id, one in planned.items() if not one["impossible"] and id not in failed}
+
+    def measure(self) -> None:
+        """All of it, up to the journal's end, or to where no worker can be had any more.
+
+        Raises:
+            KeyboardInterrupt: It was stopped; what was measured by then is in the journal.
         """
-        threads = max(self._resolved(id).threads for id in self.planned)
-        found = []
-        for device in dict.fromkeys(case.device for case in self.planned.values()):
-            if not DEVICES[device].why_missing():
-                precisions = {case.precision for case in self.planned.values() if case.device == device}
-                found += yardsticks.run(device, threads, precisions)
-        self.yardsticks = yardsticks.joined(self.yardsticks, found) if self.yardsticks else found
-
-    def run(self, id: str) -> Measurement:
-        """Measures one planned case and keeps the result; what a case raises is noted and raised again."""
-        case = self._resolved(id)
         try:
-            measurement = self._measure(id, case)
-            store.check_measurement(measurement)  # one that no record may hold would cost the whole of it
-        except KeyboardInterrupt:
-            self.unmeasured.append(self._gap(id, INTERRUPTED, "stopped by the user while it was measured"))
-            raise
-        except (Exception, SystemExit) as error:
-            reason = reason_of(error)
-            self.unmeasured.append(self._gap(id, "failed", reason))
-            raise
-        self.measurements.append(measurement)
-        return measurement
+            self._measure()
+        except BenchError as error:
+            self._journal.write("problem", what=f"the run cannot go on: {error}")
 
-    def try_once(self, id: str) -> None:
-        """Runs one repetition of a case untimed, for `--benchmark-disable`: does it work at all?"""
-        case = self._resolved(id)
-        settings.apply(case)
-        if case.workload == "accuracy":
-            train_seeds(case, self.images, Clock(DEVICES[case.device]), 1)
+    def _measure(self) -> None:
+        with files.scratch() as folder:
+            self._calibrate(1)
+            caches = self._compile(folder)
+            for name, members in planning.groups(self.cases).items():
+                share = self._plan.shares[name]
+                gpu = self._journal.lines[0]["gpu"] if any(c.device == "cuda" for c in members.values()) else None
+                group = Group(name, members, share, caches, gpu)
+                begin = self._done
+
+                def say(what: str, seconds: float, begin: float = begin, share: planning.Share = share) -> None:
+                    self._say(what, begin + min(seconds, share.seconds))
+
+                Rounds(group, self._workers.start, self._journal, random.Random(), say).measure()
+                self._done = begin + share.seconds
+            self._observe(caches)
+            self._calibrate(self._plan.calibrations)
+        self._journal.write("end")
+
+    def _calibrate(self, times: int) -> None:
+        """The yardsticks, unless they have been timed so many times."""
+        if len(of_kind(self._journal.lines, "calibration")) >= times or not self.cases:
+            return
+        self._say("calibration", self._done)
+        cases = self.cases.values()
+        devices = list(dict.fromkeys(case.device for case in cases))
+        precisions = {name: sorted({c.precision for c in cases if c.device == name}) for name in devices}
+        # With the threads of the cases; where these differ, with the most of them, so that a peak is one for all.
+        threads = max(case.threads for case in cases)
+        try:
+            with self._workers.start("the calibration") as worker:
+                found = worker.ask(
+                    "calibrate", OBSERVE_LIMIT_SECONDS, devices=devices, threads=threads, precisions=precisions
+                )
+        except WorkerError as error:  # without a yardstick there is no bound, and no number is lost
+            self._journal.write("problem", what=f"the calibration failed: {error}")
         else:
-            workloads.BUILDERS[case.workload](case, self.images).repeat()
+            self._journal.write("calibration", yardsticks=found)
+        self._done += self._plan.calibrate_seconds / self._plan.calibrations
 
-    def missing(self) -> list[str]:
-        """Planned cases that have neither a number nor a reason of their own: the run was stopped."""
-        seen = {m.id for m in self.measurements} | {u.id for u in self.unmeasured if u.kind != INTERRUPTED}
-        return [id for id in self.planned if id not in seen]
+    def _compile(self, folder: Path) -> dict[str, str]:
+        """Compiles every compiled case from cold; by id, the folder with what compilers made of it."""
+        caches = {}
+        known = {line["id"] for line in of_kind(self._journal.lines, "compiled")}
+        compiled = {id: case for id, case in self.cases.items() if case.compiler != "off"}
+        for number, (id, case) in enumerate(compiled.items()):
+            interruption.check()
+            self._say(f"{id}: compiling from cold", self._done)
+            cache = folder / str(number)
+            cache.mkdir()
+            try:
+                seconds = ask_once(
+                    "compile_cold", COMPILE_LIMIT_SECONDS, "compiling", _cold(cache),
+                    case=dataclasses.asdict(case), batch_sizes=self._sizes(case),
+                )  # fmt: skip
+            except WorkerError as error:
+                self._journal.write("failed", id=id, reason=f"{COMPILING}: {error}")
+            else:
+                caches[id] = str(cache)
+                if id not in known:
+                    self._journal.write("compiled", id=id, cold_seconds=digits(seconds))
+            self._done += self._plan.compile_seconds / len(compiled)
+        return caches
 
-    def record(self) -> Record:
-        """The record of what was measured so far, partial if planned cases are missing, which are noted in it."""
-        noted, missing = {u.id for u in self.unmeasured}, self.missing()
-        stopped = "the run was stopped before its turn"
-        gaps = [self._gap(id, INTERRUPTED, stopped) for id in missing if id not in noted]
-        devices = sorted({case.device for case in self.planned.values()})
-        record = Record(
-            created_utc=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            command=self.command,
-            duration_seconds=time.monotonic() - self.started,
-            partial=bool(missing),
-            commit=facts.commit(),
-            machine=facts.machine(),
-            environment=facts.environment(devices),
-            dataset=Dataset(
-                name=self.images.name,
-                label=self.images.label,
-                sha256=self.images.sha256,
-                train_images=len(self.images.train),
-                test_images=len(self.images.test),
-                fallback_reason=self.images.fallback_reason,
-            ),
-            measurements=self.measurements,
-            unmeasured=[*self.unmeasured, *gaps],
-            yardsticks=self.yardsticks,
-        )
-        return trust.judged(record)
+    def _sizes(self, case: Case) -> list[int]:
+        """The batch sizes that occur in a repetition."""
+        if WORKLOADS[case.workload].repetition == "step":
+            return [case.batch_size]
+        last = self._journal.lines[0]["dataset"]["train_images"] % case.batch_size
+        return [case.batch_size, *([last] if last else [])]
 
-    def _resolved(self, id: str) -> Case:
-        case = self.planned[id]
-        return dataclasses.replace(case, threads=case.threads or settings.default_threads())
+    def _observe(self, caches: Mapping[str, str]) -> None:
+        """Takes every case apart that has samples and was not taken apart before."""
+        seen = {line["id"] for line in of_kind(self._journal.lines, "observed")}
+        record = folded(self._journal.lines)
+        wanted = [m for m in record.measurements if m.id not in seen]
+        with _Kept(self._workers) as kept:
+            for measurement in wanted:
+                interruption.check()
+                self._say(f"{measurement.id}: taking it apart", self._done)
+                case = measurement.case
+                try:
+                    answer = kept.worker(fresh=case.compiler != "off").ask(
+                        "observe", OBSERVE_LIMIT_SECONDS,
+                        case=dataclasses.asdict(case), seconds=statistics.median(measurement.samples_seconds),
+                        repetitions=measurement.block_repetitions,
+                        thorough=self._plan.effort.thorough, cache=caches.get(measurement.id),
+                    )  # fmt: skip
+                    self._journal.write("observed", id=measurement.id, **answer)
+                except (WorkerError, ValueError) as error:
+                    kept.drop()
+                    reason = str(error) if isinstance(error, WorkerError) else f"it has no number: {error}"
+                    self._journal.write("failed", id=measurement.id, reason=reason)
+                self._done += self._plan.observe_seconds / len(wanted)
 
-    def _gap(self, id: str, kind: str, reason: str) -> Unmeasured:
-        return Unmeasured(id=id, case=self._resolved(id), kind=kind, reason=one_line(reason) or kind)
 
-    def _command(self, id: str) -> str:
-        verb = ["run"] if self.effort.thorough else []
-        words = ["fcnn-bench", *verb, *command_words(self.planned[id], dataset=self.dataset), *self.effort.words()]
-        return shlex.join(words)
+class _Kept:
+    """A worker that is kept from one case to the next, as long as none fails."""
 
-    def _measure(self, id: str, case: Case) -> Measurement:
-        settings.apply(case)
-        observed = observe(case, self.images, self.effort)
-        samples, whole = observed.samples, WORKLOADS[case.workload].repetition != "step"
-        return Measurement(
-            id=id,
-            case=case,
-            command=self._command(id),
-            samples_seconds=samples.seconds,
-            device_samples_seconds=samples.device_seconds,
-            block_repetitions=samples.block_repetitions,
-            images_per_repetition=observed.images_per_repetition,
-            steps_per_epoch=steps_an_epoch(case, self.images) if whole else None,
-            last_batch_size=last_batch_size(case, self.images) if whole else None,
-            warmup_seconds=samples.warmup_seconds,
-            warmup_blocks=samples.warmup_blocks,
-            first_call_seconds=samples.first_call_seconds,
-            compilation=observed.compilation,
-            counters=observed.counters,
-            phases=observed.phases,
-            energy=observed.energy,
-            accuracy=observed.accuracy,
-            flags=observed.flags,
-        )
+    def __init__(self, workers: Workers) -> None:
+        self._workers, self._stack = workers, contextlib.ExitStack()
+        self._worker: Any = None
+
+    def __enter__(self) -> _Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def worker(self, *, fresh: bool) -> Any:
+        """The worker; a fresh one where what was compiled before would be in the way."""
+        if fresh:
+            self.drop()
+        if self._worker is None:
+            self._worker = self._stack.enter_context(self._workers.start())
+        return self._worker
+
+    def drop(self) -> None:
+        """Ends it."""
+        self._stack.close()
+        self._worker = None
+
+
+def _cold(folder: Path) -> dict[str, str]:
+    """Variables with which compilers find nothing that was compiled before, and keep what they make."""
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton")}
+
+
+@contextlib.contextmanager
+def workers_of(options: Mapping[str, Any]) -> Iterator[Workers]:
+    """The workers of a run."""
+    data = options["data"]
+    with Workers(options["dataset"], str(Path(data).resolve()) if data else None) as workers:
+        yield workers
+
+
+def try_each(workers: Workers, cases: Mapping[str, Case]) -> dict[str, str]:
+    """Runs one repetition of each case untimed; why those failed that did."""
+    reasons = {}
+    for id, case in cases.items():
+        try:
+            with workers.start() as worker:
+                worker.ask("try_once", OBSERVE_LIMIT_SECONDS, case=dataclasses.asdict(case))
+        except WorkerError as error:
+            reasons[id] = str(error)
+    return reasons
+
+
+def missing(record: Record) -> list[str]:
+    """Planned cases that have neither a number nor a reason of their own: the run was stopped."""
+    return [gap.id for gap in record.unmeasured if gap.kind == INTERRUPTED]

@@ -5,30 +5,29 @@ import dataclasses
 import pytest
 import torch
 
-from bench.axes.case import case_id
 from bench.profile.compiling import compile_and_watch
-from bench.suite import workloads
-from bench.suite.cold import compiler_cache
-from bench.suite.expected import Effort
-from bench.suite.session import Session
+from bench.workers import workloads
+from bench.workers.cold import use_cache
 from tests.axes.test_case import changed
 from tests.data.images import embedded
+from tests.suite.local import QUICK, run
 
 CASE = changed(compiler="default", threads=1)
 EAGER = dataclasses.replace(CASE, compiler="off")
 
 
-def measured(case):
-    session = Session(embedded(), "MNIST", {case_id(case): case}, Effort(step_seconds=0.02))
-    (id,) = session.planned
-    if reason := session.impossible(id):
-        pytest.skip(reason)
-    return session.run(id)
+def measured(case, folder):
+    folder.mkdir()
+    record = run(embedded(), folder, case, effort=dataclasses.replace(QUICK, thorough=True)).measure()
+    for gap in record.unmeasured:
+        if gap.kind == "impossible":
+            pytest.skip(gap.reason)
+    return record.measurements[0]
 
 
 @pytest.mark.slow
-def test_a_compiled_case_from_cold(tmp_path):
-    compiled, plain = measured(CASE), measured(EAGER)
+def test_a_compiled_case_from_cold(tmp_path, monkeypatch):
+    compiled, plain = measured(CASE, tmp_path / "compiled"), measured(EAGER, tmp_path / "plain")
 
     assert compiled.compilation.cold_seconds > 0  # of a fresh process
     assert compiled.compilation.graphs == 1
@@ -43,11 +42,15 @@ def test_a_compiled_case_from_cold(tmp_path):
     assert (calls["aten::addmm"], calls["aten::mm"]) == (2, 3)
     assert not {"aten::relu", "aten::t", "aten::linear"} & calls.keys()
 
-    with compiler_cache(tmp_path):
-        training = workloads.make_training(CASE)
-        images = torch.rand(64, 784)
-        found = compile_and_watch(lambda: training.model(images).sum().backward())
-        scores = training.model(images)
+    assert compiled.recompilations == 0
+
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        monkeypatch.setenv(name, "")
+    use_cache(str(tmp_path / "cache"))
+    training = workloads.make_training(CASE)
+    images = torch.rand(64, 784)
+    found = compile_and_watch(lambda: training.model(images).sum().backward())
+    scores = training.model(images)
     assert (found.graphs, found.breaks) == (1, [])
     assert any(name.startswith("cpp_fused") for name in found.kernels)
     assert all(seconds > 0 for seconds in found.stage_seconds.values())

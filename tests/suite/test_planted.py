@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,14 @@ import torch
 from torch.utils.data import DataLoader, default_collate
 
 from bench.analyse.explain import explain
-from bench.axes.case import case_id
 from bench.axes.feeds import FEEDS, Feed
 from bench.record.model import Yardstick
-from bench.suite.expected import Effort
-from bench.suite.session import Session
+from bench.workers import workloads
 from fcnn.data import Images, _dataset, load_images
 from tests.axes.test_case import changed
+from tests.suite.local import Workers, run
 
 pytestmark = pytest.mark.slow
-QUICK = Effort(step_seconds=0.1, epochs=3, seeds=1, thorough=False)
 
 
 def many_images(count: int) -> Images:
@@ -36,18 +35,14 @@ def many_images(count: int) -> Images:
 @functools.cache
 def calibration() -> list[Yardstick]:
     """The machine's, by the threads and the precision of all cases here."""
-    case = changed()
-    session = Session(many_images(64), "MNIST", {case_id(case): case}, QUICK)
-    session.calibrate()
-    return session.yardsticks
+    with Workers(many_images(64)).start() as worker:
+        found = worker.ask("calibrate", devices=["cpu"], threads=1, precisions={"cpu": ["fp32"]})
+    return [Yardstick(**yardstick) for yardstick in found]
 
 
-def verdict(case: Any, images: Images) -> Any:
-    """By the way of every number: session, record, explanation."""
-    session = Session(images, "MNIST", {case_id(case): case}, QUICK, yardsticks=calibration())
-    (id,) = session.planned
-    session.run(id)
-    record = session.record()
+def verdict(case: Any, images: Images, folder: Path) -> Any:
+    """By the way of every number: journal, record, explanation."""
+    record = dataclasses.replace(run(images, folder, case).measure(), yardsticks=calibration())
     found = explain(record.measurements[0], record)
     assert found is not None
     print(found)  # shown where the test fails
@@ -63,33 +58,31 @@ def slow_loader(images: Images, case: Any, seed: int) -> Any:
     return DataLoader(images.train, batch_size=case.batch_size, shuffle=True, collate_fn=slow_collate)
 
 
-def test_an_epoch_from_a_slow_loader_waits_for_data(mnist_root, monkeypatch):
+def test_an_epoch_from_a_slow_loader_waits_for_data(mnist_root, tmp_path, monkeypatch):
     monkeypatch.setitem(FEEDS, "loader", Feed("loader", "a slow one", slow_loader))
     images = load_images("MNIST", mnist_root)
-    found = verdict(changed(workload="epoch", feed="loader"), images)
+    found = verdict(changed(workload="epoch", feed="loader", threads=1), images, tmp_path)
     assert found.bound == "data"
     assert found.share > 0.5
 
 
-def test_an_epoch_from_memory_does_not_wait_for_data(mnist_root):
-    found = verdict(changed(workload="epoch", feed="resident"), load_images("MNIST", mnist_root))
+def test_an_epoch_from_memory_does_not_wait_for_data(mnist_root, tmp_path):
+    found = verdict(changed(workload="epoch", feed="resident", threads=1), load_images("MNIST", mnist_root), tmp_path)
     assert found.bound != "data"
 
 
-def test_a_step_on_a_large_batch_is_bound_by_the_processor_or_its_memory():
-    found = verdict(changed(batch_size=16_384), many_images(16_384))
+def test_a_step_on_a_large_batch_is_bound_by_the_processor_or_its_memory(tmp_path):
+    found = verdict(changed(batch_size=16_384, threads=1), many_images(16_384), tmp_path)
     assert found.bound in ("compute", "memory")
 
 
-def test_a_step_on_one_image_is_bound_by_dispatch(mnist_root):
-    found = verdict(changed(batch_size=1), load_images("MNIST", mnist_root))
+def test_a_step_on_one_image_is_bound_by_dispatch(mnist_root, tmp_path):
+    found = verdict(changed(batch_size=1, threads=1), load_images("MNIST", mnist_root), tmp_path)
     assert found.bound == "dispatch"
 
 
-def test_a_planted_slowness_elsewhere_explains_little(mnist_root, monkeypatch):
+def test_a_planted_slowness_elsewhere_explains_little(mnist_root, tmp_path, monkeypatch):
     """What no candidate accounts for is not laid to one of them: the share says how little is explained."""
-    from bench.suite import workloads
-
     original = workloads.train.train_step
 
     def sleeping(*args: Any, **options: Any) -> torch.Tensor:
@@ -97,5 +90,5 @@ def test_a_planted_slowness_elsewhere_explains_little(mnist_root, monkeypatch):
         return original(*args, **options)
 
     monkeypatch.setattr(workloads.train, "train_step", sleeping)
-    found = verdict(dataclasses.replace(changed(), batch_size=64), load_images("MNIST", mnist_root))
+    found = verdict(changed(batch_size=64, threads=1), load_images("MNIST", mnist_root), tmp_path)
     assert found.share < 0.2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -16,12 +18,17 @@ from types import SimpleNamespace
 import pytest
 
 from bench.cli import main
+from bench.measure import yardsticks
+from bench.measure.sampling import Rule
+from bench.record import journal
 from bench.record.store import read
-from bench.suite import expected, plugin, run
+from bench.suite import plugin, run, session
+from bench.workers import observe
+from fcnn.data import load_images
 from tests.commands import MAIN, Command
 from tests.conftest import write_dataset
-from tests.data import records
 from tests.signals import sent_at
+from tests.suite.local import Workers
 
 try:
     import pty
@@ -30,27 +37,10 @@ except ImportError:  # as on Windows
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["run", "--device", "cpu", "--batch", "16", "--workload", "step", "--budget", "0.05"]
-# Checksums of the small images in place of MNIST's.
-BELIEVED = """
-import json, sys
-from torchvision import datasets
-datasets.MNIST.resources = json.loads(sys.argv.pop(1))
-"""
-QUICKLY = f"""{BELIEVED}
-from bench.measure import sampling, yardsticks
-from bench.suite import observe
-observe.PHASES_SECONDS = 0.01
-yardsticks.RULE = sampling.Rule(budget_seconds=0.01, warmup_seconds=0.01)
-"""
-# Says by a file when the steps are measured and the trainings begin.
-BEGINS = """
-import pathlib
-from bench.suite import observe
-train_seeds = observe.train_seeds
-def begins(*words):
-    pathlib.Path("begun").touch()
-    return train_seeds(*words)
-observe.train_seeds = begins
+# The workers believe in the small images, and are quick.
+QUICKLY = """
+from bench.workers import forge
+forge.FORGE = "tests.suite.small_forge"
 """
 LONG = ["run", "--device", "cpu", "--batch", "16", "64", "--budget", "0.05", "--workload", "step", "accuracy",
         "--seeds", "2000"]  # fmt: skip
@@ -64,7 +54,8 @@ def data(tmp_path_factory):
 
 def start(data, *words: object, folder: Path, code: str = QUICKLY + MAIN, **options: object) -> Command:
     root, checksums = data
-    return Command(code, json.dumps(checksums), *words, "--data", root, folder=folder, **options)  # type: ignore[arg-type]
+    environment = {"CHECKSUMS": json.dumps(checksums), **options.pop("environment", {})}
+    return Command(code, *words, "--data", root, folder=folder, environment=environment, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -80,9 +71,9 @@ def test_a_run_leaves_a_whole_results_folder_whatever_surrounds_it(data, tmp_pat
     words = [*SMALL, "--precision", "fp32", "tf32", "--results", "results [/b]", "--data", str(root)]
     with Path("/dev/full" if Path("/dev/full").exists() else os.devnull).open("w") as full:
         run = subprocess.run(
-            [sys.executable, "-c", QUICKLY + MAIN, json.dumps(checksums), *words], cwd=tmp_path, stdout=full,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **others}, stderr=subprocess.PIPE, text=True, umask=0o027,
-            check=False,
+            [sys.executable, "-c", QUICKLY + MAIN, *words], cwd=tmp_path, stdout=full,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "CHECKSUMS": json.dumps(checksums), **others},
+            stderr=subprocess.PIPE, text=True, umask=0o027, check=False,
         )  # fmt: skip
     assert (run.returncode, run.stderr) == (0, "")
     (folder,) = (tmp_path / "results [/b]").glob("*/*")
@@ -100,7 +91,8 @@ def test_a_run_leaves_a_whole_results_folder_whatever_surrounds_it(data, tmp_pat
     assert measurement.phases.host_seconds["backward"] > 0
     assert {y.name for y in record.yardsticks} >= {"matmul_fp32", "copy", "dispatch"}
     assert all(y.after_samples_seconds for y in record.yardsticks)
-    assert "step[cpu-b16-fp32]: " in (folder / "run.log").read_text()
+    assert "observed  step[cpu-b16-fp32]" in (folder / "run.log").read_text()
+    assert not (folder / "journal.jsonl").exists()  # it is all in the record
 
 
 @pytest.mark.slow
@@ -127,21 +119,26 @@ def test_on_a_terminal_there_is_a_bar_and_the_plan(data, tmp_path):
     text = shown.decode("utf-8")
     assert "MNIST: 640 training and 200 test images" in text
     assert "1 case, expected time" in text
-    before, _, after = text.partition("step[cpu-b16-fp32]")
+    before, _, after = text.partition("steps: process 1 of 3")
     assert "expected time" in before
     assert re.search(r"━.*about .* left", after.partition("\n")[0])
+    assert "step[cpu-b16-fp32]: taking it apart" in after
 
 
 @pytest.mark.slow
 def test_a_signal_and_a_second_one_leave_what_was_measured(data, tmp_path):
-    command = start(data, *LONG, "--results", tmp_path / "results", folder=tmp_path, code=QUICKLY + BEGINS + MAIN)
+    begun = {"BEGUN": str(tmp_path / "begun")}
+    command = start(data, *LONG, "--results", tmp_path / "results", folder=tmp_path, environment=begun)
     command.wait_for((tmp_path / "begun").exists)
     command.send(signal.SIGHUP)
     command.send(signal.SIGINT)  # of two of a kind at once, the system keeps one
     ended = command.end()
     assert ended.code == 3, ended.err
-    assert ended.err == "fcnn-bench: interrupted: 2 of 4 cases are missing; the report holds the others\n"
     (folder,) = (tmp_path / "results").glob("*/*")
+    assert ended.err == (
+        "fcnn-bench: interrupted: 2 of 4 cases are missing; the report holds the others; "
+        f"to go on: fcnn-bench run --resume {folder}\n"
+    )
     record = read(folder)
     assert record.partial
     assert len(record.measurements) == 2
@@ -149,27 +146,105 @@ def test_a_signal_and_a_second_one_leave_what_was_measured(data, tmp_path):
     assert (folder / "report.html").exists()
 
 
+@pytest.mark.slow
+def test_a_run_that_was_killed_is_reported_and_goes_on(data, tmp_path, capsys):
+    """By a signal that nobody can notice."""
+    words = [*LONG[:-2], "--seeds", "3", "--results", tmp_path / "results"]
+    command = start(data, *words, folder=tmp_path, environment={"BEGUN": str(tmp_path / "begun"), "HANGS": "1"})
+    command.wait_for((tmp_path / "begun").exists)
+    command.send(signal.SIGKILL)
+    assert command.end().code == -signal.SIGKILL
+    (folder,) = (tmp_path / "results").glob("*/*")
+    assert sorted(path.name for path in folder.iterdir()) == ["journal.jsonl"]
+    killed = read(folder)
+    assert [len(m.samples_seconds) > 2 for m in killed.measurements] == [True, True]
+    assert main(["report", str(folder), "--output", str(tmp_path / "report")]) == 0
+    assert "interrupted" in (tmp_path / "report" / "report.md").read_text()
+    ended = start(data, "run", "--resume", folder, folder=tmp_path).end()
+    assert (ended.code, ended.err) == (0, "")
+    record = read(folder)
+    assert not record.partial
+    assert len(record.measurements) == 4
+    assert record.measurements[0].samples_seconds == killed.measurements[0].samples_seconds
+    assert (folder / "report.html").exists()
+    assert not (folder / "journal.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_a_run_does_not_go_on_with_another_program_or_when_it_has_ended(data, tmp_path):
+    words = [*LONG[:-2], "--seeds", "3", "--results", tmp_path / "results"]
+    command = start(data, *words, folder=tmp_path, environment={"BEGUN": str(tmp_path / "begun"), "HANGS": "1"})
+    command.wait_for((tmp_path / "begun").exists)
+    command.send(signal.SIGKILL)
+    command.end()
+    (folder,) = (tmp_path / "results").glob("*/*")
+    journal = folder / "journal.jsonl"
+    head, *rest = journal.read_text().splitlines()
+    other = json.dumps({**json.loads(head), "program": "0" * 64})
+    journal.write_text("\n".join([other, *rest]) + "\n")
+    ended = start(data, "run", "--resume", folder, folder=tmp_path).end()
+    assert (ended.code, ended.err) == (
+        2, f"fcnn-bench: {folder}: the run cannot go on: its program is not the same any more\n",
+    )  # fmt: skip
+    journal.write_text("\n".join([head, *rest, '{"kind": "end", "at": 1e3}']) + "\n")
+    ended = start(data, "run", "--resume", folder, folder=tmp_path).end()
+    assert (ended.code, ended.err) == (
+        2, f"fcnn-bench: {folder}: this run has come to its end: fcnn-bench report {folder}\n",
+    )  # fmt: skip
+
+
+def test_there_is_nothing_to_go_on_with(tmp_path, capsys):
+    assert main(["run", "--resume", str(tmp_path)]) == 3
+    assert (
+        capsys.readouterr().err
+        == f"fcnn-bench: {tmp_path}/journal.jsonl cannot be written: No such file or directory\n"
+    )
+
+
 @pytest.fixture
-def measured(monkeypatch):
-    """Where a run has its case's measurement at once."""
+def measured(monkeypatch, mnist_root):
+    """Where a run has its workers in this process."""
 
-    def measure(session, *_):
-        session.yardsticks = records.CPU_YARDSTICKS
-        session.measurements.append(records.measured(records.case(batch=16), 1e-3))
+    @contextlib.contextmanager
+    def workers(options):
+        yield Workers(load_images("MNIST", mnist_root))
 
-    monkeypatch.setattr(run, "_measure", measure)
-    monkeypatch.setattr(expected, "probe", lambda *_: expected.Rates({"cpu": (4e-4, 1e-6)}, 4e-5))
+    monkeypatch.setattr(session, "workers_of", workers)
+    monkeypatch.setattr(yardsticks, "RULE", Rule(budget_seconds=0.01, warmup_seconds=0.01))
+    monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [(run, "_save"), (run.saving, "save"), (run, "_report"), (run.saving, "draw")])
-def test_a_signal_after_the_last_case_costs_no_record(measured, mnist_root, tmp_path, monkeypatch, capsys, at):
+def test_a_signal_after_the_last_case_costs_no_record(measured, tmp_path, monkeypatch, capsys, at):
     sent_at(monkeypatch, *at, signal.SIGTERM)
-    assert main([*SMALL, "--data", str(mnist_root), "--results", str(tmp_path / "results")]) == 3
+    assert main([*SMALL, "--results", str(tmp_path / "results")]) == 3
     (folder,) = (tmp_path / "results").glob("*/*")
     assert [m.id for m in read(folder).measurements] == ["step[cpu-b16-fp32]"]
     err = capsys.readouterr().err
     assert err == f"fcnn-bench: interrupted: the record is whole, the report is not: fcnn-bench report {folder}\n"
+
+
+@pytest.mark.slow
+def test_a_full_disk_costs_no_record(measured, tmp_path, monkeypatch, capsys):
+    def full(descriptor, data):
+        if b'"round"' in data:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data)
+
+    real = os.write
+    monkeypatch.setattr(journal.os, "write", full)
+    assert main([*SMALL, "--results", str(tmp_path / "results")]) == 3
+    (folder,) = (tmp_path / "results").glob("*/*")
+    assert len(read(folder).measurements[0].samples_seconds) >= 3
+    assert "journal.jsonl cannot be written: No space left on device" in capsys.readouterr().err
+
+
+def test_the_process_that_asks_imports_no_torch():
+    code = "import sys, bench.suite.run, bench.suite.conftest, bench.report.terminal\n"
+    code += "assert not {'torch', 'torchvision', 'fcnn'} & set(sys.modules), sorted(sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -202,7 +277,7 @@ def test_an_unwritable_results_folder_is_found_out_before_measuring(mnist_root, 
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_nothing_to_measure_is_exit_code_3_with_the_reason(mnist_root, tmp_path, capsys):
+def test_nothing_to_measure_is_exit_code_3_with_the_reason(measured, mnist_root, tmp_path, capsys):
     words = [
         "run",
         "--device",
@@ -239,8 +314,8 @@ def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summ
     words = [ROOT / "bench/suite/bench_step.py", "-k", "bench_step", "-p", "no:cacheprovider", *words]
     words += ["--fcnn-device", "cpu", "--fcnn-batch", "16", "--fcnn-budget", "0.05", "--fcnn-data", data[0]]
     words += ["--fcnn-results", tmp_path / "results", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml"]
-    code = f"{QUICKLY}import pytest\nsys.exit(pytest.main(sys.argv[1:]))"
-    ended = Command(code, json.dumps(data[1]), *words, folder=tmp_path).end()
+    code = f"{QUICKLY}import pytest, sys\nsys.exit(pytest.main(sys.argv[1:]))"
+    ended = Command(code, *words, folder=tmp_path, environment={"CHECKSUMS": json.dumps(data[1])}).end()
     assert summary in ended.out, ended.out + ended.err
     folders = list((tmp_path / "results").glob("*/*"))
     assert bool(folders) is ("--benchmark-only" in words)

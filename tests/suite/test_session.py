@@ -4,25 +4,28 @@ import shlex
 import pytest
 import torch
 
+from bench.analyse.trust import judged
 from bench.axes.case import case_id
 from bench.axes.devices import DEVICES
 from bench.axes.matrix import cases
 from bench.cli import make_parser
-from bench.record.model import RecordError, to_json
+from bench.measure import yardsticks
+from bench.measure.claims import FLOPS_PER_IMAGE
+from bench.measure.sampling import Rule
+from bench.record.journal import folded
+from bench.record.model import to_json
 from bench.record.store import check
-from bench.suite import observe, training, workloads
-from bench.suite.expected import Effort, wanted
-from bench.suite.session import Session
-from bench.suite.training import train_seeds
+from bench.suite import session
+from bench.suite.plan import Rates, make
+from bench.suite.session import missing
+from bench.workers import observe, serve, training, workloads
+from bench.workers.conversation import WorkerDied
 from fcnn.data import load_images
 from fcnn.hyperparameters import REFERENCE
 from fcnn.train import make_training as fcnn_training
-from tests.analyse.synthetic import yardsticks
 from tests.axes.test_case import changed
 from tests.measure.simulated import SimulatedTime
-
-CPU = torch.device("cpu")
-QUICK = Effort(step_seconds=0.02, epochs=3, seeds=2, thorough=False)
+from tests.suite.local import QUICK, Workers, run
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +36,6 @@ def taken_apart_quickly(monkeypatch):
 @pytest.fixture
 def images(mnist_root):
     return load_images("MNIST", mnist_root)
-
-
-def session(images, *cases):
-    return Session(images, "MNIST", {case_id(case): case for case in cases}, QUICK, command="test")
 
 
 @pytest.mark.parametrize("workload", list(workloads.BUILDERS))
@@ -89,33 +88,42 @@ def test_an_epoch_trains_on_every_image_with_the_smaller_last_batch(images, monk
         assert sizes == [256, 256, 128]
 
 
+@pytest.fixture(autouse=True)
+def calibrated_quickly(monkeypatch):
+    monkeypatch.setattr(yardsticks, "RULE", Rule(budget_seconds=0.01, warmup_seconds=0.01))
+
+
 @pytest.mark.slow
-def test_a_run_becomes_a_valid_record(images):
+def test_a_run_becomes_a_valid_record(images, tmp_path):
     cases = [
         changed(batch_size=16),
         changed(workload="epoch", feed="loader"),
         changed(workload="accuracy"),
         changed(precision="tf32"),
     ]
-    run = dataclasses.replace(session(images, *cases), effort=dataclasses.replace(QUICK, thorough=True))
-    for id in run.planned:
-        if not run.impossible(id):
-            run.run(id)
-    record = run.record()
+    record = run(images, tmp_path, *cases, effort=dataclasses.replace(QUICK, thorough=True)).measure()
     check(to_json(record), "the record")
     step, epoch, accuracy = record.measurements
     assert step.id == "step[cpu-b16-fp32]"
     assert step.case.threads >= 1  # the planned 0 is replaced by what it stands for
     assert (step.images_per_repetition, step.steps_per_epoch) == (16, None)
     assert (epoch.images_per_repetition, epoch.steps_per_epoch, epoch.last_batch_size) == (640, 10, 64)
+    assert (step.counters.flops, step.counters.growth_bytes) == (16 * FLOPS_PER_IMAGE["step"], 0)
+    assert step.phases.host_seconds["backward"] > 0
+    assert epoch.phases.host_seconds["fetch"] > 0
+    assert step.energy is not None
     assert accuracy.accuracy.seeds == [0, 1]
     assert len(accuracy.samples_seconds) == 2
+    assert accuracy.counters.flops == 64 * FLOPS_PER_IMAGE["step"]
     (skipped,) = record.unmeasured
     assert (skipped.id, skipped.kind) == ("step[cpu-b64-tf32]", "impossible")
     assert record.dataset.sha256 == images.sha256
+    assert {r.group for r in record.rounds} == {"steps", "epochs", "trainings"}
+    assert all(y.after_samples_seconds for y in record.yardsticks)
     assert not record.partial
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -123,112 +131,153 @@ def test_a_run_becomes_a_valid_record(images):
         (SystemExit(0), "SystemExit: 0"),  # of the program, which ends the case and not the run
     ],
 )
-def test_what_fails_and_what_had_no_turn_is_in_the_record(images, monkeypatch, error, reason):
-    run = session(images, changed(batch_size=1), changed(batch_size=2), changed(batch_size=4))
-    ids = list(run.planned)
+def test_what_fails_is_in_the_record_and_the_others_go_on(images, tmp_path, monkeypatch, error, reason):
+    build = workloads.BUILDERS["step"]
 
     def broken(case, images):
-        raise error
+        if case.batch_size == 2:
+            raise error
+        return build(case, images)
 
     monkeypatch.setitem(workloads.BUILDERS, "step", broken)
-    with pytest.raises(type(error)):
-        run.run(ids[0])
-
-    def interrupted(case, images):
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(workloads.BUILDERS, "step", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run.run(ids[1])
-    record = run.record()
-    assert record.partial
-    assert [(u.id, u.kind) for u in record.unmeasured] == [
-        (ids[0], "failed"), (ids[1], "interrupted"), (ids[2], "interrupted"),
-    ]  # fmt: skip
-    assert record.unmeasured[0].reason == reason
-    assert run.missing() == ids[1:]
-    assert run.record().unmeasured == record.unmeasured  # asking changes nothing
-
-
-@pytest.mark.slow
-def test_a_case_whose_numbers_are_none_costs_itself_and_not_the_record(images, monkeypatch):
-    run = session(images, changed(batch_size=1, threads=1), changed(batch_size=2, threads=1))
-    first, second = run.planned
-    measure = run._measure
-
-    def no_number(id, case):
-        measurement = measure(id, case)
-        return dataclasses.replace(measurement, warmup_seconds=float("nan")) if id == first else measurement
-
-    monkeypatch.setattr(run, "_measure", no_number)
-    with pytest.raises(RecordError):
-        run.run(first)
-    run.run(second)
-    record = run.record()
-    check(to_json(record), "the record")
-    assert [(u.id, u.kind) for u in record.unmeasured] == [(first, "failed")]
+    record = run(images, tmp_path, *(changed(batch_size=size, threads=1) for size in (1, 2, 4))).measure()
+    assert [(u.id, u.kind, u.reason) for u in record.unmeasured] == [("step[cpu-b2-fp32-t1]", "failed", reason)]
+    assert [m.id for m in record.measurements] == ["step[cpu-b1-fp32-t1]", "step[cpu-b4-fp32-t1]"]
     assert not record.partial
 
 
+def test_a_run_that_is_stopped_keeps_what_it_has_and_goes_on(images, tmp_path, monkeypatch):
+    cases = [changed(batch_size=16, threads=1), changed(workload="epoch", threads=1)]
+    stopped = run(images, tmp_path, *cases)
+    real = serve.function
+
+    def interrupted(name):
+        if name == "turn" and any(line["kind"] == "round" for line in stopped.journal.lines[:-1]):
+            raise KeyboardInterrupt
+        return real(name)
+
+    monkeypatch.setattr(serve, "function", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.measure()
+    partial = folded(stopped.journal.lines)
+    assert partial.partial
+    assert [m.id for m in partial.measurements] == ["step[cpu-b16-fp32-t1]"]
+    assert [(u.id, u.kind) for u in partial.unmeasured] == [("epoch[cpu-b64-fp32-t1]", "interrupted")]
+    assert missing(partial) == ["epoch[cpu-b64-fp32-t1]"]
+    monkeypatch.setattr(serve, "function", real)
+    whole = stopped.measure()
+    assert not whole.partial
+    assert len(whole.measurements) == 2
+    calibrations = [line for line in stopped.journal.lines if line["kind"] == "calibration"]
+    assert len(calibrations) == 1
+
+
+def test_where_no_worker_can_be_had_any_more_what_was_measured_stays(images, tmp_path, monkeypatch):
+    begun = run(images, tmp_path, changed(batch_size=16, threads=1), changed(workload="epoch", threads=1))
+    start = begun.workers.start
+
+    def gone(called="the worker"):
+        if any(line["kind"] == "round" for line in begun.journal.lines):
+            raise WorkerDied("the process that forks the workers died: it was killed by SIGKILL")
+        return start(called)
+
+    monkeypatch.setattr(begun.workers, "start", gone)
+    record = begun.measure()
+    assert record.partial
+    assert [m.id for m in record.measurements] == ["step[cpu-b16-fp32-t1]"]
+    (problem,) = (line["what"] for line in begun.journal.lines if line["kind"] == "problem")
+    assert problem.startswith("the run cannot go on: the process that forks the workers died: it was killed by SIGKILL")
+
+
 @pytest.mark.slow
-def test_a_cases_command_asks_for_the_same_case_and_effort(images):
+def test_a_case_whose_numbers_are_none_costs_itself_and_not_the_record(images, tmp_path, monkeypatch):
+    real = serve.function
+
+    def no_number(name):
+        function = real(name)
+        if name != "observe":
+            return function
+        return lambda state, **arguments: {
+            **function(state, **arguments),
+            **({"phases": {"sum_seconds": float("nan")}} if arguments["case"]["batch_size"] == 1 else {}),
+        }
+
+    monkeypatch.setattr(serve, "function", no_number)
+    record = run(images, tmp_path, changed(batch_size=1, threads=1), changed(batch_size=2, threads=1)).measure()
+    check(to_json(record), "the record")
+    assert [(u.id, u.kind) for u in record.unmeasured] == [("step[cpu-b1-fp32-t1]", "failed")]
+    assert not record.partial
+
+
+def test_a_cases_command_asks_for_the_same_case_and_effort(images, tmp_path):
     case = changed(batch_size=16, threads=1)
-    for effort, beginning in (
-        (dataclasses.replace(QUICK, thorough=True), "fcnn-bench run --workload"),
-        (QUICK, "fcnn-bench --workload"),
+    for number, (effort, beginning) in enumerate(
+        (
+            (dataclasses.replace(QUICK, thorough=True), "fcnn-bench run --workload"),
+            (QUICK, "fcnn-bench --workload"),
+        )
     ):
-        run = dataclasses.replace(session(images, case), effort=effort)
-        command = run.run(case_id(case)).command
+        (tmp_path / str(number)).mkdir()
+        planned = run(images, tmp_path / str(number), case, effort=effort).journal.lines[0]["cases"]
+        command = planned[case_id(case)]["command"]
         assert command.startswith(beginning)
         options = make_parser().parse_args(shlex.split(command)[1:])
-        assert cases(vars(options), options.plan) == [case]
-        assert wanted(vars(options), options.plan) == effort
+        assert cases(vars(options), options.plan, ["cpu"]) == [case]
+        made = make({}, 640, vars(options), options.plan, Rates({}, 0.0))
+        assert made.effort == effort
 
 
 @pytest.mark.slow
-def test_a_fake_gpu_is_synchronised_around_every_block(images, monkeypatch):
+def test_a_fake_gpu_is_synchronised_around_every_block(images, tmp_path, monkeypatch):
     time = SimulatedTime()
     monkeypatch.setitem(DEVICES, "cuda", time.device(name="cuda"))
-    run = session(images, changed(device="cuda", feed="device"))
-    (id,) = run.planned
-    measurement = run.run(id)
-    blocks = 1 + measurement.warmup_blocks + len(measurement.samples_seconds)
-    assert time.synchronizations >= 2 * blocks
-    assert measurement.device_samples_seconds is None  # the fake row has no events
+    with Workers(images).start() as worker:
+        case = dataclasses.asdict(changed(device="cuda", feed="device", threads=1))
+        worker.ask("prepare", id="x", case=case, warm_seconds=0.0)
+        before = time.synchronizations
+        _, device_seconds, _ = worker.ask("turn", id="x", repetitions=3)
+    assert time.synchronizations == before + 2
+    assert device_seconds is None  # the fake row has no events
 
 
 def test_accuracy_repeats_from_its_seeds_and_evaluation_is_not_timed(images):
     time = SimulatedTime()
     case = changed(workload="accuracy", threads=1)
-    runs = [train_seeds(case, images, time.clock(), 2) for _ in range(2)]
-    assert runs[0][1] == runs[1][1]
-    assert runs[0][1].test_accuracy_fraction[0] > 0.5  # the images are learnable, ten classes by chance give 0.1
+    runs = [[training.Trainings(case, images, time.clock()).train(seed) for seed in (0, 1)] for _ in range(2)]
+    assert runs[0] == runs[1]
+    assert runs[0][0].test_accuracy_fraction > 0.5  # the images are learnable, ten classes by chance give 0.1
     # The clock is read twice a block of 50 steps and never while evaluating: ten steps an epoch are one block.
-    assert runs[0][0] == [0.0, 0.0]
+    assert [one.seconds for one in runs[0]] == [0.0, 0.0]
 
 
 def test_a_seed_that_never_reaches_the_target_has_no_time(images, monkeypatch):
     monkeypatch.setattr(training, "TARGET_FRACTION", 1.1)
-    _, accuracy, _ = train_seeds(changed(workload="accuracy", threads=1), images, SimulatedTime().clock(), 1)
-    assert accuracy.seconds_to_target == [None]
+    trained = training.Trainings(changed(workload="accuracy", threads=1), images, SimulatedTime().clock()).train(0)
+    assert trained.seconds_to_target is None
 
 
-def flags_of(run, id):
-    run.run(id)
-    (measurement,) = run.record().measurements
+def test_the_journal_says_how_trainings_are_judged():
+    assert session.ACCURACY == {
+        "epochs": training.EPOCHS, "target_fraction": training.TARGET_FRACTION, "max_epochs": training.MAX_EPOCHS,
+    }  # fmt: skip
+
+
+def flags_of(images, folder, case):
+    folder.mkdir()
+    record = judged(run(images, folder, case).measure())
+    (measurement,) = record.measurements
     return {flag.name: flag.reason for flag in measurement.flags}
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
 @pytest.mark.parametrize("workload", ["step", "epoch", "accuracy"])
-def test_what_is_found_about_a_case_is_on_its_record(images, monkeypatch, workload):
+def test_what_is_found_about_a_case_is_on_its_record(images, tmp_path, monkeypatch, workload):
     """The settings are the case's, and the environment, the case itself and the whole record have their say."""
-    run = session(images, changed(workload=workload, threads=1))
-    (id,) = run.planned
+    case = changed(workload=workload, threads=1)
     torch.set_num_threads(2)
     with torch.autograd.set_detect_anomaly(True):
-        found = flags_of(run, id)
+        found = flags_of(images, tmp_path / "a", case)
     assert "anomaly-mode" in found
     assert "not-as-claimed" not in found
     small = dataclasses.replace(REFERENCE, hidden_size=8)
@@ -236,7 +285,7 @@ def test_what_is_found_about_a_case_is_on_its_record(images, monkeypatch, worklo
         monkeypatch.setattr(
             module, "make_training", lambda case, seed=0: fcnn_training(torch.device("cpu"), seed, small)
         )
-    found = flags_of(session(images, changed(workload=workload, threads=1)), id)
+    found = flags_of(images, tmp_path / "b", case)
     assert found["not-as-claimed"].startswith("the model's parameters are [(8, 784)")
 
 
@@ -248,35 +297,24 @@ def test_a_feed_that_ends_before_the_looked_at_beginning_is_all_of_its_epoch(ima
     assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 10, True)
 
 
-@pytest.mark.slow
-def test_a_machine_that_has_changed_meanwhile_is_on_the_record(images):
-    run = session(images, changed(threads=1))
-    (id,) = run.planned
-    run.yardsticks = yardsticks(dispatch=1.2)
-    assert "drift" in flags_of(run, id)
-
-
 @pytest.fixture
 def quickly_compiled(monkeypatch):
     """By the compiler's front half alone, and with a cold start that is none."""
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda model, mode, dynamic: real(model, backend="eager", dynamic=dynamic))
-    monkeypatch.setattr(observe.cold, "compile_seconds", lambda case, sizes, cache: 1.0)
+    monkeypatch.setattr(session, "ask_once", lambda *_, **__: 1.0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", ["step", "epoch", "accuracy"])
 def test_a_compiled_case_makes_its_graphs_before_its_samples_and_has_some(
-    images, quickly_compiled, workload, monkeypatch
+    images, tmp_path, quickly_compiled, workload, monkeypatch
 ):
     monkeypatch.setattr(workloads, "FIRST_BATCHES", 3)
     count = 600  # the last batch has 24, and is not among the first
     images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
     case = changed(workload=workload, compiler="default", threads=1)
-    run = session(images, case)
-    (id,) = run.planned
-    assert not {"recompiled", "not-as-claimed"} & flags_of(run, id).keys()
-    run = session(images, case)
+    assert not {"recompiled", "not-as-claimed"} & flags_of(images, tmp_path / "a", case).keys()
     with torch.compiler.set_stance("force_eager"):
-        found = flags_of(run, id)
+        found = flags_of(images, tmp_path / "b", case)
     assert found["not-as-claimed"] == "torch.compile made no graph: what was timed is not compiled"

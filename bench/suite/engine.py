@@ -1,0 +1,211 @@
+"""The measuring itself: processes one after the other, in each of them every case of a group, in rounds.
+
+What a process is like, by where its memory lies and how it has started, shows in all that it measures: two processes
+of one program differ by more than the blocks within one. So a run has several, each with its cases prepared in an
+order of its own, and the intervals are over them (`bench.analyse.levels`). They run one after the other: none waits
+while another works, and what changes on the machine meanwhile is part of what the processes differ by.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench import interruption
+from bench.axes.case import Case
+from bench.measure.surroundings import Watch
+from bench.record.journal import Journal, digits, failures, of_kind
+from bench.suite.plan import BLOCK_SECONDS, LEAD_SECONDS, Share
+from bench.workers.rounds import Turn, TurnFailed, shuffled, take
+
+Start = Callable[[], contextlib.AbstractContextManager[Any]]
+Say = Callable[[str, float], None]
+
+LONG_SECONDS = 0.1  # of a repetition that does not mind what was in the caches before
+# At the beginning of a process, when nothing is warm. On one thread of an EPYC, over 64 processes of 18 cases, the
+# first round took 7% longer than the later ones (standard error 1.9), the next three 3% (1.3); ratios had no trend.
+DISCARDED_ROUNDS = 1
+REPEATED_SHARE = 0.5  # of a process's rounds, at most so many more for those that were disturbed
+PREPARE_LIMIT_SECONDS = 300.0  # compiling from a warm cache included
+TURN_LIMIT_SECONDS = 30.0  # at least; a turn takes a hundredth of a second, an epoch a few
+TIMES_AS_LONG = 30  # as expected, and a turn hangs
+
+
+@dataclass
+class Group:
+    """Cases that share their rounds.
+
+    Attributes:
+        name: `steps`, `epochs` or `trainings`.
+        cases: By id, their threads resolved.
+        share: How many processes and rounds it gets.
+        caches: By id of a compiled case, the folder with what compilers have made of it.
+        gpu: The uuid of the GPU, if one is used.
+    """
+
+    name: str
+    cases: Mapping[str, Case]
+    share: Share
+    caches: Mapping[str, str]
+    gpu: str | None = None
+
+
+class Rounds:
+    """Measures a group into a journal.
+
+    Args:
+        group: What to measure.
+        start: Starts a fresh worker; a context.
+        journal: What has been measured of the group before stays and counts.
+        rng: The orders' chance.
+        say: Told what is under way and the seconds that the group has taken.
+        watch: Looks around during a round.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        start: Start,
+        journal: Journal,
+        rng: random.Random,
+        say: Say = lambda what, seconds: None,
+        watch: Callable[[int, str | None], Any] = Watch,
+    ) -> None:
+        self._group, self._start, self._journal, self._rng, self._say = group, start, journal, rng, say
+        self._watch = watch
+        self._ids = list(journal.lines[0]["cases"])
+        self._repetitions: dict[str, int] = {}
+        self._seconds: dict[str, float] = {}  # a repetition's, roughly
+        self._begin = time.monotonic()
+        for line in of_kind(journal.lines, "sizes"):
+            self._repetitions |= line["repetitions"]
+            self._seconds |= line["seconds"]
+
+    def measure(self) -> None:
+        """Goes on until the group has all its rounds, or no case is left."""
+        while (process := self._next_process()) is not None and self._left():
+            interruption.check()
+            self._process(process)
+
+    def _left(self) -> dict[str, Case]:
+        """The cases that have not failed."""
+        failed = failures(self._journal.lines)
+        return {id: case for id, case in self._group.cases.items() if id not in failed}
+
+    def _whole(self) -> int:
+        """Processes that have their rounds; one that ended before it had half of them counts for none."""
+        rounds = collections.Counter(
+            line["process"] for line in of_kind(self._journal.lines, "round") if line["group"] == self._group.name
+        )
+        return sum(count >= math.ceil(self._group.share.rounds / 2) for count in rounds.values())
+
+    def _next_process(self) -> int | None:
+        """The number of the next process; None if the group has as many as it gets."""
+        if self._whole() >= self._group.share.processes:
+            return None
+        numbers = [line["process"] for line in of_kind(self._journal.lines, "process")]
+        return max(numbers, default=-1) + 1
+
+    def _process(self, number: int) -> None:
+        """One process from its start to its end; a case that fails ends it, and is out."""
+        self._journal.write("process", process=number, group=self._group.name)
+        called = f"{self._group.name}: process {self._whole() + 1} of {self._group.share.processes}"
+        self._say(called, self._taken())
+        with self._start() as worker:
+            try:
+                self._prepare(worker, number)
+                self._take_rounds(worker, number, called)
+            except TurnFailed as failure:
+                self._journal.write("failed", id=failure.key, reason=str(failure.error))
+
+    def _taken(self) -> float:
+        return time.monotonic() - self._begin
+
+    def _prepare(self, worker: Any, process: int) -> None:
+        left = self._left()
+        for id in shuffled(list(left), self._rng):
+            interruption.check()
+            arguments = {
+                "id": id,
+                "case": dataclasses.asdict(left[id]),
+                "sized": id in self._repetitions,
+                "cache": self._group.caches.get(id),
+            }
+            turn = Turn(id, worker, "prepare", arguments, PREPARE_LIMIT_SECONDS)
+            found = turn.take()
+            repetition = found.pop("repetition_seconds")
+            if id not in self._repetitions:  # a block is of one size in all of a run
+                one = self._group.name != "steps"
+                self._repetitions[id] = 1 if one else max(1, math.ceil(BLOCK_SECONDS / max(repetition, 1e-9)))
+                self._seconds[id] = repetition
+                self._journal.write("sizes", repetitions={id: self._repetitions[id]}, seconds={id: digits(repetition)})
+            self._journal.write("prepared", process=process, id=id, **{n: digits(s) for n, s in found.items()})
+
+    def _take_rounds(self, worker: Any, process: int, called: str) -> None:
+        share = self._group.share
+        for _ in range(DISCARDED_ROUNDS if self._group.name == "steps" else 0):
+            take(self._turns(worker, 0))
+        # A training is of a seed of its own, and its accuracy minds no neighbour.
+        repeated = 0 if self._group.name == "trainings" else math.ceil(REPEATED_SHARE * share.rounds)
+        quiet = 0
+        for _ in range(share.rounds + repeated):
+            interruption.check()
+            if quiet == share.rounds:
+                return
+            self._say(f"{called}, round {min(quiet + 1, share.rounds)} of {share.rounds}", self._taken())
+            quiet += self._round(worker, process)
+
+    def _turns(self, worker: Any, seed: int) -> list[Turn]:
+        left = self._left()
+        turns = []
+        for id in shuffled(list(left), self._rng, [case.device for case in left.values()]):
+            repetitions = self._repetitions[id]
+            limit = max(TURN_LIMIT_SECONDS, TIMES_AS_LONG * repetitions * self._seconds[id])
+            if self._group.name == "trainings":
+                turns.append(Turn(id, worker, "train_seed", {"id": id, "seed": seed}, 60 * limit))
+            else:
+                lead = LEAD_SECONDS if self._group.name == "steps" and self._seconds[id] < LONG_SECONDS else 0.0
+                arguments = {"id": id, "repetitions": repetitions, "lead_seconds": lead}
+                turns.append(Turn(id, worker, "turn", arguments, limit))
+        return turns
+
+    def _round(self, worker: Any, process: int) -> bool:
+        """One round into the journal; whether it was quiet."""
+        done = of_kind(self._journal.lines, "round")
+        seed = sum(line["group"] == "trainings" for line in done)
+        turns = self._turns(worker, seed)
+        watch, begin = self._watch(worker.pid, self._group.gpu), time.monotonic()
+        answers = take(turns)
+        took = time.monotonic() - begin
+        beside, disturbed = watch.seen()
+        if self._group.name == "trainings":
+            fields: dict[str, Any] = {
+                "seconds": [digits(answer["seconds"]) for answer in answers],
+                "trained": [{"seed": seed, **answer} for answer in answers],
+            }
+        else:
+            seconds, device, graphs = zip(*answers, strict=True)
+            fields = {"seconds": [digits(one) for one in seconds]}
+            if any(one is not None for one in device):
+                fields["device_seconds"] = [one if one is None else digits(one) for one in device]
+            if any(graphs):
+                fields["graphs"] = list(graphs)
+        self._journal.write(
+            "round",
+            number=len(done),
+            group=self._group.name,
+            process=process,
+            order=[self._ids.index(turn.key) for turn in turns],
+            took=digits(took),
+            beside={n: digits(v) for n, v in dataclasses.asdict(beside).items() if v is not None},
+            **({"disturbed": disturbed} if disturbed else {}),
+            **fields,
+        )
+        return disturbed is None

@@ -1,0 +1,50 @@
+"""What earlier runs of this machine saw: how far a time moves from day to day, which one run cannot know."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.analyse.levels import time_of
+from bench.record.model import TIMING_RULE_VERSION, CaseFields, Earlier, Measurement, Record, from_json
+from bench.record.store import RECORD_FILE
+
+MOST_RUNS = 20  # the newest; a record takes some milliseconds to read
+
+
+def with_earlier(record: Record, results: Path) -> Record:
+    """The record with what the other runs of its machine below `results` saw of its cases."""
+    seen: dict[tuple[str, CaseFields], list[float]] = {}
+    for other in _earlier(record, results):
+        for measurement in other.measurements:
+            seen.setdefault((measurement.id, measurement.case), []).append(time_of(measurement, other).value)
+    return dataclasses.replace(
+        record, measurements=[_with(m, seen.get((m.id, m.case), [])) for m in record.measurements]
+    )
+
+
+def _with(measurement: Measurement, times: list[float]) -> Measurement:
+    return dataclasses.replace(measurement, earlier=Earlier(len(times), min(times), max(times)) if times else None)
+
+
+def _earlier(record: Record, results: Path) -> Iterator[Record]:
+    """Runs of the same machine, images and timing rules that began before; what cannot be read is none of them."""
+    paths = sorted((results / record.machine.slug).glob(f"*/{RECORD_FILE}"), reverse=True)
+    count = 0
+    for path in paths:
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            if data["timing_rule_version"] != TIMING_RULE_VERSION or data["created_utc"] >= record.created_utc:
+                continue
+            other = from_json(data)
+            if other.dataset.sha256 != record.dataset.sha256:
+                continue
+            [time_of(measurement, other) for measurement in other.measurements]
+        except (OSError, ValueError, KeyError, TypeError, IndexError):  # an older or a torn one
+            continue
+        yield other
+        count += 1
+        if count == MOST_RUNS:
+            return

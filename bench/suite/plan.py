@@ -1,0 +1,253 @@
+"""What a run will do: which cases share rounds, in how many processes, how many rounds, and how long that takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.axes import matrix
+from bench.axes.case import Case
+from bench.axes.workloads import WORKLOADS
+
+COMPILE_SECONDS = 13.0  # of a compiled case from cold, the fresh process included: seen on AVX2 and AVX-512 alike
+COMPILED_SECONDS = 3.0  # of one that is in the compilers' cache, in each process
+PREPARE_SECONDS = 0.015  # of a case in each process: built and warmed, besides its repetitions
+# Of the minute and of the three minutes, less what the images and the report take.
+PLAN_SECONDS = {"quick": 50.0, "suite": 120.0}
+# Of a turn. What disturbs lasts: beside busy neighbours, the second 5 ms of a block correlated with the first by 0.7,
+# and still by 0.2 with what came 0.15 s later. So more and shorter turns tell more than fewer and longer ones, as long
+# as what comes before each does not take most of the time.
+BLOCK_SECONDS = 6e-3
+EMULATION = 8.0  # a number format that the CPU lacks, per image: 6 times fp32 for bf16 and 12 for fp16 on AVX2
+GROUPS = ("steps", "epochs", "trainings")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to measure.
+
+    Attributes:
+        step_seconds: Seconds of rounds a step case, an epoch case 4 times that.
+        epochs: Fewest epochs timed an epoch case.
+        seeds: Seeds an accuracy case.
+        thorough: Whether to look for memory that 100 repetitions leave behind, and for the energy they take.
+    """
+
+    step_seconds: float = 1.0
+    epochs: int = 5
+    seeds: int = 5
+    thorough: bool = True
+
+    def words(self, prefix: str = "") -> list[str]:
+        """The options that ask for this effort and no other, with a prefix where they are pytest's."""
+        values = {"budget": repr(self.step_seconds), "epochs": str(self.epochs), "seeds": str(self.seeds)}
+        return [word for name, value in values.items() for word in (f"--{prefix}{name}", value)]
+
+    def and_less(self) -> Iterator[Effort]:
+        """This effort and then smaller and smaller ones, for a plan that has a time limit."""
+        yield self
+        for share, epochs, seeds in ((0.8, 5, 5), (0.7, 4, 5), (0.6, 4, 4), (0.5, 3, 3), (0.4, 3, 3)):
+            yield dataclasses.replace(
+                self,
+                step_seconds=self.step_seconds * share,
+                epochs=min(epochs, self.epochs),
+                seeds=min(seeds, self.seeds),
+            )
+
+
+def group_of(case: Case) -> str:
+    """The group whose rounds the case is in: what repeats a step, an epoch or a training."""
+    repetition = WORKLOADS[case.workload].repetition
+    return {"step": "steps", "epoch": "epochs"}.get(repetition, "trainings")
+
+
+def groups(cases: Mapping[str, Case]) -> dict[str, dict[str, Case]]:
+    """The cases of each group that has some, in the order in which groups are measured."""
+    found = {name: {id: case for id, case in cases.items() if group_of(case) == name} for name in GROUPS}
+    return {name: members for name, members in found.items() if members}
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a group gets.
+
+    Attributes:
+        processes: Processes, one after the other.
+        rounds: Rounds in each.
+        seconds: How long they are expected to take.
+    """
+
+    processes: int
+    rounds: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the survey saw.
+
+    Attributes:
+        step_seconds: By device, the part of a step that does not depend on the batch, and the part an image.
+        loader_seconds_per_image: Of the tutorial's loader.
+        emulated: Precisions that the CPU has no instructions for.
+    """
+
+    step_seconds: Mapping[str, tuple[float, float]]
+    loader_seconds_per_image: float
+    emulated: Sequence[str] = ()
+
+
+# Most processes first, if each has so many rounds. Two processes of one program differ by more than the rounds of one
+# do, and Student's factor falls from 3.2 for four to 2.4 for eight; beyond, preparing takes the rounds' time.
+STEP_SHARES = ((12, 12), (8, 4), (6, 4), (5, 3), (4, 3), (3, 1))
+MOST_ROUNDS = 40
+EPOCH_PROCESSES, FEWEST_PROCESSES = 8, 3
+
+
+def share(name: str, prepare_seconds: float, round_seconds: float, budget_seconds: float, fewest: int) -> Share:
+    """Processes and rounds of a group.
+
+    Args:
+        name: The group's.
+        prepare_seconds: For one process to start and prepare all cases.
+        round_seconds: For a round.
+        budget_seconds: For all; what is fewest is done whatever it takes.
+        fewest: Rounds of all processes together, for epochs and trainings.
+    """
+    if name == "trainings":
+        processes = min(EPOCH_PROCESSES, fewest)
+        rounds = math.ceil(fewest / processes)
+    elif name == "epochs":
+        processes = min(EPOCH_PROCESSES, max(FEWEST_PROCESSES, fewest))
+        rounds = max(
+            math.ceil(fewest / processes), _affordable(processes, prepare_seconds, round_seconds, budget_seconds)
+        )
+    else:
+        for processes, enough in STEP_SHARES:
+            rounds = _affordable(processes, prepare_seconds, round_seconds, budget_seconds)
+            if rounds >= enough:
+                break
+        rounds = max(1, rounds)
+    rounds = min(MOST_ROUNDS, rounds)
+    return Share(processes, rounds, processes * (prepare_seconds + rounds * round_seconds))
+
+
+def _affordable(processes: int, prepare_seconds: float, round_seconds: float, budget_seconds: float) -> int:
+    return math.floor((budget_seconds / processes - prepare_seconds) / max(round_seconds, 1e-9))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does and how long each part of it is expected to take, in seconds.
+
+    Attributes:
+        effort: How much to measure.
+        shares: By group.
+        calibrations: How often the yardsticks are timed: before, and if the effort is thorough also after.
+        calibrate_seconds: For that, together.
+        compile_seconds: For compiling from cold.
+        observe_seconds: For taking the cases apart.
+    """
+
+    effort: Effort
+    shares: Mapping[str, Share]
+    calibrations: int
+    calibrate_seconds: float
+    compile_seconds: float
+    observe_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """All of it, and the report."""
+        groups = sum(share.seconds for share in self.shares.values())
+        return groups + self.calibrate_seconds + self.compile_seconds + self.observe_seconds + REPORT_SECONDS
+
+
+CALIBRATE_SECONDS = 2.0  # of a device, once
+REPORT_SECONDS = 3.0
+MARKED_SECONDS = 2.0
+
+
+def make(cases: Mapping[str, Case], train_images: int, options: Mapping[str, Any], plan: str, rates: Rates) -> Plan:
+    """The plan with the largest effort that keeps to the plan's time.
+
+    Args:
+        cases: Those that can be measured here, by id.
+        train_images: Images of an epoch.
+        options: As `bench.axes.matrix` names them. A matrix or a budget of the user's own has no limit.
+        plan: The plan whose limit it is.
+        rates: What the survey saw.
+    """
+    limit = PLAN_SECONDS[plan] if matrix.is_planned(options) and options["budget"] is None else math.inf
+    wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"], plan != "quick")
+    for effort in wanted.and_less():
+        found = _plan(cases, train_images, effort, rates)
+        if found.seconds <= limit:
+            break
+    return found
+
+
+def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: Rates) -> Plan:
+    shares = {}
+    for name, members in groups(cases).items():
+        repetitions = {id: repetition_seconds(case, train_images, rates) for id, case in members.items()}
+        prepare = sum(_prepare_seconds(case, name, repetitions[id]) for id, case in members.items())
+        round_ = sum(_turn_seconds(name, seconds) for seconds in repetitions.values())
+        budget = len(members) * effort.step_seconds * (1 if name == "steps" else 4)
+        fewest = {"steps": 0, "epochs": effort.epochs, "trainings": effort.seeds}[name]
+        shares[name] = share(name, START_SECONDS + prepare, round_, budget, fewest)
+    return Plan(
+        effort=effort,
+        shares=shares,
+        calibrations=(calibrations := 2 if effort.thorough else 1),
+        calibrate_seconds=calibrations * CALIBRATE_SECONDS * len({case.device for case in cases.values()}),
+        compile_seconds=sum(COMPILE_SECONDS for case in cases.values() if case.compiler != "off"),
+        observe_seconds=sum(_observe_seconds(case, train_images, effort, rates) for case in cases.values()),
+    )
+
+
+START_SECONDS = 0.2  # for a process to be forked and to have gone
+
+
+def repetition_seconds(case: Case, train_images: int, rates: Rates) -> float:
+    """Seconds of one repetition: of a step, an epoch or a training."""
+    fixed, per_image = rates.step_seconds[case.device]
+    if case.device == "cpu" and case.precision in rates.emulated:
+        per_image *= EMULATION
+    step = fixed + per_image * case.batch_size
+    if group_of(case) == "steps":
+        return step
+    epoch = math.ceil(train_images / case.batch_size) * fixed + train_images * per_image
+    if case.feed == "loader":
+        epoch += train_images * rates.loader_seconds_per_image
+    # An epoch and, for the seeds that are not yet there, some more; the evaluations are about as long again.
+    return epoch if case.workload == "epoch" else 1.6 * epoch
+
+
+def _turn_seconds(group: str, seconds: float) -> float:
+    if group != "steps":
+        return seconds
+    return max(1, math.ceil(BLOCK_SECONDS / seconds)) * seconds + max(seconds, LEAD_SECONDS)
+
+
+# Of repetitions before a block. After a single one, the first 5 ms of a block took 3% longer than the later ones (2 to
+# 6% by case), the next 5 ms 0.4%.
+LEAD_SECONDS = 5e-3
+
+
+def _prepare_seconds(case: Case, group: str, seconds: float) -> float:
+    compiled = COMPILED_SECONDS if case.compiler != "off" else 0.0
+    # A few repetitions, and the turn in a round that does not count.
+    return PREPARE_SECONDS + compiled + (4 * seconds + _turn_seconds(group, seconds) if group == "steps" else 0.5)
+
+
+def _observe_seconds(case: Case, train_images: int, effort: Effort, rates: Rates) -> float:
+    """Taking apart, counting and, if the effort is thorough, looking for growth and energy."""
+    seconds = repetition_seconds(case, train_images, rates)
+    compiled = COMPILED_SECONDS if case.compiler != "off" else 0.0
+    if group_of(case) != "steps":
+        return compiled + 0.5 + (2 * min(seconds, MARKED_SECONDS) if case.workload == "epoch" else 0.0)
+    return compiled + 0.3 + 30 * min(seconds, 0.1) + (100 * seconds if effort.thorough and seconds <= 0.03 else 0.0)

@@ -1,0 +1,135 @@
+"""Whole runs of one plan, again and again: do their numbers hold in the next run? `python -m bench.suite.proof reruns`.
+
+Every run is a command of its own, all records are kept, and every two of them are compared as a user would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import math
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.analyse.cells import cells
+from bench.analyse.compare import BASE, Row, compare
+from bench.analyse.levels import ratio_of
+from bench.analyse.trust import judged
+from bench.errors import BenchError, reason_in
+from bench.record import store
+from bench.record.model import Record
+from bench.workers.process import HARNESS, Process, child_environment
+
+RUNS = 8
+LIMIT_SECONDS = 1800.0  # for one run
+# Keeps a core busy for three seconds of every six.
+NEIGHBOUR = """
+import time
+while True:
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        sum(range(1000))
+    time.sleep(3)
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this proof; what is behind `--` goes to the runs."""
+    parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help=f"({RUNS})")
+    parser.add_argument("--beside", action="store_true", help="beside a process that is busy for 3 s of every 6")
+    parser.add_argument(
+        "--records", type=Path, default=Path("reruns"), metavar="DIR", help="where the records go (reruns)"
+    )
+
+
+def reruns(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
+    """Runs, and what every two of the records say of each other; runs that are there already count."""
+    folder = options.records.resolve()
+    records = read(folder)
+    with neighbour(busy=options.beside):
+        while len(records) < options.runs:
+            _run(folder, words)
+            records = read(folder)
+            print(f"reruns: {len(records)} of {options.runs}", flush=True)
+    found = judge(records)
+    for name, value in found.items():
+        if not isinstance(value, dict):
+            print(
+                f"reruns: {name.replace('_', ' ')}: {value:.2%}" if "fraction" in name else f"reruns: {name}: {value}"
+            )
+    return found
+
+
+@contextlib.contextmanager
+def neighbour(*, busy: bool) -> Iterator[None]:
+    """Keeps another process busy meanwhile, if `busy`."""
+    with Process([sys.executable, "-c", NEIGHBOUR]) if busy else contextlib.nullcontext():
+        yield
+
+
+def _run(folder: Path, words: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "bench", *words, "--results", str(folder)]
+    ended = subprocess.run(
+        command, cwd=HARNESS, env=child_environment({}), capture_output=True, text=True, check=False,
+        timeout=LIMIT_SECONDS,
+    )  # fmt: skip
+    if ended.returncode:
+        raise BenchError(f"a run ended with exit code {ended.returncode}: {reason_in(ended.stderr)}")
+
+
+def read(folder: Path) -> list[Record]:
+    """The records below a results folder, in the order of their time."""
+    return [store.read(path) for path in sorted(folder.glob(f"*/*/{store.RECORD_FILE}"))]
+
+
+def judge(records: Sequence[Record]) -> dict[str, Any]:
+    """How often two runs of the same program contradict each other, and how far ratios scatter from run to run.
+
+    Returns:
+        runs: How many.
+        judged_fraction: Of all cases of all pairs but the base cases, those that `compare` judges.
+        different_fraction: Of the judged ones, those that are called different, which is an error.
+        barred_cells: Cells that are barred from comparisons, the mean over runs.
+        scatter_median_fraction, scatter_worst_fraction: Standard deviations from run to run of the ratio to the base.
+        scatter_fraction, reach_fraction: By case, that deviation, and half the stated interval (the mean over runs).
+    """
+    rows = [row for a, b in itertools.combinations(records, 2) for row in compare(a, b) if row.reason != BASE]
+    ratios, reaches = _ratios(records)
+    scatter = {id: statistics.stdev(logs) for id, logs in ratios.items() if len(logs) > 1}
+    certain = [row for row in rows if row.ratio]
+    return {
+        "runs": len(records),
+        "judged_fraction": len(certain) / max(1, len(rows)),
+        "different_fraction": _share(certain),
+        "barred_cells": statistics.fmean(
+            sum(bool(c.measurement and c.why_not_judged) for c in cells(r)) for r in records
+        ),
+        "scatter_median_fraction": statistics.median(scatter.values()) if scatter else math.nan,
+        "scatter_worst_fraction": max(scatter.values(), default=math.nan),
+        "scatter_fraction": scatter,
+        "reach_fraction": {id: statistics.fmean(found) for id, found in reaches.items()},
+        "ratio": {id: math.exp(statistics.fmean(logs)) for id, logs in ratios.items()},
+    }
+
+
+def _share(rows: Sequence[Row]) -> float:
+    return sum(bool(row.ratio and row.ratio.clear) for row in rows) / max(1, len(rows))
+
+
+def _ratios(records: Sequence[Record]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """By case, the logarithms of the ratio to its base of every run, and how far their intervals reach."""
+    bases = {row.id: row.base_id for row in compare(records[0], records[0]) if row.base_id and row.id != row.base_id}
+    logs: dict[str, list[float]] = {}
+    reaches: dict[str, list[float]] = {}
+    for record in map(judged, records):
+        by_id = {m.id: m for m in record.measurements}
+        for id, base in bases.items():
+            if id in by_id and base in by_id and (found := ratio_of(by_id[id], by_id[base], record)):
+                logs.setdefault(id, []).append(found.log)
+                reaches.setdefault(id, []).append(found.reach())
+    return logs, reaches

@@ -1,0 +1,65 @@
+import dataclasses
+
+import pytest
+
+from bench.record import store
+from bench.record.model import Earlier
+from bench.suite import history
+from bench.suite.history import with_earlier
+from tests.analyse.synthetic import record, step
+from tests.data.records import CPU_RECORD
+
+NOW = dataclasses.replace(record(step()), created_utc="2026-06-01T00:00:00Z")
+
+
+def kept(folder, day: str, seconds: float, **changes):
+    """A run of that day in the results folder."""
+    run = dataclasses.replace(record(step(seconds)), created_utc=f"2026-05-{day}T00:00:00Z", **changes)
+    store.write(run, folder / run.machine.slug / day)
+
+
+def earlier(folder):
+    return with_earlier(NOW, folder).measurements[0].earlier
+
+
+def test_the_first_run_knows_no_other(tmp_path):
+    assert earlier(tmp_path) is None
+    assert with_earlier(NOW, tmp_path) == NOW
+
+
+def test_what_earlier_runs_saw_is_their_number_and_the_ends(tmp_path):
+    for day, seconds in (("01", 1e-3), ("02", 3e-3), ("03", 2e-3)):
+        kept(tmp_path, day, seconds)
+    assert earlier(tmp_path) == Earlier(3, pytest.approx(1e-3), pytest.approx(3e-3))
+
+
+def test_other_cases_images_rules_machines_and_later_runs_tell_nothing(tmp_path):
+    kept(tmp_path, "01", 1e-3, dataset=dataclasses.replace(CPU_RECORD.dataset, sha256="c" * 64))
+    kept(tmp_path, "02", 1e-3, machine=dataclasses.replace(CPU_RECORD.machine, slug="another"))
+    later = dataclasses.replace(record(step()), created_utc="2026-07-01T00:00:00Z")
+    store.write(later, tmp_path / NOW.machine.slug / "later")
+    other = step()
+    other = dataclasses.replace(other, case=dataclasses.replace(other.case, threads=1))
+    store.write(
+        dataclasses.replace(record(other), created_utc="2026-05-03T00:00:00Z"), tmp_path / NOW.machine.slug / "03"
+    )
+    old = tmp_path / NOW.machine.slug / "04"
+    kept(tmp_path, "04", 1e-3)
+    file = old / "record.json"
+    file.write_text(file.read_text().replace('"timing_rule_version": 2', '"timing_rule_version": 1'))
+    assert earlier(tmp_path) is None
+
+
+def test_what_cannot_be_read_is_passed_over(tmp_path):
+    kept(tmp_path, "01", 1e-3)
+    torn = tmp_path / NOW.machine.slug / "02"
+    torn.mkdir()
+    (torn / "record.json").write_text('{"timing_rule_version": 2, "created_utc": "2026-05-02T00:00:00Z", "x')
+    assert earlier(tmp_path).runs == 1
+
+
+def test_only_so_many_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(history, "MOST_RUNS", 2)
+    for day, seconds in (("01", 1e-3), ("02", 2e-3), ("03", 3e-3)):
+        kept(tmp_path, day, seconds)
+    assert earlier(tmp_path) == Earlier(2, pytest.approx(2e-3), pytest.approx(3e-3))

@@ -1,0 +1,145 @@
+import dataclasses
+import math
+
+import pytest
+
+from bench.axes import matrix
+from bench.axes.case import case_id
+from bench.suite import plan as planning
+from bench.suite.plan import (
+    EPOCH_PROCESSES,
+    MOST_ROUNDS,
+    PLAN_SECONDS,
+    Effort,
+    Rates,
+    Share,
+    group_of,
+    groups,
+    make,
+    repetition_seconds,
+    share,
+)
+from bench.workers.serve import State
+from bench.workers.survey import rates
+from fcnn.data import load_images
+from tests.axes.test_case import changed
+from tests.suite.local import options
+
+TRAIN = 60_000
+# 400 µs a step and 1 µs an image; the loader takes 40 µs more an image.
+RATES = Rates({"cpu": (400e-6, 1e-6)}, 40e-6)
+EPOCH = 938 * 400e-6 + TRAIN * 1e-6
+
+
+def machine(factor: float, **changes: object) -> Rates:
+    """So many times as slow as RATES."""
+    fixed, per_image = (factor * seconds for seconds in RATES.step_seconds["cpu"])
+    return dataclasses.replace(Rates({"cpu": (fixed, per_image)}, factor * 40e-6), **changes)
+
+
+def planned(plan="quick", rates=RATES, **chosen):
+    selected = options(**chosen)
+    cases = {case_id(case): case for case in matrix.cases(selected, plan, ["cpu"])}
+    cases = {id: case for id, case in cases.items() if case.precision != "tf32" and case.feed != "device"}
+    return make(cases, TRAIN, selected, plan, rates)
+
+
+@pytest.mark.parametrize("plan", ["quick", "suite"])
+def test_a_slower_machine_gets_less_effort(plan):
+    efforts = [planned(plan, machine(factor)).effort for factor in (0.1, 1, 2, 4, 100)]
+    assert [effort.step_seconds for effort in efforts] == sorted((e.step_seconds for e in efforts), reverse=True)
+    assert efforts[0] == Effort(thorough=plan != "quick")
+    assert efforts[-1] == dataclasses.replace(efforts[0], step_seconds=0.4, epochs=3, seeds=3)
+
+
+@pytest.mark.parametrize("factor", [1, 1.5, 2, 3])
+def test_the_effort_is_the_largest_that_keeps_to_the_plans_time(factor):
+    found, levels = planned(rates=machine(factor)), list(Effort(thorough=False).and_less())
+    if found.effort != levels[-1]:
+        assert found.seconds <= PLAN_SECONDS["quick"]
+    if found.effort != levels[0]:
+        more = levels[levels.index(found.effort) - 1]
+        chosen = {"budget": more.step_seconds, "epochs": more.epochs, "seeds": more.seeds}
+        assert planned(rates=machine(factor), **chosen).seconds > PLAN_SECONDS["quick"]
+
+
+def test_a_budget_of_ones_own_is_kept_whatever_it_takes():
+    found = planned(rates=machine(100), budget=2.0)
+    assert found.effort == Effort(step_seconds=2.0, thorough=False)
+    assert found.seconds > PLAN_SECONDS["quick"]
+
+
+def test_a_matrix_of_ones_own_is_kept_whatever_it_takes():
+    found = planned(rates=machine(100), workload=["epoch"], seeds=7, epochs=9)
+    assert found.effort == Effort(epochs=9, seeds=7, thorough=False)
+    assert found.shares["epochs"].processes * found.shares["epochs"].rounds >= 9
+
+
+def test_threads_and_devices_alone_are_still_the_plan():
+    assert planned(rates=machine(100), threads=[1]).effort.step_seconds == 0.4
+
+
+def test_fewer_epochs_than_were_asked_for_are_never_made_more():
+    effort = planned(rates=machine(100), epochs=2, seeds=1).effort
+    assert (effort.epochs, effort.seeds) == (2, 1)
+
+
+def test_a_step_and_its_parts_share_their_rounds_and_epochs_and_trainings_have_theirs():
+    cases = {w: changed(workload=w) for w in ("forward", "epoch", "step", "accuracy", "optimizer", "forward_backward")}
+    assert {name: list(members) for name, members in groups(cases).items()} == {
+        "steps": ["forward", "step", "optimizer", "forward_backward"], "epochs": ["epoch"], "trainings": ["accuracy"],
+    }  # fmt: skip
+    assert group_of(changed()) == "steps"
+
+
+def test_more_time_is_more_processes_and_then_more_rounds():
+    found = [share("steps", 1.0, 0.2, seconds, 0) for seconds in (1, 5, 8, 12, 20, 30, 60, 600)]
+    assert [one.processes for one in found] == sorted(one.processes for one in found)
+    assert (found[0].processes, found[0].rounds) == (3, 1)  # fewer show nothing of what processes differ by
+    assert (found[-1].processes, found[-1].rounds) == (12, MOST_ROUNDS)
+    for seconds, one in zip((5, 8, 12, 20, 30, 60), found[1:], strict=False):
+        assert one.seconds == one.processes * (1.0 + one.rounds * 0.2)
+        assert one.seconds <= seconds
+
+
+def test_every_seed_and_every_epoch_has_a_process_of_its_own_as_far_as_they_go():
+    assert share("trainings", 0.5, 1.0, 1.0, 5) == Share(5, 1, 7.5)
+    assert share("trainings", 0.5, 1.0, 1.0, 20) == Share(EPOCH_PROCESSES, 3, 28.0)
+    assert share("epochs", 0.5, 3.0, 0.0, 5) == Share(5, 1, 17.5)
+    assert share("epochs", 0.5, 3.0, 0.0, 1).processes == 3
+    assert share("epochs", 0.5, 0.1, 8.0, 5).rounds == 11  # short ones fill their time
+
+
+def test_a_repetition_takes_what_the_survey_saw():
+    assert repetition_seconds(changed(), TRAIN, RATES) == pytest.approx(464e-6)
+    assert repetition_seconds(changed(workload="epoch"), TRAIN, RATES) == pytest.approx(EPOCH)
+    loader = changed(workload="epoch", feed="loader")
+    assert repetition_seconds(loader, TRAIN, RATES) == pytest.approx(EPOCH + TRAIN * 40e-6)
+    assert repetition_seconds(changed(workload="accuracy"), TRAIN, RATES) == pytest.approx(1.6 * EPOCH)
+
+
+def test_a_number_format_that_the_processor_lacks_takes_longer():
+    case = changed(batch_size=4096, precision="bf16")
+    lacks = dataclasses.replace(RATES, emulated=["bf16"])
+    assert repetition_seconds(case, TRAIN, lacks) > 3 * repetition_seconds(case, TRAIN, RATES)
+
+
+def test_compiling_is_in_the_plan_once_from_cold_and_in_every_process():
+    eager, compiled = (planned(workload=["step"], compile=[mode], budget=20.0) for mode in ("off", "default"))
+    assert (eager.compile_seconds, compiled.compile_seconds) == (0.0, planning.COMPILE_SECONDS)
+    assert compiled.shares["steps"].seconds >= compiled.shares["steps"].processes * planning.COMPILED_SECONDS
+
+
+def test_a_thorough_run_takes_each_case_apart_for_longer():
+    quick, thorough = (planned(plan, workload=["step"], budget=1.0) for plan in ("quick", "suite"))
+    assert thorough.observe_seconds == pytest.approx(quick.observe_seconds + 100 * 464e-6)
+    assert (quick.calibrations, thorough.calibrations) == (1, 2)
+
+
+@pytest.mark.slow
+def test_the_survey_tells_positive_rates(mnist_root):
+    found = Rates(**rates(State(load_images("MNIST", mnist_root)), ["cpu"]))
+    fixed, per_image = found.step_seconds["cpu"]
+    assert 0 < fixed < math.inf
+    assert 0 <= per_image < math.inf
+    assert 0 < found.loader_seconds_per_image < math.inf
