@@ -41,11 +41,10 @@ def working(terminal):
 console.working = working
 ladder.images = profile.images = lambda dataset, data: embedded_images("asked for")
 """
-# And where every child of a profile and of a ladder is `tests.answers`.
+# And where every fresh worker is `tests.answers`.
 ANSWERED = """
-from bench.ladder import climb
-from bench.profile import compose
-climb.CHILD = compose.CHILD = "tests.answers"
+from bench.workers import process
+process.WORKER = "tests.answers"
 """
 MAIN = """
 import sys

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import interruption
-from bench.analyse.trust import concerning, objections
+from bench.analyse.levels import by_process
+from bench.analyse.trust import HARMLESS, concerning, judged, objections
 from bench.axes.case import Case, why_impossible
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
@@ -27,22 +29,25 @@ from bench.axes.precisions import PRECISIONS
 from bench.axes.workloads import WORKLOADS
 from bench.errors import NOT_COMPARABLE, BenchError
 from bench.gate import check, counts, decide, unpaired
-from bench.gate.fork import Forge, Worker
 from bench.gate.outcome import ERROR, Check, Outcome
-from bench.gate.paired import undisturbed
+from bench.gate.paired import side, undisturbed
 from bench.gate.trees import candidate_of
-from bench.measure import facts
-from bench.measure.surroundings import Surroundings
+from bench.measure import facts, nvml
+from bench.measure.surroundings import Surroundings, Watch
 from bench.record import files, store
-from bench.record.model import Measurement, Record, RecordError
-from bench.suite.images import images as load_images
+from bench.record.model import Flag, Measurement, Record, RecordError, Round
+from bench.suite.plan import BLOCK_SECONDS, LEAD_SECONDS
 from bench.text import counted
-from bench.workers.process import WorkerError
+from bench.workers.conversation import Conversation, WorkerError
+from bench.workers.forge import Forge, Worker
+from bench.workers.images import images as load_images
 from fcnn.data import Images
 
 SCREENING_PROCESSES = 6
 CONFIRMATION_PROCESSES = 10
 FEWEST_PROCESSES = 3  # that no flag bars
+WARM_SECONDS = 0.1
+TURNS = 40  # of a case in a process
 DEFAULT_ID = "step[cpu-b64-fp32]"
 KNOWN: dict[str, Mapping[str, object]] = {
     "workload": WORKLOADS,
@@ -88,7 +93,7 @@ def read_baseline(paths: Sequence[Path], images: Images) -> list[Record]:
             raise BaselineError(f"{path} is of another machine: {record.machine.label}, this is {here.label}")
         if record.dataset.sha256 != images.sha256:
             raise BaselineError(f"{path} is of other images: {record.dataset.label}, here are {images.label}")
-        records.append(record)
+        records.append(judged(record))
     return records
 
 
@@ -140,7 +145,7 @@ def _vanished(case: Case, train_images: int) -> str | None:
 @contextlib.contextmanager
 def _process(images: Path, candidate: Path) -> Iterator[Worker]:
     """A worker whose torch was imported for it alone."""
-    with Forge(images, passive=False) as forge, forge.worker(candidate, "the candidate") as worker:
+    with Forge(passive=False, file=str(images)) as forge, side(forge, candidate, "the candidate") as worker:
         yield worker
 
 
@@ -187,7 +192,7 @@ def _steps(
         for _ in range(count):
             with process() as worker:
                 for id in ids:
-                    _observe(worker, cases[id][0].case, seen[id], stage)
+                    _observe(worker, cases[id][0], records[0], seen[id], stage)
                 _time_yardsticks(worker, [cases[id][0].case for id in ids], yardsticks)
 
     def judge(ids: Sequence[str]) -> None:
@@ -210,22 +215,47 @@ def _steps(
     return [*counted, *outcomes.values()]
 
 
-def _observe(worker: Worker, case: Case, seen: Seen, stage: str) -> None:
-    found = worker.ask("observe", case=dataclasses.asdict(case))
+def _observe(worker: Worker, then: Measurement, record: Record, seen: Seen, stage: str) -> None:
+    """Measures a case of the record in one process, whose samples take part unless something speaks against them."""
+    case, id = dataclasses.asdict(then.case), then.id
+    prepared = worker.ask("prepare", id=id, case=case, warm_seconds=WARM_SECONDS)
+    repetitions = max(1, math.ceil(BLOCK_SECONDS / prepared["repetition_seconds"]))
+    watch, begin = Watch(worker.pid, nvml.gpu_uuid() if then.case.device == "cuda" else None), time.monotonic()
+    turns = [worker.ask("turn", id=id, repetitions=repetitions, lead_seconds=LEAD_SECONDS) for _ in range(TURNS)]
+    took, (beside, disturbed) = time.monotonic() - begin, watch.seen()
+    seconds, device, graphs = (list(column) for column in zip(*turns, strict=True))
+    found = worker.ask("observe", case=case, seconds=statistics.median(seconds), repetitions=repetitions, thorough=True)
+    now = dataclasses.replace(
+        then,
+        samples_seconds=seconds,
+        rounds=[0] * TURNS,
+        device_samples_seconds=None if None in device else device,
+        block_repetitions=repetitions,
+        recompilations=sum(graphs),
+        flags=[Flag(**flag) for flag in found["flags"]],
+    )
+    flags = _flags(now, record, Round(0, "steps", 0, took, beside, disturbed))
     seen.counters = seen.counters or found["counters"]
-    seen.samples_seconds.append(found["samples_seconds"])
-    seen.flags += found["flags"]
-    if not found["flags"]:
-        getattr(seen, stage).append(math.log(undisturbed(found["samples_seconds"])))
+    seen.samples_seconds.append(seconds)
+    seen.flags += flags
+    if not flags:
+        getattr(seen, stage).append(math.log(undisturbed(seconds)))
 
 
-def _time_yardsticks(worker: Worker, cases: Sequence[Case], found: dict[tuple[str, str], list[float]]) -> None:
+def _flags(measurement: Measurement, record: Record, of_round: Round) -> list[str]:
+    """What bars a process: by the rules for a record, as if this round were all of one. Yardsticks are another test."""
+    alone = dataclasses.replace(record, measurements=[measurement], rounds=[of_round], yardsticks=[])
+    return [flag.name for flag in judged(alone).measurements[0].flags if flag.name not in HARMLESS]
+
+
+def _time_yardsticks(worker: Conversation, cases: Sequence[Case], found: dict[tuple[str, str], list[float]]) -> None:
     for device in dict.fromkeys(case.device for case in cases):
         here = [case for case in cases if case.device == device]
         precisions, threads = sorted({case.precision for case in here}), max(case.threads for case in here)
-        seconds = worker.ask("yardsticks", device=device, threads=threads, precisions=precisions)
-        for name, samples in seconds.items():
-            found.setdefault((device, name), []).append(math.log(undisturbed(samples)))
+        timed = worker.ask("calibrate", devices=[device], threads=threads, precisions={device: precisions})
+        for yardstick in timed:
+            value = math.log(undisturbed(yardstick["samples_seconds"]))
+            found.setdefault((device, yardstick["name"]), []).append(value)
 
 
 def _count(id: str, record: Record, then: Measurement, seen: Seen, accepted: list[dict[str, Any]]) -> Outcome:
@@ -253,7 +283,7 @@ def _judge(
     yardsticks: dict[tuple[str, str], list[float]],
     rule: decide.Rule,
 ) -> Outcome:
-    then = [math.log(undisturbed(m.samples_seconds)) for m in baseline]
+    then = [_undisturbed(m, record) for m, record in zip(baseline, records, strict=True)]
     found = unpaired.decide(then, seen.screening, seen.confirmation, rule)
     barred = ", ".join(sorted(set(seen.flags)))
     if len(seen.screening) + len(seen.confirmation) < FEWEST_PROCESSES:
@@ -266,6 +296,11 @@ def _judge(
     lines += _other_torch(records)
     raw = {**dataclasses.asdict(found), "baseline_seconds": [m.samples_seconds for m in baseline]}
     return Outcome("timing", id, found.verdict, found.reason, lines, {**raw, "candidate_seconds": seen.samples_seconds})
+
+
+def _undisturbed(measurement: Measurement, record: Record) -> float:
+    """Log seconds of a record's case: the mean over its processes, since one of the candidate's is set against it."""
+    return statistics.fmean(math.log(undisturbed(samples)) for samples in by_process(measurement, record).values())
 
 
 def _machine_moved(

@@ -26,7 +26,7 @@ from bench.gate.paired import RULE_VERSION, Pair
 from bench.gate.trees import Trees, candidate_of
 from bench.measure import facts, git
 from bench.record import files
-from bench.suite.images import images as load_images
+from bench.workers.images import images as load_images
 from bench.workers.process import Process
 
 # A program that keeps a core busy in bursts, as a neighbour does.

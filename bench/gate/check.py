@@ -17,16 +17,16 @@ from bench import interruption
 from bench.axes.case import Case, case_id
 from bench.errors import BenchError
 from bench.gate import accuracy, counts, decide
-from bench.gate.fork import LIMIT_SECONDS, Forge, Worker
 from bench.gate.outcome import ERROR, Check, Outcome
-from bench.gate.paired import Pair, measure_pair
+from bench.gate.paired import Pair, measure_pair, side
 from bench.gate.trees import Trees, trees
 from bench.measure import facts
 from bench.measure.surroundings import Surroundings
 from bench.record import files
-from bench.suite.images import images as load_images
 from bench.text import counted
-from bench.workers.process import NoAnswer, WorkerError
+from bench.workers.conversation import LIMIT_SECONDS, Conversation, NoAnswer, WorkerError
+from bench.workers.forge import Forge
+from bench.workers.images import images as load_images
 from fcnn.data import Images
 
 PAIRS_A_CONTROL = 3  # after so many pairs, one of the reference against itself
@@ -50,7 +50,7 @@ ALL_TIMED = (
 COUNTED = (
     *((case_id(case), "count", case) for case in (gate_case(), gate_case(optimizer="fused"))),
     ("evaluation[cpu-fp32-t1]", "count_evaluation", gate_case()),
-    (case_id(gate_case(compiler="default")), "compilations", gate_case(compiler="default")),
+    (case_id(gate_case(compiler="default")), "count_compilations", gate_case(compiler="default")),
 )
 
 
@@ -120,7 +120,8 @@ def missing_noted(outcomes: list[Outcome], request: Request) -> Iterator[None]:
 @contextlib.contextmanager
 def forge_with(images: Images, scratch: Path, *, whole: bool) -> Iterator[Forge]:
     """A forge whose workers have the images: all of them, or as many training images as a timed case needs."""
-    with Forge(save_images(images, scratch, len(images.train) if whole else STEP_IMAGES)) as forge:
+    file = save_images(images, scratch, len(images.train) if whole else STEP_IMAGES)
+    with Forge(passive=True, file=str(file)) as forge:
         yield forge
 
 
@@ -165,14 +166,14 @@ def _counts(
 
 def _count(forge: Forge, sides: Trees, accepted: list[dict[str, Any]], id: str, request: str, case: Case) -> Outcome:
     found = {}
-    for side, tree in (("reference", sides.reference), ("candidate", sides.candidate)):
-        with forge.worker(tree, f"the {side}") as worker:
+    for name, tree in (("reference", sides.reference), ("candidate", sides.candidate)):
+        with side(forge, tree, f"the {name}") as worker:
             try:
-                found[side] = worker.ask(request, case=dataclasses.asdict(case))
+                found[name] = worker.ask(request, case=dataclasses.asdict(case))
             except NoAnswer:
                 raise
             except WorkerError as error:
-                raise WorkerError(f"the {side} cannot be counted: {error}") from error
+                raise WorkerError(f"the {name} cannot be counted: {error}") from error
     return judge_counts(id, found, accepted)
 
 
@@ -248,12 +249,14 @@ def reference_of(request: Request, images: Images) -> accuracy.Reference:
 def _accuracy(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
 ) -> Iterator[Outcome]:
-    candidate = functools.partial(forge.worker, sides.candidate, "the candidate")
+    candidate = functools.partial(side, forge, sides.candidate, "the candidate")
     yield train_and_judge(candidate, reference_of(request, images), images)
 
 
 def train_and_judge(
-    candidate: Callable[[], contextlib.AbstractContextManager[Worker]], reference: accuracy.Reference, images: Images
+    candidate: Callable[[], contextlib.AbstractContextManager[Conversation]],
+    reference: accuracy.Reference,
+    images: Images,
 ) -> Outcome:
     """Trains the candidate from as many seeds as it takes and sets its accuracies against the reference's."""
     rule = accuracy.Rule()
@@ -269,7 +272,7 @@ def train_and_judge(
     return timed("accuracy", images.name, ask)
 
 
-def accuracy_of(worker: Worker, seed: int, epochs: int) -> float:
+def accuracy_of(worker: Conversation, seed: int, epochs: int) -> float:
     """The test accuracy from one seed; raises WorkerError, also if it takes longer than the limit an epoch allows."""
     answer = worker.ask("train", epochs * LIMIT_SECONDS, seeds=[seed], batch_size=64, epochs=epochs, threads=1)
     return float(answer[0])

@@ -12,18 +12,21 @@ import math
 import os
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.axes.case import Case
-from bench.gate.fork import Worker
+from bench.workers.conversation import Conversation
+from bench.workers.rounds import Turn, take
 
-RULE_VERSION = 2  # of what a pair is and what is made of it; gates under another rule are not counted together
+RULE_VERSION = 3  # of what a pair is and what is made of it; gates under another rule are not counted together
 # Processes differ by more than a process's chunks do: from 8 chunks a side on, more of them tell nothing more.
 ROUNDS = 6
 CHUNK_SECONDS = 0.015
+WARM_SECONDS = 0.02
+CASE = "the case"
 QUIET_SHARE = 0.25
 SIDES = {"A": "the reference", "B": "the candidate"}
 
@@ -62,37 +65,48 @@ def orders(rounds: int, rng: random.Random) -> list[str]:
 
 
 class Workers(Protocol):
-    """What makes workers: a `bench.gate.fork.Forge`, or what stands for one."""
+    """What makes workers: a `bench.workers.forge.Forge`, or what stands for one."""
 
-    def worker(self, tree: Path, side: str = "") -> contextlib.AbstractContextManager[Worker]:
-        """A fresh worker for the `fcnn` in `tree`."""
+    def worker(self, called: str = "the worker") -> contextlib.AbstractContextManager[Conversation]:
+        """A fresh worker."""
+
+
+@contextlib.contextmanager
+def side(forge: Workers, tree: Path, called: str = "the worker") -> Iterator[Any]:
+    """A fresh worker for the `fcnn` in `tree`; raises bench.workers.conversation.WorkerError."""
+    with forge.worker(called) as worker:
+        worker.ask("program", tree=str(tree))
+        yield worker
 
 
 def measure_pair(
     forge: Workers, reference: Path, candidate: Path, case: Case, rng: random.Random, *, one_core: bool = True
 ) -> Pair:
-    """Runs one pair of workers; raises bench.workers.process.WorkerError if either fails."""
+    """Runs one pair of workers; raises bench.workers.conversation.WorkerError if either fails."""
     core = _core(case, rng) if one_core else None
     with contextlib.ExitStack() as stack:
         trees = [("A", reference), ("B", candidate)]
         if rng.random() < 0.5:  # which is forked first must not matter, and is not left to find out
             trees.reverse()
-        workers = {name: stack.enter_context(forge.worker(tree, SIDES[name])) for name, tree in trees}
+        workers = {name: stack.enter_context(side(forge, tree, SIDES[name])) for name, tree in trees}
+        if core is not None:
+            for worker in workers.values():
+                worker.ask("pin", core=core)
         for worker in workers.values():
-            worker.begin("prepare", case=dataclasses.asdict(case), core=core)
-        for worker in workers.values():
-            worker.end()
+            worker.begin("prepare", id=CASE, case=dataclasses.asdict(case), warm_seconds=WARM_SECONDS)
+        prepared = {name: worker.end() for name, worker in workers.items()}
+        repetitions = max(1, math.ceil(CHUNK_SECONDS / prepared["A"]["repetition_seconds"]))
         spinning = case.threads > 1
-        first = workers["A"].ask("chunk", repetitions=5) / 5
-        repetitions = max(1, math.ceil(CHUNK_SECONDS / first))
-        seconds: dict[str, list[float]] = {"A": [], "B": []}
+        turns = {
+            name: Turn(name, worker, "turn", {"id": CASE, "repetitions": repetitions}, stops=spinning)
+            for name, worker in workers.items()
+        }
         if spinning:
             for worker in workers.values():
                 worker.stop()
-        for turn in "".join(orders(ROUNDS, rng)):
-            if spinning:
-                workers[turn].go_on()
-            seconds[turn].append(workers[turn].ask("chunk", repetitions=repetitions) / repetitions)
-            if spinning:
-                workers[turn].stop()
+        order = "".join(orders(ROUNDS, rng))
+        found = take([turns[name] for name in order])
+    seconds: dict[str, list[float]] = {"A": [], "B": []}
+    for name, (one, *_) in zip(order, found, strict=True):
+        seconds[name].append(one)
     return Pair(seconds["A"], seconds["B"])

@@ -20,11 +20,11 @@ from bench import command
 from bench.errors import DONE
 from bench.gate import paired
 from bench.gate.check import STEP_IMAGES, forge_with, gate_case, save_images
-from bench.gate.fork import Forge, Worker
 from bench.gate.trees import program_of
 from bench.measure import facts
 from bench.record import files
-from bench.suite.images import images as load_images
+from bench.workers.forge import Forge, Worker
+from bench.workers.images import images as load_images
 
 WAYS = ("forked, one core", "forked, any core", "separate imports, one core")
 
@@ -36,9 +36,9 @@ class Separate:
         self._images = images
 
     @contextlib.contextmanager
-    def worker(self, tree: Path, side: str = "the worker") -> Iterator[Worker]:
+    def worker(self, called: str = "the worker") -> Iterator[Worker]:
         """A worker whose torch was imported for it alone."""
-        with Forge(self._images) as forge, forge.worker(tree, side) as worker:
+        with Forge(passive=True, file=str(self._images)) as forge, forge.worker(called) as worker:
             yield worker
 
 

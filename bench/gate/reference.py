@@ -18,10 +18,11 @@ from bench import command
 from bench.errors import DONE
 from bench.gate.accuracy import EPOCHS, REFERENCE_FOLDER, Reference
 from bench.gate.check import forge_with
-from bench.gate.fork import LIMIT_SECONDS
+from bench.gate.paired import side
 from bench.measure import facts
 from bench.record import files
-from bench.suite.images import images as load_images
+from bench.workers.conversation import LIMIT_SECONDS
+from bench.workers.images import images as load_images
 from fcnn.data import Images, embedded_images
 
 WORKERS = 2
@@ -32,7 +33,7 @@ def accuracies(images: Images, tree: Path, seeds: list[int]) -> list[float]:
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(files.scratch())
         forge = stack.enter_context(forge_with(images, scratch, whole=True))
-        workers = [stack.enter_context(forge.worker(tree)) for _ in range(WORKERS)]
+        workers = [stack.enter_context(side(forge, tree)) for _ in range(WORKERS)]
         for number, worker in enumerate(workers):
             mine = seeds[number::WORKERS]
             worker.begin("train", seeds=mine, batch_size=64, epochs=EPOCHS[images.name], threads=1)

@@ -1,10 +1,14 @@
-"""One rung in a process of its own, cold at the start: `python -m bench.ladder.child`."""
+"""What a worker is asked for a ladder: one rung in a process of its own, cold at the start."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.workers.serve import State
+
+RUNG = "the rung"
 
 
 def one_epoch(make: Any, images: Any, seed: int, device: Any) -> dict[str, float]:
@@ -34,7 +38,7 @@ def floor_seconds(images: Any, device: Any) -> dict[str, float]:
     from bench.measure import settings, yardsticks
     from bench.measure.clock import Clock
     from bench.measure.counters import count
-    from bench.suite import workloads
+    from bench.workers import workloads
 
     feed = "resident" if device.name == "cpu" else "device"
     case = Case("epoch", device.name, 64, "fp32", "off", "adam", feed, threads=settings.default_threads())
@@ -46,31 +50,30 @@ def floor_seconds(images: Any, device: Any) -> dict[str, float]:
     return {"seconds": floor.seconds, "compute_seconds": floor.compute_seconds, "memory_seconds": floor.memory_seconds}
 
 
-class Child:
-    """Answers `{"device", "name", "dataset", "data"}` first, then `{"seed"}` for every epoch."""
-
-    def __init__(self) -> None:
-        self._epoch: Callable[[int], dict[str, float]] | None = None
-
-    def __call__(self, asked: dict[str, Any]) -> dict[str, float] | None:
-        """The floor's seconds, nothing when a rung is ready, and then its epochs."""
-        if self._epoch:
-            return self._epoch(asked["seed"])
-        from bench.axes.devices import DEVICES
-        from bench.ladder.table import rows
-        from bench.measure import settings
-        from bench.suite.images import load
-
-        settings.use_threads(settings.default_threads())
-        images, device = load(asked["dataset"], asked["data"]), DEVICES[asked["device"]]
-        if asked["name"] == "floor":
-            return floor_seconds(images, device)
-        (rung,) = (row for row in rows(device.name) if row.name == asked["name"])
-        self._epoch = lambda seed: one_epoch(rung.make, images, seed, device)
-        return None
+def bound(state: State, device: str, dataset: str, data: str) -> dict[str, float]:
+    """The floor's seconds."""
+    return floor_seconds(*_found(device, dataset, data))
 
 
-if __name__ == "__main__":
-    from bench.workers.process import answer_requests
+def prepare(state: State, device: str, rung: str, dataset: str, data: str) -> None:
+    """Takes the images; `epoch` is then of the rung of that name."""
+    from bench.ladder.table import rows
 
-    answer_requests(Child())
+    images, row = _found(device, dataset, data)
+    (chosen,) = (one for one in rows(device) if one.name == rung)
+    state.cases[RUNG] = lambda seed: one_epoch(chosen.make, images, seed, row)
+
+
+def epoch(state: State, seed: int) -> dict[str, float]:
+    """`one_epoch` of the rung that was prepared."""
+    found: dict[str, float] = state.cases[RUNG](seed)
+    return found
+
+
+def _found(device: str, dataset: str, data: str) -> tuple[Any, Any]:
+    from bench.axes.devices import DEVICES
+    from bench.measure import settings
+    from bench.workers.images import find
+
+    settings.use_threads(settings.default_threads())
+    return find(dataset, data), DEVICES[device]

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench import interruption
 from bench.errors import BenchError
@@ -20,12 +21,12 @@ from bench.measure import facts
 from bench.measure.surroundings import Surroundings
 from bench.profile.disturbed import joined
 from bench.record import files
-from bench.suite.cold import empty_compiler_caches
-from bench.workers.process import HARNESS, Process, ask_module, module_words
+from bench.workers.cold import empty_compiler_caches
+from bench.workers.process import HARNESS, Process, ask_once
+from bench.workers.rounds import Turn
 from fcnn.data import Images
 
 MOST_EPOCHS, ENOUGH_SECONDS = 12, 15.0  # more than were asked for, as long as they are quick
-CHILD = "bench.ladder.child"
 LIMIT_SECONDS = 600.0  # for each answer of a rung; the slowest epoch seen took 9 s, the slowest compiler 60 s
 # JAX would take most of a GPU's memory at once, which the other processes need.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -58,7 +59,7 @@ def climb(
         device: Its name.
         chosen: Rows in the order in which they are shown.
         images: That the processes load as well, by `request`.
-        request: See `bench.suite.images.requested`.
+        request: See `bench.workers.images.requested`.
         epochs: Fewest epochs a rung, each of a fresh training.
         say: Told what is under way.
 
@@ -72,7 +73,7 @@ def climb(
     disturbances: dict[str, str] = {}
     say(f"{device}: floor")
     with files.scratch() as folder, _watched("floor", disturbances), interruption.allowed():
-        floor = ask_module(CHILD, {**request, "name": "floor"}, LIMIT_SECONDS, "it", TMPDIR=str(folder))
+        floor = ask_once("ladder_bound", LIMIT_SECONDS, "it", {"TMPDIR": str(folder)}, **request)
     interrupted = False
     try:
         with interruption.allowed():
@@ -112,9 +113,9 @@ def _measure(
                     folder = stack.enter_context(files.scratch())
                     # What a process takes for the system's temporary folder: nothing is left of it when it is killed.
                     variables = {**ENVIRONMENT, **empty_compiler_caches(folder), "TMPDIR": str(folder)}
-                    processes[name] = stack.enter_context(Process(module_words(CHILD), variables))
-                    processes[name].ask({**request, "name": name}, LIMIT_SECONDS, "the start")
-                    first = processes[name].ask({"seed": 0}, LIMIT_SECONDS, "the first epoch")
+                    processes[name] = stack.enter_context(Process(None, variables))
+                    processes[name].ask("ladder_prepare", LIMIT_SECONDS, **request, rung=name)
+                    first = _epoch(name, processes[name], 0)
                     rung.cold_seconds = first["with_all_seconds"]
                     rung.accuracies.append(first["test_accuracy_fraction"])
         with _watched("rounds", disturbances):
@@ -124,9 +125,15 @@ def _measure(
                         interruption.check()
                         say(f"{request['device']}: {name}, epoch {number}")
                         with _reason_kept(climbed[name]):
-                            one = process.ask({"seed": number}, LIMIT_SECONDS, "an epoch")
+                            one = _epoch(name, process, number)
                             climbed[name].seconds.append(one["seconds"])
                             climbed[name].accuracies.append(one["test_accuracy_fraction"])
+
+
+def _epoch(name: str, process: Process, seed: int) -> dict[str, Any]:
+    """A rung's turn: an epoch of a fresh training; raises WorkerError."""
+    answer: dict[str, Any] = Turn(name, process, "ladder_epoch", {"seed": seed}, LIMIT_SECONDS).take()
+    return answer
 
 
 @contextlib.contextmanager

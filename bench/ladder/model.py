@@ -38,7 +38,7 @@ class Step:
     @property
     def median(self) -> float | None:
         """Seconds an epoch."""
-        return self.summary.median if self.summary else None
+        return self.summary.time if self.summary else None
 
     def times(self, other: Step) -> float | None:
         """How many times as long as this the other takes: the median over the rounds that both were in."""

@@ -48,9 +48,9 @@ def _row(ladder: Ladder, step: Step) -> list[str]:
     accuracy = units.percent(statistics.fmean(step.test_accuracy_fraction))
     return [
         step.name,
-        units.median(summary),
+        units.time(summary),
         f"{times:,.1f}" if times else units.MISSING,
-        f"{summary.median / ladder.floor_seconds:,.1f}",
+        f"{summary.time / ladder.floor_seconds:,.1f}",
         cold,
         accuracy if same_accuracy(step) else f"{accuracy} ({'not judged' if step.accuracy_p is None else 'another'})",
         units.interval(summary),

@@ -19,7 +19,7 @@ from bench.profile.destination import destination
 from bench.record import files, store
 from bench.report import later
 from bench.report.plot import Plot
-from bench.suite.images import images, requested
+from bench.workers.images import images, requested
 
 
 @dataclasses.dataclass(frozen=True)

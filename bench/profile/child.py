@@ -1,4 +1,4 @@
-"""A process of its own for each part of a profile: `python -m bench.profile.child`.
+"""What a worker is asked for a profile, each part of it in a process of its own.
 
 The profiler, memray and a compiler that starts cold each change the process that they look at, and `fcnn` may be that
 of another tree. Of what is timed, the answer also says what went on beside it.
@@ -10,12 +10,13 @@ import dataclasses
 import functools
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, reason_of
 from bench.workers.program import import_from
 
-END = {"what": "end"}  # a request without an answer
+if TYPE_CHECKING:
+    from bench.workers.serve import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Asked:
         what: A name of `PARTS`.
         tree: Folder whose `fcnn` is looked at.
         case: The fields of the case, its threads resolved.
-        dataset: A name of torchvision's, or `bench.suite.images.EMBEDDED`; `sha256` is what its images must have.
+        dataset: A name of torchvision's, or `bench.workers.images.EMBEDDED`; `sha256` is what its images must have.
         file: Where the trace goes.
     """
 
@@ -45,17 +46,17 @@ class Asked:
 @functools.cache
 def _images(dataset: str, data: str) -> Any:
     from bench.measure import settings
-    from bench.suite.images import load
+    from bench.workers.images import find
 
     settings.use_threads(settings.default_threads())
-    return load(dataset, data)
+    return find(dataset, data)
 
 
 def _prepare(asked: Asked) -> Any:
     from bench.axes.case import Case, why_impossible
     from bench.measure import settings
     from bench.profile.tracing import steps_of
-    from bench.suite import workloads
+    from bench.workers import workloads
 
     images = _images(asked.dataset, asked.data)
     if images.sha256 != asked.sha256:
@@ -162,10 +163,11 @@ def _compiled(asked: Asked) -> dict[str, Any]:
     from bench.measure.surroundings import Surroundings
     from bench.profile.compiling import compile_and_watch
     from bench.record import files
-    from bench.suite.cold import compiler_cache
+    from bench.workers.cold import use_cache
     from fcnn.train import unmarked
 
-    with files.scratch() as cache, compiler_cache(cache):
+    with files.scratch() as cache:
+        use_cache(str(cache))
         case, prepared, steps = _prepare(asked)
         # Of an epoch also the last, smaller batch, which gets a graph of its own.
         run = prepared.first or functools.partial(steps.run, unmarked, 3)
@@ -177,16 +179,8 @@ def _compiled(asked: Asked) -> dict[str, Any]:
 PARTS = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compiled}
 
 
-def look(request: dict[str, Any]) -> Any:
-    """Answers the fields of `Asked`; ends when it is asked to, for a profiler that waits for that."""
-    if request == END:
-        raise SystemExit
-    asked = Asked(**request)
-    import_from(Path(asked.tree))
-    return PARTS[asked.what](asked)
-
-
-if __name__ == "__main__":
-    from bench.workers.process import answer_requests
-
-    answer_requests(look)
+def look(state: State, **asked: Any) -> Any:
+    """Answers the fields of `Asked`."""
+    request = Asked(**asked)
+    import_from(Path(request.tree))
+    return PARTS[request.what](request)

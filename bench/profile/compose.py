@@ -26,12 +26,12 @@ from bench.profile.model import (
     Profile,
 )
 from bench.record import files
-from bench.workers.process import WorkerError, ask_module, module_words
+from bench.workers.conversation import WorkerError
+from bench.workers.process import ask_once, worker_words
 
 STEPS = 40
 SAMPLED_SECONDS = 6.0
 LIMIT_SECONDS = 300.0  # for each side of a profile; 15 s are usual
-CHILD = "bench.profile.child"
 WORKING_TREE = "working tree"
 INTERRUPTED = "interrupted"
 LONGEST_NAME = 120  # of a trace's file; a git ref may have any length
@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Images:
-    """The images: the dataset's name (or `bench.suite.images.EMBEDDED`), the data root, their checksum and label."""
+    """The images: the dataset's name (or `bench.workers.images.EMBEDDED`), the data root, their checksum and label."""
 
     dataset: str
     data: str
@@ -163,7 +163,7 @@ def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
 
 
 def _look_at_python(sides: _Sides, asked: dict[str, Any], folder: Path) -> None:
-    sides.python = sampling.sample(module_words(CHILD), {**asked, "what": "loop"}, folder, SAMPLED_SECONDS)
+    sides.python = sampling.sample(worker_words(), {**asked, "what": "loop"}, folder, SAMPLED_SECONDS)
     sides.disturbances["Python stacks"] = sides.python.disturbed
 
 
@@ -186,10 +186,10 @@ def _plain(text: str) -> str:
 
 
 def _ask(request: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The child's answer; raises WorkerError."""
+    """A fresh worker's answer; raises WorkerError."""
     variables = {"KINETO_LOG_LEVEL": "99", "TMPDIR": str(folder)}
     try:
-        answer: dict[str, Any] = ask_module(CHILD, request, LIMIT_SECONDS, "it", **variables)
+        answer: dict[str, Any] = ask_once("profile", LIMIT_SECONDS, "it", variables, **request)
     except WorkerError as error:
         raise WorkerError(f"the process for {request['what']} failed: {error}") from error
     return answer

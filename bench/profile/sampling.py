@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.measure.surroundings import Surroundings
-from bench.profile.child import END
-from bench.workers.process import Process, WorkerError
+from bench.workers.conversation import WorkerError
+from bench.workers.process import Process
 
 SAMPLES_PER_SECOND = 200
 START_SECONDS = 60.0  # at most, until a process has its steps under way, on a busy machine
@@ -46,7 +46,7 @@ def sample(words: list[str], request: dict[str, Any], folder: Path, seconds: flo
     (py-spy, issue 872); then the process is looked at once more while it runs.
 
     Args:
-        words: A command that answers requests as `bench.workers.process.Process` has it, and ends at `END`.
+        words: A command that is a worker.
         request: What it is asked.
         folder: A temporary folder for both.
         seconds: How long it works on the request once it has begun.
@@ -70,13 +70,13 @@ def sample(words: list[str], request: dict[str, Any], folder: Path, seconds: flo
 
 
 def _sampled(words: list[str], request: dict[str, Any], output: Path, limit_seconds: float) -> Sampled:
-    with Process(words, {"TMPDIR": str(output.parent)}) as process:
+    with Process(words, {"TMPDIR": str(output.parent)}, called="py-spy") as process:
         surroundings = Surroundings()
         try:
-            process.ask(request, limit_seconds, "py-spy")
+            process.ask("profile", limit_seconds, **request)
             # While the process is there: of one that has ended below py-spy, nobody knows how much it computed.
             disturbed = surroundings.disturbance()
-            reason = _end(process, limit_seconds)
+            reason = process.wait_for_end(limit_seconds)  # so that py-spy writes what it has seen
         except WorkerError as error:
             raise BenchError(f"py-spy saw nothing of the process: {error}") from error
     if not output.exists():
@@ -85,15 +85,6 @@ def _sampled(words: list[str], request: dict[str, Any], output: Path, limit_seco
     if not stacks:
         raise BenchError("py-spy saw no step: the process ended too soon")
     return Sampled(stacks, disturbed=disturbed)
-
-
-def _end(process: Process, limit_seconds: float) -> str:
-    """Lets both end, so that py-spy writes what it has seen; what it says at its end."""
-    try:
-        process.ask(END, limit_seconds, "py-spy")
-    except WorkerError as error:  # as always: there is no answer to this
-        return str(error)
-    return "its process did not end"
 
 
 def read_stacks(text: str) -> dict[str, int]:

@@ -29,7 +29,7 @@ from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import ON_DEVICE, quiet_profiler
 from bench.measure.phases import EPOCH_PARTS, measure_phases
 from bench.profile.events import STEP, Event, Origin, Overhead, Ranges, numbered, within_steps
-from bench.suite.workloads import Prepared
+from bench.workers.workloads import Prepared
 from fcnn.train import PARTS, unmarked
 
 TRACE_LIMIT_BYTES = 20 * 2**20

@@ -22,7 +22,7 @@ from bench.profile.destination import destination
 from bench.profile.model import Profile, to_json
 from bench.record import files, store
 from bench.report import later
-from bench.suite.images import images, requested
+from bench.workers.images import images, requested
 from fcnn.data import Images
 
 FLAMES = ("python", "operators")  # pictures that are files of their own, too

@@ -17,9 +17,11 @@ from bench.gate.outcome import ERROR
 from bench.gate.trees import program_of
 from bench.measure import facts
 from bench.record import store
-from bench.record.model import TIMING_RULE_VERSION, Machine, Record
-from bench.workers.process import WorkerError
+from bench.record.model import TIMING_RULE_VERSION, Beside, Machine, Record
+from bench.suite.plan import BLOCK_SECONDS
+from bench.workers.conversation import WorkerDied
 from fcnn.data import load_images
+from tests.answers import check_request
 from tests.data.records import COLD, CPU_RECORD, flagged, only
 
 ROOT = Path(__file__).parents[2]
@@ -41,33 +43,88 @@ def written(record: Record, folder: Path) -> Path:
 
 
 class Simulated:
-    """Workers that answer for a program so many times as slow as the record's, on such a machine."""
+    """Workers that answer for a program so many times as slow as the record's, on such a machine.
 
-    yardsticks: ClassVar = {y.name: min(y.samples_seconds) for y in CPU_RECORD.yardsticks}
+    Args:
+        slowdown: Of the program, as a fraction.
+        machine: Of the machine, the same.
+        calls: That the program makes more than it did.
+        flags: That every process raises when it is observed.
+        beside: What goes on beside every process.
+        first: How many times as long as the others a process's first block takes.
+        graphs: That torch.compile makes in every block.
+        busy: How many times as long as the host waited the device worked; None without one.
+        dies: Whether no process answers.
+    """
 
-    def __init__(self, slowdown=0.0, machine=0.0, flags=(), calls=0, dies=False):
-        self.slowdown, self.machine, self.flags, self.calls, self.dies = slowdown, machine, flags, calls, dies
+    pid = -1
+    yardsticks: ClassVar = CPU_RECORD.yardsticks
+
+    def __init__(
+        self, slowdown=0.0, machine=0.0, calls=0, flags=(), beside=None, first=1.0, graphs=0, busy=None, dies=False
+    ):
+        self.slowdown, self.machine, self.calls, self.dies = slowdown, machine, calls, dies
+        self.flags, self.beside, self.first, self.graphs, self.busy = flags, beside, first, graphs, busy
         self.rng, self.started = np.random.default_rng(0), 0
         self.known = {m.case: m for m in CPU_RECORD.measurements}
 
     @contextlib.contextmanager
     def process(self, *_):
         self.started += 1
+        self.prepared = {}
         yield self
 
+    def watch(self, process, gpu):
+        assert (process, gpu) == (self.pid, None)
+        return self
+
+    def seen(self):
+        return Beside(), self.beside
+
     def ask(self, name, **arguments):
+        check_request(name, arguments)
         if self.dies:
-            raise WorkerError("the worker died")
-        if name == "yardsticks":
-            return {name: self.samples(seconds * (1 + self.machine)) for name, seconds in self.yardsticks.items()}
-        then = self.known[baseline.Case(**arguments["case"])]
+            raise WorkerDied("the worker died")
+        return getattr(self, name)(**arguments)
+
+    def prepare(self, id, case, warm_seconds):
+        then = self.known[baseline.Case(**case)]
+        assert id == then.id
+        seconds = min(then.samples_seconds) * (1 + self.slowdown + self.machine)
+        self.prepared[id] = self.level(seconds), self.first
+        return {"first_call_seconds": 20 * seconds, "warmup_seconds": 0.1, "repetition_seconds": seconds}
+
+    def turn(self, id, repetitions, lead_seconds):
+        level, times = self.prepared[id]
+        assert BLOCK_SECONDS <= 1.01 * repetitions * level < BLOCK_SECONDS + 2 * level
+        self.prepared[id] = level, 1.0
+        seconds = times * self.block(level)
+        return [seconds, self.busy and self.busy * seconds, self.graphs]
+
+    def observe(self, case, seconds, repetitions, thorough):
+        assert thorough  # as for a record, or there would be nothing to set its counts against
+        then = self.known[baseline.Case(**case)]
         counters = dataclasses.asdict(then.counters)
         counters["allocations"] += self.calls
-        seconds = self.samples(min(then.samples_seconds) * (1 + self.slowdown + self.machine))
-        return {"samples_seconds": seconds, "counters": counters, "flags": list(self.flags)}
+        flags = [{"name": name, "reason": "planted"} for name in self.flags]
+        return {"counters": counters, "phases": None, "energy": None, "flags": flags}
 
-    def samples(self, seconds):
-        return list(seconds * (1 + 0.002 * self.rng.standard_normal()) * (1 + 0.001 * self.rng.random(32)))
+    def calibrate(self, devices, threads, precisions):
+        assert precisions == {device: ["fp32"] for device in devices}
+        return [dataclasses.asdict(self.timed(y)) for y in self.yardsticks if y.device in devices]
+
+    def timed(self, yardstick):
+        level = self.level(min(yardstick.samples_seconds) * (1 + self.machine))
+        return dataclasses.replace(
+            yardstick, samples_seconds=[self.block(level) for _ in range(32)], after_samples_seconds=None
+        )
+
+    def level(self, seconds):
+        """Of one process."""
+        return seconds * (1 + 0.002 * self.rng.standard_normal())
+
+    def block(self, level):
+        return level * (1 + 0.001 * self.rng.random())
 
 
 @pytest.fixture
@@ -76,6 +133,7 @@ def checked(mnist_root, tmp_path, monkeypatch):
 
     def run(simulated, everything=False, gates=("counts", "timing")):
         monkeypatch.setattr(baseline, "_process", simulated.process)
+        monkeypatch.setattr(baseline, "Watch", simulated.watch)
         monkeypatch.setattr(baseline, "candidate_of", lambda source, folder: folder)
         ids = PARTS if everything else PARTS[1:]
         path = written(here(only(CPU_RECORD, *ids), mnist_root), tmp_path / "record")
@@ -127,7 +185,7 @@ def test_without_yardsticks_nothing_is_judged(checked, monkeypatch, missing):
     if missing == "then":
         monkeypatch.setattr(baseline, "concerning", lambda measurement, record: [])
     else:
-        monkeypatch.setattr(Simulated, "yardsticks", {})
+        monkeypatch.setattr(Simulated, "yardsticks", [])
     found = checked(Simulated(), gates=("timing",))
     assert verdicts(found) == {("timing", DEFAULT_ID): INCONCLUSIVE}
     assert "whether the machine has changed cannot be told" in found.outcomes[0].reason
@@ -148,10 +206,21 @@ def test_a_changed_count_is_named_and_one_process_suffices_to_count(checked):
     assert simulated.started == 1
 
 
-def test_flagged_processes_take_no_part(checked):
-    found = checked(Simulated(flags=["contended"]), gates=("timing",))
+@pytest.mark.parametrize(
+    ("planted", "flag"),
+    [
+        ({"beside": "other processes kept 1.0 cores busy meanwhile"}, "contended"),
+        ({"flags": ["oversubscribed"]}, "oversubscribed"),
+        ({"first": 3.0}, "cold"),
+        ({"busy": 2.0}, "unsynchronised"),
+        ({"graphs": 1}, "recompiled"),
+        ({"flags": ["profiled"], "first": 3.0}, "cold, profiled"),
+    ],
+)
+def test_flagged_processes_take_no_part(checked, planted, flag):
+    found = checked(Simulated(**planted), gates=("timing",))
     assert verdicts(found) == {("timing", DEFAULT_ID): INCONCLUSIVE}
-    assert "nearly every process was flagged: contended" in found.outcomes[0].reason
+    assert f"nearly every process was flagged: {flag}" in found.outcomes[0].reason
 
 
 def test_a_process_that_dies_is_an_error_and_no_pass(checked):
@@ -242,10 +311,14 @@ def test_a_real_process_observes_the_case(mnist_root, tmp_path):
     images = load_images("MNIST", mnist_root)
     file = check.save_images(images, tmp_path, len(images.train))
     step = next(m for m in CPU_RECORD.measurements if m.id == DEFAULT_ID)
-    case = dataclasses.asdict(dataclasses.replace(step.case, threads=1))
+    step = dataclasses.replace(step, case=dataclasses.replace(step.case, threads=1))
+    seen, yardsticks = baseline.Seen(), {}
     with baseline._process(file, program_of(ROOT, tmp_path / "candidate")) as worker:
-        found = worker.ask("observe", case=case)
-        seconds = worker.ask("yardsticks", device="cpu", threads=1, precisions=["fp32"])
-    assert len(found["samples_seconds"]) >= 6
-    assert found["counters"]["flops"] == 5_081_600 + 5_145_600
-    assert set(seconds) == {"matmul_fp32", "copy", "copy_cached", "dispatch"}
+        baseline._observe(worker, step, CPU_RECORD, seen, "screening")
+        baseline._time_yardsticks(worker, [step.case], yardsticks)
+    (seconds,) = seen.samples_seconds
+    assert len(seconds) == baseline.TURNS
+    assert min(seconds) > 0
+    assert seen.screening or seen.flags  # as where something else is busy
+    assert seen.counters["flops"] == 5_081_600 + 5_145_600
+    assert set(yardsticks) == {("cpu", name) for name in ("matmul_fp32", "copy", "copy_cached", "dispatch")}

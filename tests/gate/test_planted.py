@@ -12,15 +12,17 @@ import pytest
 
 from bench.gate import accuracy, check, decide
 from bench.gate.decide import FAIL, PASS
-from bench.gate.fork import Forge
 from bench.gate.outcome import ERROR
+from bench.gate.paired import side
 from bench.gate.trees import Trees
-from bench.workers.process import WorkerError
+from bench.workers.conversation import WorkerDied
+from bench.workers.forge import Forge
 from tests.data.images import embedded
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 STEP, FUSED, EVALUATION, COMPILED = check.COUNTED
+PREPARED = {"id": "x", "case": dataclasses.asdict(check.gate_case()), "warm_seconds": 0.1}
 
 
 def copy_of_fcnn(folder: Path, file: str = "", old: str = "", new: str = "") -> Path:
@@ -110,10 +112,10 @@ def test_a_compiled_program_without_a_graph_is_an_error(forge, reference, tmp_pa
 def test_a_worker_that_dies_is_an_error(forge, tmp_path):
     dying = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    __import__('os')._exit(3)\n")
     with (
-        forge.worker(dying) as worker,
-        pytest.raises(WorkerError, match="the worker died while it was asked to prepare"),
+        side(forge, dying) as worker,
+        pytest.raises(WorkerDied, match=r"^the worker died while it was asked to prepare: it ended with exit code 3$"),
     ):
-        worker.ask("prepare", case=dataclasses.asdict(check.gate_case()))
+        worker.ask("prepare", **PREPARED)
 
 
 def test_what_workers_compute_is_this_commands_work_and_no_others(reference, images, tmp_path):
@@ -122,17 +124,17 @@ def test_what_workers_compute_is_this_commands_work_and_no_others(reference, ima
 
     own, before = psutil.Process(), spent(psutil.Process(), children=True)
     with check.forge_with(images, tmp_path, whole=False) as forge:
-        with forge.worker(reference) as worker:
-            worker.ask("prepare", case=dataclasses.asdict(check.gate_case()))
+        with side(forge, reference) as worker:
+            worker.ask("prepare", **PREPARED)
             by_worker = spent(psutil.Process(worker.pid))
-        by_forge = spent(psutil.Process(forge._process._process.pid))
+        by_forge = spent(psutil.Process(forge._process.pid))
     assert spent(own, children=True) - before >= by_worker + by_forge - 0.05  # the kernel counts in hundredths
     assert by_worker > 0.1
 
 
 def test_a_worker_measures_the_program_of_its_own_folder(forge, tmp_path):
     half = copy_of_fcnn(tmp_path, "hyperparameters.py", "hidden_size: int = 50", "hidden_size: int = 25")
-    with forge.worker(half) as worker:
+    with side(forge, half) as worker:
         found = worker.ask("count", case=dataclasses.asdict(check.gate_case()))
     assert found["flops"] == 64 * 2 * (2 * 784 * 25 + 3 * 25 * 10)
 
@@ -154,7 +156,7 @@ def test_twice_the_time_does_not_pass(forge, reference, tmp_path):
 
 def trained(forge: Forge, tree: Path, images) -> accuracy.Judgement:
     known = accuracy.read_reference(images.name, images.sha256, ROOT / accuracy.REFERENCE_FOLDER)
-    with forge.worker(tree) as worker:
+    with side(forge, tree) as worker:
         found = worker.ask("train", seeds=[0, 1], batch_size=64, epochs=known.epochs, threads=1)
     return accuracy.judge(found, known, accuracy.Rule())
 

@@ -14,7 +14,8 @@ from bench.gate.accuracy import Reference
 from bench.ladder import climb, picture, verb
 from bench.measure import facts
 from bench.record import files, store
-from bench.workers.process import WorkerError
+from bench.workers.conversation import WorkerDied, WorkerError
+from tests.answers import check_request
 from tests.commands import ANSWERED, COMMAND, MAIN, Command
 from tests.data.images import embedded
 from tests.hostile import page_tags
@@ -22,11 +23,11 @@ from tests.signals import sent_at
 
 
 class Machine:
-    """Where every process is this one.
+    """Where every worker is this process.
 
     Attributes:
         answers: By name, seconds of an epoch or the words with which the process ends.
-        asked: (name, seed) in order; the first request of a process has no seed.
+        asked: (device, name, seed) in order; the first request of a process has no seed.
         ends_at: A process ends when it is asked for this seed.
         interrupted_at: The name and the seed at which a signal comes.
         disturbances: What goes on beside a part of the ladder, by its number.
@@ -43,10 +44,12 @@ class Machine:
         self.caches = []
         self.watched = 0
 
-    def ask_module(self, module, request, limit_seconds, what, **environment):
-        assert (module, request["name"]) == ("bench.ladder.child", "floor")
+    def ask_once(self, name, limit_seconds, called, environment, **arguments):
+        assert name == "ladder_bound"
+        check_request(name, arguments)
+        assert 0 < limit_seconds < 3600
         assert Path(environment["TMPDIR"]).exists()
-        self.asked.append((request["device"], "floor", None))
+        self.asked.append((arguments["device"], "floor", None))
         return self._answer("floor", {"seconds": 0.05})
 
     def _answer(self, name, answer):
@@ -68,7 +71,7 @@ class Machine:
         return Surroundings()
 
     def process(machine, words, environment):
-        assert words[-1] == "bench.ladder.child"
+        assert words is None  # a fresh worker
         assert Path(environment["TMPDIR"]).exists()
         machine.caches.append((environment["TORCHINDUCTOR_CACHE_DIR"], environment["TRITON_CACHE_DIR"]))
 
@@ -79,18 +82,21 @@ class Machine:
             def __exit__(self, *_):
                 machine.open.remove(self.name)
 
-            def ask(self, request, limit_seconds, what):
+            def ask(self, name, limit_seconds, **arguments):
+                check_request(name, arguments)
                 assert 0 < limit_seconds < 3600
-                if "name" in request:
-                    self.device, self.name = request["device"], request["name"]
+                if name == "ladder_prepare":
+                    self.device, self.name = arguments["device"], arguments["rung"]
                     machine.open.append(self.name)
                     machine.asked.append((self.device, self.name, None))
                     return machine._answer(self.name, None)
-                machine.asked.append((self.device, self.name, request["seed"]))
-                machine._interrupt(self.name, request["seed"])
-                if machine.ends_at.get(self.name) == request["seed"]:
-                    raise WorkerError("it was killed by SIGKILL, as for lack of memory")
-                seconds = machine.answers.get(self.name, 1.0) * (1 + 0.01 * request["seed"])
+                assert name == "ladder_epoch"
+                seed = arguments["seed"]
+                machine.asked.append((self.device, self.name, seed))
+                machine._interrupt(self.name, seed)
+                if machine.ends_at.get(self.name) == seed:
+                    raise WorkerDied("it was killed by SIGKILL, as for lack of memory")
+                seconds = machine.answers.get(self.name, 1.0) * (1 + 0.01 * seed)
                 return {"seconds": seconds, "with_all_seconds": seconds + 1, "test_accuracy_fraction": 0.931}
 
         return Process()
@@ -105,7 +111,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr(climb.accuracy, "read_reference", lambda *_: known)
     machine = Machine()
     monkeypatch.setattr(picture, "_svg", lambda *_: "<svg/>")  # the tests of what is shown draw it
-    monkeypatch.setattr(climb, "ask_module", machine.ask_module)
+    monkeypatch.setattr(climb, "ask_once", machine.ask_once)
     monkeypatch.setattr(climb, "Process", machine.process)
     monkeypatch.setattr(climb, "Surroundings", machine.surroundings)
     return machine
@@ -245,12 +251,12 @@ def test_without_a_floor_nothing_is_written(machine, tmp_path, capsys):
 
 
 def test_a_device_without_a_floor_costs_no_other(machine, gpu, monkeypatch, tmp_path, capsys):
-    def ask_module(module, request, *rest, **environment):
-        if request["device"] == "cuda":
+    def ask_once(*words, device, **arguments):
+        if device == "cuda":
             raise WorkerError("planted")
-        return machine.ask_module(module, request, *rest, **environment)
+        return machine.ask_once(*words, device=device, **arguments)
 
-    monkeypatch.setattr(climb, "ask_module", ask_module)
+    monkeypatch.setattr(climb, "ask_once", ask_once)
     assert main(["ladder", "--run", "run", "--rungs", "JAX"]) == 3
     assert capsys.readouterr().err == "fcnn-bench: cuda: the floor could not be measured: planted\n"
     assert [data["device"] for data in ladders(tmp_path)] == ["cpu"]
@@ -303,12 +309,12 @@ def test_an_interruption_before_anything_was_measured_leaves_nothing(machine, tm
 
 
 def test_an_interruption_keeps_the_device_before(machine, gpu, tmp_path):
-    def floor(module, request, *rest, **environment):
-        if request["device"] == "cuda":
+    def floor(*words, device, **arguments):
+        if device == "cuda":
             raise KeyboardInterrupt
-        return machine.ask_module(module, request, *rest, **environment)
+        return machine.ask_once(*words, device=device, **arguments)
 
-    climb.ask_module = floor  # the fixture puts back what was there
+    climb.ask_once = floor  # the fixture puts back what was there
     assert main(["ladder", "--run", "run", "--rungs", "JAX"]) == 3
     assert [(data["device"], data["interrupted"]) for data in ladders(tmp_path)] == [("cpu", False)]
 

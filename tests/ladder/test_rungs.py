@@ -7,12 +7,13 @@ import torch
 
 from bench.axes.devices import DEVICES
 from bench.errors import BenchError
-from bench.ladder import native, peers, rungs
-from bench.ladder.child import Child, one_epoch
+from bench.ladder import child, native, peers, rungs
+from bench.ladder.child import one_epoch
 from bench.ladder.program import CPU, accuracy, flat_images, parameters
 from bench.ladder.table import PEERS, RUNGS, lines_changed
-from bench.suite.images import EMBEDDED
-from bench.workers.process import Process, module_words
+from bench.workers.images import EMBEDDED
+from bench.workers.process import Process
+from bench.workers.serve import State
 from fcnn.data import load_images
 from tests.commands import Command
 
@@ -164,13 +165,13 @@ def test_an_epoch_is_timed_on_a_fresh_training(images):
 @pytest.mark.slow
 def test_a_rung_in_a_process_of_its_own_answers_epoch_by_epoch():
     images = {"dataset": EMBEDDED, "data": "", "device": "cpu"}
-    with Process(module_words("bench.ladder.child")) as process:
-        assert process.ask({**images, "name": "index_select"}, 300, "the start") is None
-        first, again, *others = (process.ask({"seed": seed}, 300, "an epoch") for seed in (0, 0, 1, 2, 3, 4))
+    with Process() as process:
+        assert process.ask("ladder_prepare", 300, **images, rung="index_select") is None
+        first, again, *others = (process.ask("ladder_epoch", 300, seed=seed) for seed in (0, 0, 1, 2, 3, 4))
     assert first["test_accuracy_fraction"] == again["test_accuracy_fraction"]
     # Of a thousand images, two seeds may well get as many right.
     assert any(other["test_accuracy_fraction"] != first["test_accuracy_fraction"] for other in others)
-    floor = Child()({**images, "name": "floor"})
+    floor = child.bound(State(), **images)
     assert 0 < max(floor["compute_seconds"], floor["memory_seconds"]) == floor["seconds"]
 
 

@@ -13,7 +13,9 @@ from bench.axes.case import parse_id
 from bench.errors import BenchError
 from bench.measure import counters, surroundings
 from bench.profile import child, compiling, memory, tracing
-from bench.suite.images import EMBEDDED
+from bench.workers.cold import empty_compiler_caches
+from bench.workers.images import EMBEDDED
+from bench.workers.process import Process
 from tests.data.images import embedded
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +75,9 @@ def test_all_that_is_timed_of_a_trace_is_watched(asked, watched, monkeypatch):
     assert watched == ["begin", "timing", "trace", "overhead", "trace", "trace", "end", "origins"]
 
 
-def test_compiling_is_watched(asked, watched):
+def test_compiling_is_watched(asked, watched, monkeypatch, tmp_path):
+    for name, folder in empty_compiler_caches(tmp_path).items():
+        monkeypatch.setenv(name, folder)  # a process of its own keeps what it sets; here it is put back
     answer = child._compiled(asked)
     assert answer == {"compiled": dataclasses.asdict(COMPILED), "disturbed": "planted load"}
     assert watched == ["begin", "compile", "end"]
@@ -107,11 +111,18 @@ def test_a_trace_that_is_cut_off_names_the_place_that_may_be_full(tmp_path, cont
         tracing._without_host(tmp_path / "trace.json.gz")
 
 
-def test_it_ends_when_it_is_asked_to():
-    with pytest.raises(SystemExit):
-        child.look(child.END)
+@pytest.mark.slow
+def test_it_ends_when_it_has_looked_and_is_asked_nothing_more(asked):
+    """By itself: a profiler that looks at it writes at its end."""
+    with Process() as process:
+        process.ask("profile", 300, **{**dataclasses.asdict(asked), "what": "loop"})
+        process.wait_for_end(60)
+        assert process._process.returncode == 0
 
 
 def test_it_knows_no_program_before_it_is_told_which():
-    code = "import sys, bench.profile.child; assert not [name for name in sys.modules if name.startswith('fcnn')]"
+    code = (
+        "import sys; from bench.workers.serve import function; function('profile'); "
+        "assert not [name for name in sys.modules if name.startswith('fcnn')]"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -7,9 +7,11 @@ import pytest
 
 from bench.axes.case import parse_id
 from bench.errors import BenchError
-from bench.profile import compose
+from bench.profile import child, compose
 from bench.profile.sampling import Sampled
-from bench.workers.process import WorkerError
+from bench.workers.conversation import WorkerError
+from bench.workers.process import worker_words
+from tests.answers import check_request
 from tests.profile.made import COMPILED, PROFILE, TRACED
 
 CASE = dataclasses.replace(parse_id("step[cpu-b64-fp32-compile]"), threads=1)
@@ -28,16 +30,24 @@ class Machine:
         self.sampled = Sampled({"train_step": 3})
         self.folders = set()
 
-    def ask_module(self, module, request, limit_seconds, what, **environment):
+    def ask_once(self, name, limit_seconds, called, environment, **arguments):
         assert 0 < limit_seconds <= 600
+        self._check(name, arguments)
         self._enter(Path(environment["TMPDIR"]))
-        if request["what"] == "trace":
-            Path(request["file"]).write_bytes(b"trace")
-        return self._answer(self.answers[request["what"]])
+        if arguments["what"] == "trace":
+            Path(arguments["file"]).write_bytes(b"trace")
+        return self._answer(self.answers[arguments["what"]])
 
     def sample(self, words, request, folder, seconds):
+        assert words == worker_words()
+        self._check("profile", request)
         self._enter(folder)
         return self._answer(self.sampled)
+
+    def _check(self, name, arguments):
+        assert name == "profile"
+        check_request(name, arguments)
+        child.Asked(**arguments)
 
     def _enter(self, folder):
         assert folder.is_dir()
@@ -53,7 +63,7 @@ class Machine:
 def machine(monkeypatch):
     machine = Machine()
     monkeypatch.setattr(compose.settings, "default_threads", lambda: 2)
-    monkeypatch.setattr(compose, "ask_module", machine.ask_module)
+    monkeypatch.setattr(compose, "ask_once", machine.ask_once)
     monkeypatch.setattr(compose.sampling, "sample", machine.sample)
     return machine
 

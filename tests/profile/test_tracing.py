@@ -16,8 +16,8 @@ from bench.measure import settings
 from bench.profile import child, compose, tracing
 from bench.profile.against import difference
 from bench.profile.events import BETWEEN, Overhead, Ranges, operators, settled, within_steps
-from bench.suite import workloads
-from bench.suite.images import EMBEDDED
+from bench.workers import workloads
+from bench.workers.images import EMBEDDED
 from fcnn import train
 from fcnn.train import PARTS, unmarked
 from tests.data.images import embedded
@@ -137,10 +137,12 @@ def answered_here(patch):
     for name, value in (("ROUNDS", 2), ("EMPTY_STEPS", 5), ("BLOCK_SECONDS", 0.0)):
         patch.setattr(tracing, name, value)
 
-    def answer(module, request, *_, **__):
-        return child.PARTS[request["what"]](child.Asked(**request))
+    def answer(name, limit_seconds, called, environment, **arguments):
+        assert name == "profile"
+        asked = child.Asked(**arguments)
+        return child.PARTS[asked.what](asked)
 
-    patch.setattr(compose, "ask_module", answer)
+    patch.setattr(compose, "ask_once", answer)
 
 
 @pytest.fixture(scope="module")

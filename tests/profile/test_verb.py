@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.measure import facts
 from bench.profile import flame, verb
 from bench.profile.verb import LINK
-from bench.workers.process import WorkerError
+from bench.workers.conversation import WorkerError
 from tests.commands import ANSWERED, COMMAND, MAIN, Command
 from tests.data.images import embedded
 from tests.hostile import HOSTILE, page_tags, with_text
