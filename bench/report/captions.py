@@ -12,19 +12,24 @@ from bench.report.words import FLAGS, machine_and_day
 TITLE = "How fast does this small network train?"
 NETWORK = "A fully connected network (784-50-10, ReLU) that learns to read handwritten digits in one epoch."
 PLOTS = {
-    "steps": "Both axes are logarithmic. Whiskers: 95% interval of the median, often smaller than the mark. "
+    "steps": "Both axes are logarithmic. Whiskers: 95% interval of the time, often smaller than the mark. "
     "Hollow marks are flagged.",
-    "parts": "Median with its 95% interval. Each part is timed alone, so the parts need not add up to the step. "
+    "parts": "Time with its 95% interval. Each part is timed alone, so the parts need not add up to the step. "
     "Outlined bars are flagged.",
-    "epochs": "Median with its 95% interval. Outlined bars are flagged.",
+    "epochs": "Time with its 95% interval. Outlined bars are flagged.",
     "accuracy": "A dot a seed; below, the mean with its 95% interval.",
 }
 HOW_TO_READ = (
-    ("Median", "the middle of the samples. Half of them were faster, half slower."),
-    ("95% interval", "a range that holds the true median in 95 of 100 such runs on this machine. Two times are "
-     "called different only if the interval of their ratio excludes 1; otherwise there is no clear difference."),
-    ("Sample", "one timed block of as many repetitions as fill 5 ms. All are kept; outliers "
-     "are counted, never dropped."),
+    ("Time", "what it takes when nothing is in its way: the mean of the fastest quarter of the samples. Others on the "
+     "machine only ever add time. The median and the slowest are in the table of samples."),
+    ("95% interval", "what the processes of this run let expect of another run right after it. On another day the "
+     "whole machine may be faster or slower by more; ratios then hold better than times. Two times are called "
+     "different only if the interval of their ratio excludes 1; otherwise there is no clear difference."),
+    ("Earlier runs", "how many runs this machine had made before, and the lowest and highest time that they saw. - is "
+     "the first run."),
+    ("Sample", "one timed block of as many repetitions as fill 6 ms, taken when it was the case's turn in a round. "
+     "All are kept; outliers are counted, never dropped."),
+    ("Round", "every case once, in an order of chance, in one process. A ratio is of samples of the same rounds."),
     ("× eager fp32 CPU", "how many times as fast as the same work on the CPU of the same machine, with 32-bit floats, "
      "without torch.compile, with plain Adam. Above 1 is faster."),
     ("× floor", "how many times the least time: that of the arithmetic at the peak rate measured with large matrix "

@@ -79,13 +79,13 @@ def _decades(axes: Axes) -> float:
 
 def _curve(axes: Axes, line: list[Cell], label: str, colour: str, style: tuple[Any, str]) -> None:
     x = [cell.case.batch_size for cell in line]
-    y = [cell.summary.median for cell in line if cell.summary]
+    y = [cell.summary.time for cell in line if cell.summary]
     dashes, marker = style
     axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.6, marker=marker, markersize=5, label=label)
     reaches = [reach(cell) for cell in line]
     axes.errorbar(x, y, yerr=list(zip(*reaches, strict=True)), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
     # A flagged point is hollow.
-    hollow = [(cell.case.batch_size, cell.summary.median) for cell in line if cell.flags and cell.summary]
+    hollow = [(cell.case.batch_size, cell.summary.time) for cell in line if cell.flags and cell.summary]
     if hollow:
         axes.plot(*zip(*hollow, strict=True), linestyle="none", marker=marker, markersize=5, markerfacecolor=PAPER,
                   markeredgecolor=colour)  # fmt: skip

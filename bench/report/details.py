@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bench.analyse.cell import Cell
 from bench.analyse.statistics import mean_interval
-from bench.record.model import Accuracy
+from bench.record.model import Accuracy, Measurement
 from bench.report import units
 from bench.report.units import MISSING
 from bench.report.words import REPETITIONS, plural
@@ -51,6 +51,16 @@ def note_with_eager(cell: Cell) -> str:
 def note_with_speedup(cell: Cell) -> str:
     """The note, or why there is no speed-up."""
     return note(cell) or (cell.speedup.reason or "" if cell.speedup.ratio is None else "")
+
+
+def earlier(measurement: Measurement) -> str:
+    """What earlier runs of this machine saw of the case: `12: 463.0 to 875.1 µs`; `-` for the first one."""
+    found = measurement.earlier
+    if found is None:
+        return MISSING
+    if found.runs == 1:
+        return f"1: {units.duration(found.lowest_seconds)}"
+    return f"{found.runs}: {units.span(found.lowest_seconds, found.highest_seconds)}"
 
 
 def joules(cell: Cell) -> float | None:

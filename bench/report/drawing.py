@@ -125,4 +125,4 @@ def reach(cell: Cell) -> tuple[float, float]:
     s = cell.summary
     if s is None or s.low is None or s.high is None:
         return 0.0, 0.0
-    return s.median - s.low, s.high - s.median
+    return s.time - s.low, s.high - s.time

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.cell import Cell
 from bench.analyse.cells import cells, measured_devices, plain_step
-from bench.analyse.statistics import mean_interval
+from bench.analyse.statistics import Ratio, mean_interval
 from bench.record.model import Record
 from bench.report import units, words
 
@@ -21,10 +22,11 @@ class Highlight:
 
 
 def highlights(record: Record) -> list[Highlight]:
-    """The few numbers that a reader takes away: the step on each device, the epochs' extremes, the accuracy."""
+    """The few numbers that a reader takes away: ratios first, then times and the accuracy."""
     everything = cells(record)
     batch = words.REFERENCE_BATCH
-    found = [
+    found = [*_ratios(everything)]
+    found += [
         _highlight(cell, f"a step of {batch} images on {words.name(device)}")
         for device in measured_devices(everything)
         if (cell := plain_step(everything, device, batch))
@@ -32,7 +34,7 @@ def highlights(record: Record) -> list[Highlight]:
     epochs = [cell for cell in everything if cell.case.workload == "epoch" and cell.summary]
     epochs = [cell for cell in epochs if cell.case.batch_size == batch]
     if epochs:
-        quickest = min(epochs, key=lambda cell: cell.summary.median if cell.summary else 0.0)
+        quickest = min(epochs, key=lambda cell: cell.summary.time if cell.summary else 0.0)
         what = f"an epoch on {words.name(quickest.case.device)}, {words.name(quickest.case.feed)}"
         found.append(_highlight(quickest, what))
     for cell in everything:
@@ -46,9 +48,29 @@ def highlights(record: Record) -> list[Highlight]:
     return found
 
 
+def _ratios(everything: Sequence[Cell]) -> Iterator[Highlight]:
+    """What a single run can promise: the accelerator against the CPU, and the tutorial's loader against memory."""
+    batch = words.REFERENCE_BATCH
+    for device in measured_devices(everything):
+        cell = plain_step(everything, device, batch)
+        if device != "cpu" and cell and cell.speedup.ratio:
+            what = f"a step of {batch} images on {words.name(device)}, as a multiple of the CPU's speed"
+            yield _multiple(cell.speedup.ratio, what)
+    epochs = [cell for cell in everything if cell.case.workload == "epoch" and cell.case.batch_size == batch]
+    gains = [cell.against_loader.ratio for cell in epochs if cell.against_loader.ratio and cell.case.feed != "loader"]
+    if gains:
+        best = max(gains, key=lambda ratio: ratio.value)
+        yield _multiple(best, f"an epoch from memory, as a multiple of {words.name('loader')}'s speed")
+
+
+def _multiple(ratio: Ratio, what: str) -> Highlight:
+    number, _, bounds = units.ratio(ratio).partition(" ")
+    return Highlight(f"{number}×", what, f"95% interval {bounds.strip('()')}")
+
+
 def _highlight(cell: Cell, what: str) -> Highlight:
     if cell.summary is None:
         return Highlight(units.MISSING, what, "")
     bounds = units.interval(cell.summary)
     detail = "no interval" if bounds == units.MISSING else f"95% interval {bounds}"
-    return Highlight(units.median(cell.summary), what, f"{detail}{words.flag_mark(cell)}")
+    return Highlight(units.time(cell.summary), what, f"{detail}{words.flag_mark(cell)}")

@@ -174,6 +174,6 @@ def _shown(of: Column, text: str, cell: Cell, anchor: str, dense: bool) -> Shown
         # The flag stands beside the median already.
         reason = "" if cell.why_not_judged else getattr(cell, attribute).reason or ""
         return Shown(number, bounds.rstrip(")") or reason, _kind(of, text), span=2)
-    if of.name == "median_seconds" or (of.name == "id" and dense):
+    if of.name == "time_seconds" or (of.name == "id" and dense):
         return Shown(shown, "", _kind(of, text), anchor=anchor, flag=cell.flag_names if anchor else "")
     return Shown(shown, kind=_kind(of, text))

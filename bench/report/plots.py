@@ -85,16 +85,16 @@ def _bars(chosen: Sequence[Placed], found: Sequence[Placed], words: Callable[[Ce
         return None
     figure, axes = drawing.figure(0.55 + 0.33 * len(chosen))
     colours = colours_of(found)
-    longest = max(cell.summary.median for _, cell in chosen if cell.summary)
+    longest = max(cell.summary.time for _, cell in chosen if cell.summary)
     for row, (place, cell) in enumerate(chosen):
         if cell.summary is None:
             continue
-        colour, value, (down, up) = colours[place, cell.case.device], cell.summary.median, reach(cell)
+        colour, value, (down, up) = colours[place, cell.case.device], cell.summary.time, reach(cell)
         fill = {"facecolor": PAPER, "edgecolor": colour} if cell.flags else {"color": colour}
         axes.barh(row, value, height=0.62, linewidth=1.2, **fill)  # type: ignore[arg-type]
         axes.errorbar(value, row, xerr=[[down], [up]], fmt="none", ecolor=INK, elinewidth=1.4)
         mark = f"  ({cell.flag_names})" if cell.flags else ""
-        axes.text(value + up + 0.012 * longest, row, units.median(cell.summary) + mark, va="center", color=INK)
+        axes.text(value + up + 0.012 * longest, row, units.time(cell.summary) + mark, va="center", color=INK)
     labels = [" · ".join(word for word in (place, cell.case.device, *words(cell)) if word) for place, cell in chosen]
     axes.set_yticks(range(len(chosen)), labels)
     axes.tick_params(axis="y", labelcolor=INK)

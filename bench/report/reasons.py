@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.analyse.cell import Cell
-from bench.analyse.cells import DISTURBED, curve, measured_devices, plain_step
+from bench.analyse.cells import DISTURBED, curve, log_ratios, measured_devices, plain_step
 from bench.analyse.compare import mismatch
-from bench.analyse.crossover import Crossover, crossover
+from bench.analyse.crossover import crossover
 from bench.analyse.explain import Verdict
-from bench.analyse.statistics import Summary
 from bench.record.model import Record
 from bench.report import units
 from bench.report.words import BOUNDS, REFERENCE_BATCH, capitalised, flag_mark, name, plural
@@ -84,7 +82,7 @@ def _of_devices(ours: Sequence[Cell], theirs: Sequence[Cell]) -> list[str]:
     return [
         crossing.sentence(name("cpu"), name(device))
         for device, second in curves
-        if (crossing := _crossover(first, second))
+        if (crossing := crossover(log_ratios(first, second)))
     ]
 
 
@@ -97,23 +95,11 @@ def _of_modes(everything: Sequence[Cell]) -> list[str]:
             for choice in dict.fromkeys(getattr(cell.case, axis) for cell in everything):
                 if choice in ("fp32", "off"):
                     continue
-                crossing = _crossover(plain, curve(everything, device, **{axis: choice}))
+                crossing = crossover(log_ratios(plain, curve(everything, device, **{axis: choice})))
                 if crossing:
                     sentence = crossing.sentence("eager fp32", name(choice))
                     found.append(f"On {name(device)}, {sentence}.")
     return found
-
-
-def _crossover(first: Mapping[int, Summary], second: Mapping[int, Summary]) -> Crossover | None:
-    return _cached_crossover(tuple(first.items()), tuple(second.items()))
-
-
-@functools.lru_cache(maxsize=64)
-def _cached_crossover(
-    first: tuple[tuple[int, Summary], ...], second: tuple[tuple[int, Summary], ...]
-) -> Crossover | None:
-    # Its bootstrap takes half a second, and page, Markdown and terminal all ask for it.
-    return crossover(dict(first), dict(second))
 
 
 def compiling(record: Record, everything: Sequence[Cell]) -> list[str]:

@@ -5,6 +5,7 @@ A difference is claimed only where the ratio's interval excludes 1, and never of
 
 from __future__ import annotations
 
+import collections
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,13 +42,14 @@ def findings(records: Sequence[Record]) -> list[Finding]:
     everything, *elsewhere = (cells(record) for record in records)
     found = [
         Finding("Measured", _measured(records[0], everything)),
-        Finding("Training step", _reference_steps(everything)),
-        Finding("Why", reasons.why(everything)),
+        # Ratios first: they are what a single run can promise.
         Finding("CPU or GPU", _devices(records, everything, elsewhere)),
         Finding("Crossover", reasons.crossovers(records, everything, elsewhere)),
         Finding("Variants", [*_variants(everything), *formats.instructions(records[0], everything)]),
         Finding("torch.compile", reasons.compiling(records[0], everything)),
         Finding("Data feed", _feeds(everything)),
+        Finding("Why", reasons.why(everything)),
+        Finding("Training step", _reference_steps(everything)),
         Finding("Accuracy", [*_accuracies(everything), *formats.accuracy_differences(everything)]),
     ]
     return [finding for finding in found if finding.sentences]
@@ -77,6 +79,12 @@ def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
     ]
     if flagged:
         found.append(f"{flagged} of them {'is' if flagged == 1 else 'are'} flagged: shown, but compared with nothing.")
+    beside = collections.Counter(r.disturbed for r in record.rounds if r.disturbed)
+    if beside:
+        found.append(
+            f"{sum(beside.values())} of {len(record.rounds)} rounds were disturbed, mostly since "
+            f"{beside.most_common(1)[0][0]}; those that were not are what counts, where they are half of them."
+        )
     if missing:
         found.append(f"{missing} more planned {plural(missing, 'case')} could not be measured; the tables say why.")
     return found
@@ -88,10 +96,27 @@ def _reference_steps(everything: Sequence[Cell]) -> list[str]:
         cell = plain_step(everything, device, REFERENCE_BATCH)
         if cell and cell.summary and cell.images_per_second:
             found.append(
-                f"A step of {REFERENCE_BATCH} images in fp32 takes {units.measured(cell.summary)} on {name(device)}, "
-                f"or {units.rate(cell.images_per_second)} images a second{flag_mark(cell)}."
+                f"In this run, a step of {REFERENCE_BATCH} images in fp32 took {units.measured(cell.summary)} on "
+                f"{name(device)}, or {units.rate(cell.images_per_second)} images per second{flag_mark(cell)}. "
+                f"{_on_other_days(cell)}"
             )
     return found
+
+
+def _on_other_days(cell: Cell) -> str:
+    """How far the time holds beyond this run, by what earlier runs of the machine saw."""
+    found = cell.measurement.earlier if cell.measurement else None
+    if found is None:
+        return (
+            "It is the first run of this case on this machine: on another day the whole machine may be faster or "
+            "slower, by more than the interval says, and ratios hold better."
+        )
+    if found.runs == 1:
+        return f"One earlier run of this machine saw {units.duration(found.lowest_seconds)}."
+    return (
+        f"{found.runs} earlier runs of this machine saw {units.span(found.lowest_seconds, found.highest_seconds)}: "
+        "so far a time moves from day to day, and ratios hold better."
+    )
 
 
 def _devices(records: Sequence[Record], everything: Sequence[Cell], elsewhere: Sequence[Sequence[Cell]]) -> list[str]:
@@ -163,7 +188,7 @@ def _feeds(everything: Sequence[Cell]) -> list[str]:
         if loader is None or loader is cell or not (loader.summary and cell.summary):
             continue
         start = f"On {name(cell.case.device)}, an epoch with {name('loader')}"
-        both = f"{units.median(loader.summary)} against {units.median(cell.summary)}"
+        both = f"{units.time(loader.summary)} against {units.time(cell.summary)}"
         other = f"one from {name(cell.case.feed)}"
         if versus.ratio is None:
             found.append(f"{start} and {other} take {both}; not compared ({versus.reason}).")

@@ -112,7 +112,7 @@ def _texts(of: Column, found: Sequence[Cell]) -> list[str]:
 
 def _says_anything(of: Column, found: Sequence[Cell]) -> bool:
     """Whether any row has a value: a column of nothing but `-` is left out, unless it is what the table is about."""
-    return of.name in ("median_seconds", "speedup") or _texts(of, found) not in ([MISSING], [""])
+    return of.name in ("time_seconds", "speedup") or _texts(of, found) not in ([MISSING], [""])
 
 
 def _rows(record: Record, view: View) -> list[Cell]:

@@ -20,7 +20,7 @@ VIEWS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
 # The page and the CSV files have the rest.
 COLUMNS = (
     "workload", "device", "batch_size", "precision", "compiler", "optimizer", "feed", "num_workers", "threads",
-    "median_seconds", "images_per_second", "speedup", "share_of_step", "times_above_floor", "bound",
+    "time_seconds", "images_per_second", "speedup", "share_of_step", "times_above_floor", "bound",
     "bound_share",
     "test_accuracy_mean_fraction", "seeds_at_target",
 )  # fmt: skip

@@ -25,6 +25,13 @@ def duration(seconds: float) -> str:
     return f"{value:,.{decimals(value)}f} {unit}"
 
 
+def span(low_seconds: float, high_seconds: float) -> str:
+    """Two times in one unit, such as `463 to 875 µs`."""
+    scale, unit = _scale(low_seconds)
+    low, high = low_seconds / scale, high_seconds / scale
+    return f"{low:,.{decimals(low)}f} to {high:,.{decimals(low)}f} {unit}"
+
+
 def round_duration(seconds: float) -> str:
     """A round time on a plot's axis, without trailing zeros: `10 µs`, `2.5 ms`."""
     if seconds <= 0:
@@ -48,29 +55,29 @@ def decimals(value: float, low: float | None = None, high: float | None = None) 
     return max(0, min(max(wanted, 1 - magnitude), 3 - magnitude))
 
 
-def median(summary: Summary) -> str:
-    """The median with its unit, such as `485.3 µs`."""
-    return _median_and_bounds(summary.median, summary.low, summary.high)[0]
+def time(summary: Summary) -> str:
+    """The time with its unit, such as `485.3 µs`."""
+    return _time_and_bounds(summary.time, summary.low, summary.high)[0]
 
 
 def interval(summary: Summary) -> str:
-    """The 95% interval in the median's unit and digits, such as `484.9 to 485.8`; `-` if there is none."""
-    return _median_and_bounds(summary.median, summary.low, summary.high)[1]
+    """The 95% interval in the time's unit and digits, such as `484.9 to 485.8`; `-` if there is none."""
+    return _time_and_bounds(summary.time, summary.low, summary.high)[1]
 
 
 def seconds(value: float, low: float | None, high: float | None) -> str:
     """A time with its interval, such as `485.3 µs (484.9 to 485.8)`."""
-    shown, bounds = _median_and_bounds(value, low, high)
+    shown, bounds = _time_and_bounds(value, low, high)
     return shown if bounds == MISSING else f"{shown} ({bounds})"
 
 
 def measured(summary: Summary) -> str:
     """Median and interval for a sentence; says so where there is no interval."""
-    shown = seconds(summary.median, summary.low, summary.high)
+    shown = seconds(summary.time, summary.low, summary.high)
     return shown if shown.endswith(")") else f"{shown} (too few samples for an interval)"
 
 
-def _median_and_bounds(value: float, low: float | None, high: float | None) -> tuple[str, str]:
+def _time_and_bounds(value: float, low: float | None, high: float | None) -> tuple[str, str]:
     scale, unit = _scale(value)
     if low is None or high is None:
         return f"{value / scale:,.{decimals(value / scale)}f} {unit}", MISSING

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bench import console
-from bench.analyse.compare import Row, compare
+from bench.analyse.compare import Row, as_a_whole, compare
 from bench.analyse.statistics import Summary
 from bench.errors import BROKEN, DONE, NOT_COMPARABLE, USAGE, BenchError
 from bench.record import store
@@ -48,11 +48,17 @@ def show_comparison(a: Path, b: Path) -> int:
         terminal.print(f"{name}  {record.machine.label}, {record.created_utc}, {record.dataset.label}", soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("case", no_wrap=True)  # an id is copied whole
-    for heading in ("A", "B", "B / A, 95% interval", "verdict"):
+    for heading in ("A", "B", "B / A beside the base, 95% interval", "verdict"):
         table.add_column(heading)
     for row in rows:
         table.add_row(row.id, _median(row.a), _median(row.b), _ratio(row), row.verdict)
     terminal.print(table)
+    if (whole := as_a_whole(*records)) is not None:
+        terminal.print(
+            f"As a whole, B takes {whole:.2f} times A's time. One run a side cannot tell whether that is the machine "
+            "of another day or the program: a case is judged by its time as a multiple of the base case's.",
+            soft_wrap=True,
+        )
     return DONE
 
 

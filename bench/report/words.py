@@ -26,10 +26,8 @@ BOUNDS = {
 }
 REPETITIONS = {"epoch": "epoch", "accuracy": "training"}  # of all other workloads, a step
 FLAGS = {
-    "wide": "the 95% interval of the median is wider than ±1% of it; comparisons are made all the same, and carry it",
-    "unsteady": "the samples drifted, in the warm-up or while measuring, so there is no one level to report",
-    "bimodal": "the samples lie on two separate levels, and the median may be of either",
-    "drift": "the machine itself changed by more than 3% between the start and the end of the run",
+    "processes-differ": "processes of this one program differ by more than their rounds do; the interval holds it",
+    "drift": "the machine itself changed by more than 3% between the start and the end of the run; ratios hold",
     "impossible": "it computes or moves bytes faster than the machine was measured to, so something is wrong",
     "unsynchronised": "the clock was read while the device was still working, so part of the work was not timed",
     "cold": "there was no warm-up, so first calls are among the samples",
