@@ -25,7 +25,7 @@ from bench.record.model import Counters
 from fcnn.train import Training
 
 GROWTH_REPETITIONS = 100
-GROWTH_REPETITION_SECONDS = 0.03  # of longer ones, 100 would take too long for what they tell
+GROWTH_REPETITION_SECONDS = 0.01  # of longer ones, 100 would take too long for what they tell
 # Operators whose result the host reads: it waits until the device that computes has caught up.
 SYNCHRONISING = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "_unique2", "masked_select")
 COPYING = ("_to_copy", "copy_")

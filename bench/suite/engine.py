@@ -34,7 +34,8 @@ LONG_SECONDS = 0.1  # of a repetition that does not mind what was in the caches 
 DISCARDED_ROUNDS = 1
 REPEATED_SHARE = 0.5  # of a process's rounds, at most so many more for those that were disturbed
 PREPARE_LIMIT_SECONDS = 300.0  # compiling from a warm cache included
-TURN_LIMIT_SECONDS = 30.0  # at least; a turn takes a hundredth of a second, an epoch a few
+TURN_LIMIT_SECONDS = 30.0  # at least, of a turn that takes a hundredth of a second
+WHOLE_LIMIT_SECONDS = 600.0  # of an epoch or a training, which takes seconds
 TIMES_AS_LONG = 30  # as expected, and a turn hangs
 
 
@@ -167,12 +168,14 @@ class Rounds:
         turns = []
         for id in shuffled(list(left), self._rng, [case.device for case in left.values()]):
             repetitions = self._repetitions[id]
-            limit = max(TURN_LIMIT_SECONDS, TIMES_AS_LONG * repetitions * self._seconds[id])
             if self._group.name == "trainings":
-                turns.append(Turn(id, worker, "train_seed", {"id": id, "seed": seed}, 60 * limit))
+                turns.append(Turn(id, worker, "train_seed", {"id": id, "seed": seed}, WHOLE_LIMIT_SECONDS))
+            elif self._group.name == "epochs":
+                turns.append(Turn(id, worker, "turn", {"id": id, "repetitions": repetitions}, WHOLE_LIMIT_SECONDS))
             else:
-                lead = LEAD_SECONDS if self._group.name == "steps" and self._seconds[id] < LONG_SECONDS else 0.0
+                lead = LEAD_SECONDS if self._seconds[id] < LONG_SECONDS else 0.0
                 arguments = {"id": id, "repetitions": repetitions, "lead_seconds": lead}
+                limit = max(TURN_LIMIT_SECONDS, TIMES_AS_LONG * repetitions * self._seconds[id])
                 turns.append(Turn(id, worker, "turn", arguments, limit))
         return turns
 
@@ -204,7 +207,11 @@ class Rounds:
             process=process,
             order=[self._ids.index(turn.key) for turn in turns],
             took=digits(took),
-            beside={n: digits(v) for n, v in dataclasses.asdict(beside).items() if v is not None},
+            beside={
+                name: digits(value) if isinstance(value, float) else value
+                for name, value in dataclasses.asdict(beside).items()
+                if value is not None
+            },
             **({"disturbed": disturbed} if disturbed else {}),
             **fields,
         )

@@ -16,7 +16,9 @@ COMPILE_SECONDS = 13.0  # of a compiled case from cold, the fresh process includ
 COMPILED_SECONDS = 3.0  # of one that is in the compilers' cache, in each process
 PREPARE_SECONDS = 0.015  # of a case in each process: built and warmed, besides its repetitions
 # Of the minute and of the three minutes, less what the images and the report take.
-PLAN_SECONDS = {"quick": 50.0, "suite": 120.0}
+PLAN_SECONDS = {"quick": 50.0, "suite": 165.0}
+# Of rounds a step case, in a plan that has a limit: with less, intervals would tell nothing, whatever the limit.
+LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 0.8, 2.0
 # Of a turn. What disturbs lasts: beside busy neighbours, the second 5 ms of a block correlated with the first by 0.7,
 # and still by 0.2 with what came 0.15 s later. So more and shorter turns tell more than fewer and longer ones, as long
 # as what comes before each does not take most of the time.
@@ -47,15 +49,10 @@ class Effort:
         return [word for name, value in values.items() for word in (f"--{prefix}{name}", value)]
 
     def and_less(self) -> Iterator[Effort]:
-        """This effort and then smaller and smaller ones, for a plan that has a time limit."""
+        """This effort and then ones with fewer epochs and seeds, for a plan that has a time limit."""
         yield self
-        for share, epochs, seeds in ((0.8, 5, 5), (0.7, 4, 5), (0.6, 4, 4), (0.5, 3, 3), (0.4, 3, 3)):
-            yield dataclasses.replace(
-                self,
-                step_seconds=self.step_seconds * share,
-                epochs=min(epochs, self.epochs),
-                seeds=min(seeds, self.seeds),
-            )
+        for epochs, seeds in ((4, 5), (4, 4), (3, 3)):
+            yield dataclasses.replace(self, epochs=min(epochs, self.epochs), seeds=min(seeds, self.seeds))
 
 
 def group_of(case: Case) -> str:
@@ -162,7 +159,11 @@ class Plan:
     @property
     def seconds(self) -> float:
         """All of it, and the report."""
-        groups = sum(share.seconds for share in self.shares.values())
+        return self.seconds_without("")
+
+    def seconds_without(self, group: str) -> float:
+        """All of it but one group's rounds."""
+        groups = sum(share.seconds for name, share in self.shares.items() if name != group)
         return groups + self.calibrate_seconds + self.compile_seconds + self.observe_seconds + REPORT_SECONDS
 
 
@@ -172,7 +173,7 @@ MARKED_SECONDS = 2.0
 
 
 def make(cases: Mapping[str, Case], train_images: int, options: Mapping[str, Any], plan: str, rates: Rates) -> Plan:
-    """The plan with the largest effort that keeps to the plan's time.
+    """The plan with the most epochs and seeds that leave the steps their time; they get what is left of the plan's.
 
     Args:
         cases: Those that can be measured here, by id.
@@ -183,11 +184,15 @@ def make(cases: Mapping[str, Case], train_images: int, options: Mapping[str, Any
     """
     limit = PLAN_SECONDS[plan] if matrix.is_planned(options) and options["budget"] is None else math.inf
     wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"], plan != "quick")
+    if not math.isfinite(limit):
+        return _plan(cases, train_images, wanted, rates)
     for effort in wanted.and_less():
-        found = _plan(cases, train_images, effort, rates)
-        if found.seconds <= limit:
+        left = limit - _plan(cases, train_images, effort, rates).seconds_without("steps")
+        seconds = left / max(1, sum(group_of(case) == "steps" for case in cases.values()))
+        if seconds >= wanted.step_seconds:
             break
-    return found
+    seconds = round(min(max(seconds, LEAST_STEP_SECONDS), MOST_STEP_SECONDS), 2)
+    return _plan(cases, train_images, dataclasses.replace(effort, step_seconds=seconds), rates)
 
 
 def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: Rates) -> Plan:
@@ -250,4 +255,4 @@ def _observe_seconds(case: Case, train_images: int, effort: Effort, rates: Rates
     compiled = COMPILED_SECONDS if case.compiler != "off" else 0.0
     if group_of(case) != "steps":
         return compiled + 0.5 + (2 * min(seconds, MARKED_SECONDS) if case.workload == "epoch" else 0.0)
-    return compiled + 0.3 + 30 * min(seconds, 0.1) + (100 * seconds if effort.thorough and seconds <= 0.03 else 0.0)
+    return compiled + 0.3 + 30 * min(seconds, 0.1) + (100 * seconds if effort.thorough and seconds <= 0.01 else 0.0)

@@ -8,7 +8,9 @@ from bench.axes.case import case_id
 from bench.suite import plan as planning
 from bench.suite.plan import (
     EPOCH_PROCESSES,
+    LEAST_STEP_SECONDS,
     MOST_ROUNDS,
+    MOST_STEP_SECONDS,
     PLAN_SECONDS,
     Effort,
     Rates,
@@ -46,21 +48,28 @@ def planned(plan="quick", rates=RATES, **chosen):
 
 @pytest.mark.parametrize("plan", ["quick", "suite"])
 def test_a_slower_machine_gets_less_effort(plan):
-    efforts = [planned(plan, machine(factor)).effort for factor in (0.1, 1, 2, 4, 100)]
-    assert [effort.step_seconds for effort in efforts] == sorted((e.step_seconds for e in efforts), reverse=True)
-    assert efforts[0] == Effort(thorough=plan != "quick")
-    assert efforts[-1] == dataclasses.replace(efforts[0], step_seconds=0.4, epochs=3, seeds=3)
+    efforts = [planned(plan, machine(factor)).effort for factor in (0.1, 0.3, 1, 2, 4, 100)]
+    for name in ("step_seconds", "epochs", "seeds"):
+        values = [getattr(effort, name) for effort in efforts if effort.epochs == 3 or name != "step_seconds"]
+        assert values == sorted(values, reverse=True)
+    thorough = plan != "quick"
+    assert (efforts[0].epochs, efforts[0].seeds) == (5, 5)
+    assert 1 < efforts[0].step_seconds <= MOST_STEP_SECONDS
+    assert efforts[-1] == Effort(step_seconds=LEAST_STEP_SECONDS, epochs=3, seeds=3, thorough=thorough)
 
 
-@pytest.mark.parametrize("factor", [1, 1.5, 2, 3])
-def test_the_effort_is_the_largest_that_keeps_to_the_plans_time(factor):
-    found, levels = planned(rates=machine(factor)), list(Effort(thorough=False).and_less())
-    if found.effort != levels[-1]:
-        assert found.seconds <= PLAN_SECONDS["quick"]
-    if found.effort != levels[0]:
-        more = levels[levels.index(found.effort) - 1]
-        chosen = {"budget": more.step_seconds, "epochs": more.epochs, "seeds": more.seeds}
-        assert planned(rates=machine(factor), **chosen).seconds > PLAN_SECONDS["quick"]
+@pytest.mark.parametrize("factor", [0.5, 1, 1.5, 2])
+def test_the_steps_get_what_is_left_of_the_plans_time(factor):
+    found = planned(rates=machine(factor))
+    left = PLAN_SECONDS["quick"] - found.seconds_without("steps")
+    steps = 15
+    assert found.effort.step_seconds == pytest.approx(
+        min(max(left / steps, LEAST_STEP_SECONDS), MOST_STEP_SECONDS), abs=0.005
+    )
+    if found.effort.step_seconds > LEAST_STEP_SECONDS:
+        assert found.seconds <= PLAN_SECONDS["quick"] + 0.1
+    if found.effort.step_seconds < 1:  # then fewer epochs and seeds would not have given them more
+        assert (found.effort.epochs, found.effort.seeds) == (3, 3)
 
 
 def test_a_budget_of_ones_own_is_kept_whatever_it_takes():
@@ -76,7 +85,7 @@ def test_a_matrix_of_ones_own_is_kept_whatever_it_takes():
 
 
 def test_threads_and_devices_alone_are_still_the_plan():
-    assert planned(rates=machine(100), threads=[1]).effort.step_seconds == 0.4
+    assert planned(rates=machine(100), threads=[1]).effort.step_seconds == LEAST_STEP_SECONDS
 
 
 def test_fewer_epochs_than_were_asked_for_are_never_made_more():
