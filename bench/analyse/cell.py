@@ -8,7 +8,7 @@ from bench.analyse.compiling import Payoff
 from bench.analyse.explain import Verdict
 from bench.analyse.floor import Floor
 from bench.analyse.statistics import Ratio, Summary
-from bench.analyse.trust import objections
+from bench.analyse.trust import HARMLESS, objections
 from bench.record.model import CaseFields, Flag, Measurement, Record, Unmeasured
 
 
@@ -61,6 +61,11 @@ class Cell:
     @property
     def flags(self) -> list[Flag]:
         """Reasons not to trust the number; empty for a good one, and for one that is missing."""
+        return [flag for flag in self.remarks if flag.name not in HARMLESS]
+
+    @property
+    def remarks(self) -> list[Flag]:
+        """The flags, and what else is known against the number that comparisons do not mind."""
         return self.measurement.flags if self.measurement else []
 
     @property

@@ -129,9 +129,16 @@ def test_times_as_fast_reads_both_ways():
 
 
 def test_flag_names_are_said_once():
-    twice = measured(case(), 1e-3, flags=[COLD, Flag("drift", "moved"), COLD])
+    twice = measured(case(), 1e-3, flags=[COLD, Flag("throttled", "hot"), COLD])
     (cell,) = cells(dataclasses.replace(CPU_RECORD, measurements=[twice], unmeasured=[]))
-    assert cell.flag_names == "cold, drift"
+    assert cell.flag_names == "cold, throttled"
+
+
+def test_what_comparisons_do_not_mind_is_a_remark_and_no_flag():
+    moved = measured(case(), 1e-3, flags=[Flag("drift", "moved"), COLD])
+    (cell,) = cells(dataclasses.replace(CPU_RECORD, measurements=[moved], unmeasured=[]))
+    assert [flag.name for flag in cell.flags] == ["cold"]
+    assert [flag.name for flag in cell.remarks] == ["drift", "cold"]
 
 
 def test_looking_up_steps_and_devices():

@@ -119,7 +119,7 @@ def test_the_impossible_keeps_a_number_out_of_comparisons_and_drift_does_not():
     good = record(step(300e-6), slower)
     assert all(cell.speedup.ratio for cell in cells(judged(good)))
     drifted = dataclasses.replace(good, yardsticks=yardsticks(dispatch=1.2))
-    assert [names(cell.flags) for cell in cells(drifted)] == [["drift"], ["drift"]]
+    assert [names(cell.remarks) for cell in cells(drifted)] == [["drift"], ["drift"]]
     assert all(cell.speedup.ratio for cell in cells(drifted))
     fast = dataclasses.replace(good, measurements=[step(20e-6), slower])
     baseline, other = cells(judged(fast))
