@@ -12,6 +12,8 @@ from bench.axes.case import Case
 from bench.axes.precisions import PRECISIONS
 from bench.measure import cgroup
 
+MOST_GRAPHS = 1024
+
 
 def cpu_quota_cores() -> float | None:
     """Cores that the control groups grant; None without a limit."""
@@ -40,6 +42,16 @@ def apply(case: Case) -> None:
     torch.use_deterministic_algorithms(False)
     if case.compiler != "off":
         os.environ["LC_ALL"] = "C"  # what a compiler says is read for the reason, in English
+        _compile_many()
+
+
+def _compile_many() -> None:
+    """Lets a process compile a function for more cases than the eight after which torch silently runs it eagerly."""
+    import torch._dynamo
+
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, MOST_GRAPHS)
+    config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, MOST_GRAPHS)
 
 
 def use_threads(threads: int) -> None:

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from bench.measure import settings
+from bench.measure.compilation import compilations
 from tests.axes.test_case import changed
 from tests.commands import Command
 from tests.measure.control_groups import ControlGroups
@@ -57,3 +58,14 @@ def test_apply_sets_threads_and_precision():
     finally:
         torch.set_num_threads(before[0])
         torch.set_float32_matmul_precision(before[1])
+
+
+def test_a_process_compiles_a_function_for_more_cases_than_torch_would_by_itself():
+    torch._dynamo.reset()
+    settings.apply(changed(compiler="default", threads=1))
+    double = torch.compile(lambda x: 2 * x, backend="eager", dynamic=False)
+    with compilations() as found:
+        for size in range(2, 14):
+            double(torch.ones(size))
+    torch._dynamo.reset()
+    assert found.graphs == 12
