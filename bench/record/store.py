@@ -20,12 +20,10 @@ from bench.record import files, journal
 from bench.record.model import (
     SCHEMA_VERSION,
     TIMING_RULE_VERSION,
-    Measurement,
     Record,
     RecordError,
     from_json,
     to_json,
-    to_json_measurement,
 )
 
 RECORD_FILE = "record.json"
@@ -111,19 +109,6 @@ def write(record: Record, folder: Path) -> None:
     data = json.loads(json.dumps(to_json(record), allow_nan=False))
     check(data, "the new record")
     files.write_json(folder / RECORD_FILE, data)
-
-
-def check_measurement(measurement: Measurement) -> None:
-    """Raises RecordError for one that no record may hold, such as one with a number that is none."""
-    try:
-        data = json.loads(json.dumps(to_json_measurement(measurement), allow_nan=False))
-    except ValueError as error:
-        raise RecordError(f"{measurement.id}: it has no number: {error}") from error
-    schema = _validator().schema
-    own = _validator().evolve(schema={"$defs": schema["$defs"], **schema["$defs"]["measurement"]})
-    if fault := _first_error(own, data):
-        where = "/".join(str(part) for part in fault.absolute_path)
-        raise RecordError(f"{measurement.id}: at {where}: {fault.message[:160]}")
 
 
 def run_folder_name(created_utc: str, machine: Mapping[str, Any], commit: Mapping[str, Any] | None) -> Path:

@@ -111,7 +111,7 @@ def turn(state: State, id: str, repetitions: int, lead_seconds: float = 0.0) -> 
 def train_seed(state: State, id: str, seed: int) -> dict[str, Any]:
     """A training from a seed, with the fields of `bench.workers.training.Trained`."""
     case, _, prepared = state.cases[id]
-    settings.apply(case)  # another case's, or another request's, may be in force
+    settings.apply(case)
     return dict(vars(prepared.train(seed)))
 
 
