@@ -6,15 +6,18 @@ so nothing of the tests is in its children. Where no process can be forked, fres
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 LIMIT_SECONDS = 300.0  # of what has hung, and never of what is slow
@@ -91,7 +94,8 @@ class Command:
         variables = {name: value for name, value in variables.items() if name not in without} | dict(environment or {})
         given = (code, [str(word) for word in words], str(folder), variables)
         self._process: BaseProcess = _context.Process(target=_run, args=(*given, self._out, self._err))
-        self._process.start()
+        with _unmeasured():
+            self._process.start()
 
     @property
     def pid(self) -> int:
@@ -130,6 +134,19 @@ class Command:
     def temporary_files(self) -> list[Path]:
         """What it has left of them, torch's cache for later runs apart."""
         return [path for path in (self.folder / "tmp").iterdir() if not path.name.startswith("torchinductor_")]
+
+
+@contextlib.contextmanager
+def _unmeasured() -> Iterator[None]:
+    """What is started inside does not trace itself for coverage.py, as children of a measured process do.
+
+    Its tracer holds a lock for a moment, and where a signal comes just then, it waits for itself for ever. What it
+    finds would be lost anyway: a forked command ends without Python's own end, at which that is saved.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 def _run(code: str, words: list[str], folder: str, environment: dict[str, str], out: str, err: str) -> None:
