@@ -1,0 +1,102 @@
+"""The records that the working tree is compared with: of this machine and these images, of cases that still exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.analyse.trust import judged, objections
+from bench.axes.case import Case, why_impossible
+from bench.axes.compilers import COMPILERS
+from bench.axes.devices import DEVICES
+from bench.axes.feeds import FEEDS
+from bench.axes.optimizers import OPTIMIZERS
+from bench.axes.precisions import PRECISIONS
+from bench.axes.workloads import WORKLOADS
+from bench.errors import NOT_COMPARABLE, BenchError
+from bench.measure import facts
+from bench.record import store
+from bench.record.model import Measurement, Record, RecordError
+from fcnn.data import Images
+
+DEFAULT_ID = "step[cpu-b64-fp32]"
+KNOWN: dict[str, Mapping[str, object]] = {
+    "workload": WORKLOADS,
+    "device": DEVICES,
+    "precision": PRECISIONS,
+    "compiler": COMPILERS,
+    "optimizer": OPTIMIZERS,
+    "feed": FEEDS,
+}
+
+
+class BaselineError(BenchError):
+    """Records that the working tree cannot be compared with. The message is for the user."""
+
+    exit_code = NOT_COMPARABLE
+
+
+def read_baseline(paths: Sequence[Path], images: Images) -> list[Record]:
+    """The records, of this kind of machine, these images and today's timing rules.
+
+    Raises:
+        BaselineError: One is not; the message names it and both values.
+    """
+    records = []
+    for path in paths:
+        try:
+            record = store.read(path)
+        except RecordError as error:
+            raise BaselineError(str(error)) from error
+        here = facts.machine()
+        if record.machine.slug != here.slug:
+            raise BaselineError(f"{path} is of another machine: {record.machine.label}, this is {here.label}")
+        if record.dataset.sha256 != images.sha256:
+            raise BaselineError(f"{path} is of other images: {record.dataset.label}, here are {images.label}")
+        records.append(judged(record))
+    return records
+
+
+def chosen(records: Sequence[Record], *, everything: bool, train_images: int) -> dict[str, list[Measurement]]:
+    """The cases to measure again, by id, with what each record saw of them.
+
+    Args:
+        records: The baseline.
+        everything: All eager steps and parts of a step in the first record, not the step at batch 64 alone.
+        train_images: Training images here.
+
+    Raises:
+        BaselineError: A record lacks a case, bars it by a flag, or this program cannot measure it any more.
+    """
+    first = {m.id: m for m in records[0].measurements}
+    ids = [DEFAULT_ID]
+    if everything:
+        ids = [id for id, m in first.items() if _repeats_steps(m) and m.case.compiler == "off" and not objections(m)]
+    found: dict[str, list[Measurement]] = {}
+    for id in ids:
+        for record in records:
+            measurement = next((m for m in record.measurements if m.id == id), None)
+            if measurement is None:
+                raise BaselineError(f"the record of {record.created_utc} has no {id}: nothing to compare with")
+            if names := objections(measurement):
+                raise BaselineError(f"{id} is flagged in the record of {record.created_utc}: {names}")
+            found.setdefault(id, []).append(measurement)
+        if len({m.case for m in found[id]}) > 1:
+            raise BaselineError(f"the records' {id} differ in their threads")
+        if reason := _vanished(found[id][0].case, train_images):
+            raise BaselineError(f"{id} is in the baseline and has vanished here: {reason}")
+    if not found:
+        raise BaselineError(f"the record of {records[0].created_utc} has no step that could be compared with")
+    return found
+
+
+def _repeats_steps(measurement: Measurement) -> bool:
+    row = WORKLOADS.get(measurement.case.workload)
+    return row is None or row.repetition == "step"  # of a workload that is gone one cannot tell, and it has vanished
+
+
+def _vanished(case: Case, train_images: int) -> str | None:
+    for name, rows in KNOWN.items():
+        if (value := getattr(case, name)) not in rows:
+            return f"there is no {name} {value!r}"
+    return why_impossible(case, train_images)
