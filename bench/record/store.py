@@ -124,17 +124,17 @@ def new_folder(target: Path) -> Path:
     Raises:
         RecordError: The results folder cannot be written (read-only, disk full).
     """
-    for number in itertools.count(1):
-        folder = target if number == 1 else target.with_name(f"{target.name}.{number}")
+    folder, number = target, 1
+    while True:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
+            return folder
         except FileExistsError:
-            continue
+            number += 1
+            folder = target.with_name(f"{target.name}.{number}")
         except OSError as error:
             raise RecordError(f"{folder} cannot be written: {files.why(error)}") from error
-        return folder
-    raise AssertionError
 
 
 @contextlib.contextmanager
