@@ -21,8 +21,7 @@ from bench.measure import facts
 from bench.measure.surroundings import Surroundings
 from bench.profile.disturbed import joined
 from bench.record import files
-from bench.workers.cold import empty_compiler_caches
-from bench.workers.process import HARNESS, Process, ask_once
+from bench.workers.process import HARNESS, Process, ask_once, empty_compiler_caches
 from bench.workers.rounds import Turn
 from fcnn.data import Images
 

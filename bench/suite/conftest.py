@@ -117,15 +117,15 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def _measure(config: pytest.Config, chosen: set[Any]) -> Measured | None:
     """Measures the cases of these ids; None if nothing was measured."""
     from bench.record.journal import folded
-    from bench.suite import history, saving, session
+    from bench.suite import header, history, saving, session
 
     options = _options(config)
     with session.workers_of(options) as workers:
         with interruption.allowed():
-            surveyed = session.survey(workers, options, options["plan"], chosen.__contains__)
+            surveyed = header.survey(workers, options, options["plan"], chosen.__contains__)
         effort = surveyed.plan.effort
         command = shlex.join(["pytest", *config.invocation_params.args, *effort.words(PREFIX)])
-        folder, journal = saving.begin(session.header(surveyed, command, options["dataset"]), options["results"])
+        folder, journal = saving.begin(header.first_line(surveyed, command, options["dataset"]), options["results"])
         stopped = False
         try:
             with interruption.allowed():
@@ -164,14 +164,14 @@ def run_case(benchmark: Any, request: pytest.FixtureRequest) -> Callable[[str], 
 
 def _try_once(config: pytest.Config, id: str) -> None:
     """Runs one repetition of a case: does it work at all?"""
-    from bench.suite import session
+    from bench.suite import header, session
 
     options = _options(config)
     with session.workers_of(options) as workers:
-        surveyed = session.survey(workers, options, options["plan"], {id}.__contains__)
+        surveyed = header.survey(workers, options, options["plan"], {id}.__contains__)
         if reason := surveyed.facts["impossible"][id]:
             pytest.skip(reason)
-        if reason := session.try_each(workers, surveyed.possible).get(id):
+        if reason := session.try_once(workers, surveyed.possible[id]):
             pytest.fail(reason, pytrace=False)
 
 

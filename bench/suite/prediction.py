@@ -13,7 +13,7 @@ from bench.measure.sampling import measure
 from bench.record import files
 from bench.workers import cold, workloads
 from bench.workers.images import images, requested
-from bench.workers.process import ask_once
+from bench.workers.process import ask_once, empty_compiler_caches
 
 STEPS = 30_000
 LIMIT_SECONDS = 1800.0  # for that many steps, compiling included
@@ -47,7 +47,7 @@ def _predict(case: Case) -> tuple[float, float]:
         if case.compiler != "off":
             sizes, fields = [case.batch_size], dataclasses.asdict(case)
             compile_seconds = ask_once(
-                "compile_cold", LIMIT_SECONDS, "compiling", cold.empty_compiler_caches(cache),
+                "compile_cold", LIMIT_SECONDS, "compiling", empty_compiler_caches(cache),
                 case=fields, batch_sizes=sizes,
             )  # fmt: skip
             cold.use_cache(str(cache))
@@ -58,7 +58,7 @@ def _stopwatch(case: Case, steps: int) -> float:
     """Seconds of so many steps in a fresh process, compiling included."""
     with files.scratch() as cache:
         request = requested(images("MNIST", None), "MNIST", None)
-        variables = cold.empty_compiler_caches(Path(cache))
+        variables = empty_compiler_caches(Path(cache))
         case_fields = dataclasses.asdict(case)
         what = f"{steps:,} steps"
         return float(ask_once("many_steps", LIMIT_SECONDS, what, variables, case=case_fields, steps=steps, **request))

@@ -28,8 +28,8 @@ from bench.errors import DONE
 from bench.record import files
 from bench.record.journal import Journal, folded
 from bench.record.model import Record
+from bench.suite import header, session
 from bench.suite import reruns as repeated
-from bench.suite import session
 from bench.suite.engine import Group, Rounds
 from bench.suite.plan import BLOCK_SECONDS, Share
 from bench.workers.start import Workers
@@ -82,12 +82,12 @@ def _alike(workers: Workers) -> Record:
     case = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=facts["threads"])
     cases = {PLAIN: case, **{f"{delay:g}": case for delay in DELAYS}}
     planned = {id: {"case": dataclasses.asdict(case), "command": "proof", "impossible": None} for id in cases}
-    header = {
+    first = {
         "created_utc": "2000-01-01T00:00:00Z", "command": "proof", "commit": None, "cases": planned,
-        **{name: facts[name] for name in ("machine", "environment", "dataset")}, "accuracy": session.ACCURACY,
+        **{name: facts[name] for name in ("machine", "environment", "dataset")}, "accuracy": header.ACCURACY,
     }  # fmt: skip
     with files.scratch() as folder:
-        journal = Journal.create(folder, header)
+        journal = Journal.create(folder, first)
         Rounds(Group("steps", cases, BIAS_SHARE, {}), workers.start, journal, random.Random()).measure()
         journal.close()
         return folded(journal.lines)

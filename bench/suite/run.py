@@ -20,7 +20,7 @@ from bench.record import files
 from bench.record.journal import JOURNAL_FILE, Journal, folded, of_kind
 from bench.record.model import Record
 from bench.report.units import duration
-from bench.suite import history, saving, session
+from bench.suite import header, history, saving, session
 from bench.suite.plan import Plan
 from bench.suite.session import Session
 from bench.text import counted
@@ -42,13 +42,13 @@ def run(options: Mapping[str, Any], plan: str, words: Sequence[str]) -> int:
     with session.workers_of(options) as workers:
         with console.working(terminal) as say:
             say("looking at the machine and the images")
-            surveyed = session.survey(workers, options, plan)
+            surveyed = header.survey(workers, options, plan)
         possible = surveyed.possible
         if not possible:
             raise BenchError(f"nothing to measure: {next(iter(surveyed.facts['impossible'].values()))}")
         _show_plan(terminal, surveyed.cases, possible, surveyed.plan.seconds, surveyed.facts["dataset"]["label"])
         command = shlex.join(["fcnn-bench", *words, *surveyed.plan.effort.words()])
-        first = session.header(surveyed, command, options["dataset"])
+        first = header.first_line(surveyed, command, options["dataset"])
         with contextlib.closing(Run(*saving.begin(first, options["results"]), surveyed.plan)) as begun:
             return _go_on(workers, begun, options["results"], terminal)
 
@@ -63,13 +63,13 @@ def resume(folder: Path, options: Mapping[str, Any]) -> int:
     terminal = console.make()
     journal = Journal.reopen(folder / JOURNAL_FILE)
     first = journal.lines[0]
-    with contextlib.closing(Run(folder, journal, session.plan_of(first))) as begun:
+    with contextlib.closing(Run(folder, journal, header.plan_of(first))) as begun:
         if of_kind(journal.lines, "end"):
             raise BenchError(f"{folder}: this run has come to its end: fcnn-bench report {folder}", USAGE)
         with session.workers_of({**options, **first["asked"]}) as workers:
             with console.working(terminal) as say:
                 say("looking at the machine and the images")
-                found = session.again(workers, first)
+                found = header.again(workers, first)
             for name in RESUMED:
                 if found[name] != first[name]:
                     raise BenchError(f"{folder}: the run cannot go on: its {name} is not the same any more", USAGE)

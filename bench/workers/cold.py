@@ -18,18 +18,11 @@ from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.workers import workloads
 from bench.workers.images import find
+from bench.workers.process import empty_compiler_caches
 from fcnn import hyperparameters, train
 
 if TYPE_CHECKING:
     from bench.workers.serve import State
-
-
-def empty_compiler_caches(folder: Path) -> dict[str, str]:
-    """Variables with which torch's compilers find nothing that was compiled before, and keep what they make.
-
-    Triton's is named as well, since torch names one for the rest of a process when it first compiles for a GPU.
-    """
-    return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton")}
 
 
 def use_cache(folder: str) -> None:

@@ -30,6 +30,14 @@ def child_environment(changes: dict[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **changes}
 
 
+def empty_compiler_caches(folder: Path) -> dict[str, str]:
+    """Variables with which torch's compilers find nothing that was compiled before, and keep what they make.
+
+    Triton's is named as well, since torch names one for the rest of a process when it first compiles for a GPU.
+    """
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton")}
+
+
 def worker_words() -> list[str]:
     """The command that is a fresh worker, with this Python."""
     return [sys.executable, "-m", WORKER]

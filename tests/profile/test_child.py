@@ -13,9 +13,8 @@ from bench.axes.case import parse_id
 from bench.errors import BenchError
 from bench.measure import counters, surroundings
 from bench.profile import child, compiling, memory, tracing
-from bench.workers.cold import empty_compiler_caches
 from bench.workers.images import EMBEDDED
-from bench.workers.process import Process
+from bench.workers.process import Process, empty_compiler_caches
 from tests.data.images import embedded
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from bench.axes.case import Case, case_id
 from bench.errors import reason_of
 from bench.record.journal import Journal, folded
 from bench.record.model import Record
-from bench.suite import session
+from bench.suite import header, session
 from bench.suite.plan import Effort, Plan, Share, groups
 from bench.workers import serve
 from bench.workers.conversation import WorkerError
@@ -89,8 +89,8 @@ class Session:
         found = {name: Share(1, {"steps": 3, "epochs": 2}.get(name, effort.seeds), 1.0) for name in groups(possible)}
         calibrations = 2 if effort.thorough else 1
         self.plan = Plan(effort, {**found, **(shares or {})}, calibrations, 1.0, 1.0, 1.0)
-        surveyed = session.Surveyed(resolved, facts, self.plan)
-        self.journal = Journal.create(folder, session.header(surveyed, "test", "MNIST"))
+        surveyed = header.Surveyed(resolved, facts, self.plan)
+        self.journal = Journal.create(folder, header.first_line(surveyed, "test", "MNIST"))
 
     def measure(self) -> Record:
         """All of it; the record."""

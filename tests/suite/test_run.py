@@ -13,7 +13,6 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -22,13 +21,13 @@ from bench.measure import yardsticks
 from bench.measure.sampling import Rule
 from bench.record import journal
 from bench.record.store import read
-from bench.suite import plugin, run, session
+from bench.suite import run, session
 from bench.workers import observe
 from fcnn.data import load_images
-from tests.commands import MAIN, Command
-from tests.conftest import write_dataset
+from tests.commands import MAIN
 from tests.signals import sent_at
 from tests.suite.local import Workers
+from tests.suite.small_runs import LONG, QUICKLY, start
 
 try:
     import pty
@@ -37,25 +36,6 @@ except ImportError:  # as on Windows
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["run", "--device", "cpu", "--batch", "16", "--workload", "step", "--budget", "0.05"]
-# The workers believe in the small images, and are quick.
-QUICKLY = """
-from bench.workers import forge
-forge.FORGE = "tests.suite.small_forge"
-"""
-LONG = ["run", "--device", "cpu", "--batch", "16", "64", "--budget", "0.05", "--workload", "step", "accuracy",
-        "--seeds", "2000"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    return root, list(write_dataset(root).items())
-
-
-def start(data, *words: object, folder: Path, code: str = QUICKLY + MAIN, **options: object) -> Command:
-    root, checksums = data
-    environment = {"CHECKSUMS": json.dumps(checksums), **options.pop("environment", {})}
-    return Command(code, *words, "--data", root, folder=folder, environment=environment, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -144,61 +124,6 @@ def test_a_signal_and_a_second_one_leave_what_was_measured(data, tmp_path):
     assert len(record.measurements) == 2
     assert [gap.kind for gap in record.unmeasured] == ["interrupted"] * 2
     assert (folder / "report.html").exists()
-
-
-@pytest.mark.slow
-def test_a_run_that_was_killed_is_reported_and_goes_on(data, tmp_path, capsys):
-    """By a signal that nobody can notice."""
-    words = [*LONG[:-2], "--seeds", "3", "--results", tmp_path / "results"]
-    command = start(data, *words, folder=tmp_path, environment={"BEGUN": str(tmp_path / "begun"), "HANGS": "1"})
-    command.wait_for((tmp_path / "begun").exists)
-    command.send(signal.SIGKILL)
-    assert command.end().code == -signal.SIGKILL
-    (folder,) = (tmp_path / "results").glob("*/*")
-    assert sorted(path.name for path in folder.iterdir()) == ["journal.jsonl"]
-    killed = read(folder)
-    assert [len(m.samples_seconds) > 2 for m in killed.measurements] == [True, True]
-    assert main(["report", str(folder), "--output", str(tmp_path / "report")]) == 0
-    assert "interrupted" in (tmp_path / "report" / "report.md").read_text()
-    ended = start(data, "run", "--resume", folder, folder=tmp_path).end()
-    assert (ended.code, ended.err) == (0, "")
-    record = read(folder)
-    assert not record.partial
-    assert len(record.measurements) == 4
-    assert record.measurements[0].samples_seconds == killed.measurements[0].samples_seconds
-    assert (folder / "report.html").exists()
-    assert not (folder / "journal.jsonl").exists()
-
-
-@pytest.mark.slow
-def test_a_run_does_not_go_on_with_another_program_or_when_it_has_ended(data, tmp_path):
-    words = [*LONG[:-2], "--seeds", "3", "--results", tmp_path / "results"]
-    command = start(data, *words, folder=tmp_path, environment={"BEGUN": str(tmp_path / "begun"), "HANGS": "1"})
-    command.wait_for((tmp_path / "begun").exists)
-    command.send(signal.SIGKILL)
-    command.end()
-    (folder,) = (tmp_path / "results").glob("*/*")
-    journal = folder / "journal.jsonl"
-    head, *rest = journal.read_text().splitlines()
-    other = json.dumps({**json.loads(head), "program": "0" * 64})
-    journal.write_text("\n".join([other, *rest]) + "\n")
-    ended = start(data, "run", "--resume", folder, folder=tmp_path).end()
-    assert (ended.code, ended.err) == (
-        2, f"fcnn-bench: {folder}: the run cannot go on: its program is not the same any more\n",
-    )  # fmt: skip
-    journal.write_text("\n".join([head, *rest, '{"kind": "end", "at": 1e3}']) + "\n")
-    ended = start(data, "run", "--resume", folder, folder=tmp_path).end()
-    assert (ended.code, ended.err) == (
-        2, f"fcnn-bench: {folder}: this run has come to its end: fcnn-bench report {folder}\n",
-    )  # fmt: skip
-
-
-def test_there_is_nothing_to_go_on_with(tmp_path, capsys):
-    assert main(["run", "--resume", str(tmp_path)]) == 3
-    assert (
-        capsys.readouterr().err
-        == f"fcnn-bench: {tmp_path}/journal.jsonl cannot be written: No such file or directory\n"
-    )
 
 
 @pytest.fixture
@@ -299,48 +224,3 @@ def test_help_needs_neither_torch_nor_pandas():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert run.returncode == 0, run.stderr
     assert "CPU-versus-GPU report" in run.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("words", "summary"),
-    [
-        (["--benchmark-only"], "1 passed"),
-        ([], "1 skipped"),
-        (["--benchmark-disable", "-o", "addopts=", "-p", "bench.suite.plugin"], "1 passed"),
-    ],
-)
-def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summary):
-    words = [ROOT / "bench/suite/bench_step.py", "-k", "bench_step", "-p", "no:cacheprovider", *words]
-    words += ["--fcnn-device", "cpu", "--fcnn-batch", "16", "--fcnn-budget", "0.05", "--fcnn-data", data[0]]
-    words += ["--fcnn-results", tmp_path / "results", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml"]
-    code = f"{QUICKLY}import pytest, sys\nsys.exit(pytest.main(sys.argv[1:]))"
-    ended = Command(code, *words, folder=tmp_path, environment={"CHECKSUMS": json.dumps(data[1])}).end()
-    assert summary in ended.out, ended.out + ended.err
-    folders = list((tmp_path / "results").glob("*/*"))
-    assert bool(folders) is ("--benchmark-only" in words)
-    for folder in folders:
-        (measurement,) = read(folder).measurements
-        assert (folder / "report.html").exists()
-        (benchmark,) = json.loads((folder / "benchmark.json").read_text())["benchmarks"]
-        assert benchmark["name"] == "bench_step[cpu-b16-fp32]"
-        assert benchmark["stats"]["iterations"] == measurement.block_repetitions
-        assert benchmark["stats"]["data"] == pytest.approx(measurement.samples_seconds)
-        assert benchmark["extra_info"]["id"] == measurement.id
-
-
-def configured(**options):
-    """Stands for pytest's configuration."""
-    return SimpleNamespace(getoption=lambda name, default: options.get(name, default))
-
-
-@pytest.mark.parametrize("options", [{"benchmark_only": True, "benchmark_skip": True}, {}])
-def test_benchmarks_in_parallel_are_refused(options):
-    with pytest.raises(pytest.UsageError, match="would time each other"):
-        plugin.pytest_configure(configured(dist="load", **options))
-    plugin.pytest_configure(configured(dist="no", **options))
-    plugin.pytest_configure(configured(**options))
-
-
-def test_tests_in_parallel_are_not():
-    plugin.pytest_configure(configured(dist="load", benchmark_skip=True))

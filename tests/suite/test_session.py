@@ -1,3 +1,5 @@
+"""A run on real, small cases in this process, from its first line to its record."""
+
 import dataclasses
 import shlex
 
@@ -15,7 +17,7 @@ from bench.measure.sampling import Rule
 from bench.record.journal import folded
 from bench.record.model import to_json
 from bench.record.store import check
-from bench.suite import session
+from bench.suite import header, session
 from bench.suite.plan import Rates, make
 from bench.suite.session import missing
 from bench.workers import observe, serve, training, workloads
@@ -36,56 +38,6 @@ def taken_apart_quickly(monkeypatch):
 @pytest.fixture
 def images(mnist_root):
     return load_images("MNIST", mnist_root)
-
-
-@pytest.mark.parametrize("workload", list(workloads.BUILDERS))
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_every_workload_repeats_in_every_precision(images, workload, precision):
-    if (workload, precision) == ("optimizer", "fp16"):
-        pytest.skip("impossible by its row")
-    prepared = workloads.BUILDERS[workload](changed(workload=workload, precision=precision, threads=1), images)
-    prepared.repeat()
-    prepared.repeat()
-
-
-def weights(training) -> list[torch.Tensor]:
-    return [parameter.detach().clone() for parameter in training.model.parameters()]
-
-
-def test_step_and_epoch_learn_and_forward_does_not(images, monkeypatch):
-    made = []
-    original = workloads.make_training
-    monkeypatch.setattr(workloads, "make_training", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
-    for workload, learns in [("step", True), ("epoch", True), ("optimizer", True), ("forward", False),
-                             ("forward_backward", False)]:  # fmt: skip
-        prepared = workloads.BUILDERS[workload](changed(workload=workload, threads=1), images)
-        before = weights(made[-1])
-        prepared.repeat()
-        same = all(map(torch.equal, before, weights(made[-1])))
-        assert same is not learns, workload
-
-
-def test_forward_and_backward_leave_gradients_of_one_batch_only(images, monkeypatch):
-    made = []
-    original = workloads.make_training
-    monkeypatch.setattr(workloads, "make_training", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
-    prepared = workloads.forward_backward(changed(batch_size=512, threads=1), images)
-    prepared.repeat()  # 640 images hold one whole batch of 512: every repetition is the same
-    first = [p.grad.clone() for p in made[-1].model.parameters()]
-    prepared.repeat()
-    assert all(torch.allclose(a, p.grad) for a, p in zip(first, made[-1].model.parameters(), strict=True))
-
-
-def test_an_epoch_trains_on_every_image_with_the_smaller_last_batch(images, monkeypatch):
-    sizes = []
-    original = workloads.train.train_step
-    monkeypatch.setattr(
-        workloads.train, "train_step", lambda t, i, y, mark: sizes.append(len(y)) or original(t, i, y, mark)
-    )
-    for feed in ("loader", "resident"):
-        sizes.clear()
-        workloads.epoch(changed(workload="epoch", feed=feed, batch_size=256, threads=1), images).repeat()
-        assert sizes == [256, 256, 128]
 
 
 @pytest.fixture(autouse=True)
@@ -240,24 +192,8 @@ def test_a_fake_gpu_is_synchronised_around_every_block(images, tmp_path, monkeyp
     assert device_seconds is None  # the fake row has no events
 
 
-def test_accuracy_repeats_from_its_seeds_and_evaluation_is_not_timed(images):
-    time = SimulatedTime()
-    case = changed(workload="accuracy", threads=1)
-    runs = [[training.Trainings(case, images, time.clock()).train(seed) for seed in (0, 1)] for _ in range(2)]
-    assert runs[0] == runs[1]
-    assert runs[0][0].test_accuracy_fraction > 0.5  # the images are learnable, ten classes by chance give 0.1
-    # The clock is read twice a block of 50 steps and never while evaluating: ten steps an epoch are one block.
-    assert [one.seconds for one in runs[0]] == [0.0, 0.0]
-
-
-def test_a_seed_that_never_reaches_the_target_has_no_time(images, monkeypatch):
-    monkeypatch.setattr(training, "TARGET_FRACTION", 1.1)
-    trained = training.Trainings(changed(workload="accuracy", threads=1), images, SimulatedTime().clock()).train(0)
-    assert trained.seconds_to_target is None
-
-
 def test_the_journal_says_how_trainings_are_judged():
-    assert session.ACCURACY == {
+    assert header.ACCURACY == {
         "epochs": training.EPOCHS, "target_fraction": training.TARGET_FRACTION, "max_epochs": training.MAX_EPOCHS,
     }  # fmt: skip
 
@@ -287,14 +223,6 @@ def test_what_is_found_about_a_case_is_on_its_record(images, tmp_path, monkeypat
         )
     found = flags_of(images, tmp_path / "b", case)
     assert found["not-as-claimed"].startswith("the model's parameters are [(8, 784)")
-
-
-def test_a_feed_that_ends_before_the_looked_at_beginning_is_all_of_its_epoch(images):
-    prepared = workloads.epoch(changed(workload="epoch", threads=1), images)
-    prepared.marked(steps=3)
-    assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 3, False)
-    prepared.marked(steps=99)
-    assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 10, True)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import os
 
-from bench.workers.cold import empty_compiler_caches, use_cache
+from bench.workers.cold import use_cache
+from bench.workers.process import empty_compiler_caches
 
 
 def test_all_compilers_find_a_cache_of_their_own_in_the_folder(tmp_path, monkeypatch):

@@ -1,0 +1,141 @@
+"""The first line of a run's journal: what is measured, on which machine, by which program.
+
+Imports no torch: what needs it is asked of workers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.axes import matrix
+from bench.axes.case import Case, case_id, command_words
+from bench.measure import git
+from bench.suite import plan as planning
+from bench.suite.plan import Plan, Rates
+from bench.workers.process import HARNESS
+from bench.workers.start import Workers
+
+SURVEY_LIMIT_SECONDS = 120.0
+# How a training is judged, by `bench.workers.training`, which this process does not import.
+ACCURACY = {"epochs": 1, "target_fraction": 0.93, "max_epochs": 3}
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What is planned on which machine.
+
+    Attributes:
+        cases: The planned cases by id, their threads resolved.
+        facts: As `bench.workers.survey.survey` answers.
+        plan: Of the cases that can be measured here.
+    """
+
+    cases: Mapping[str, Case]
+    facts: Mapping[str, Any]
+    plan: Plan
+
+    @property
+    def possible(self) -> dict[str, Case]:
+        """The cases that can be measured here."""
+        return {id: case for id, case in self.cases.items() if not self.facts["impossible"][id]}
+
+
+def survey(
+    workers: Workers, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool] = lambda id: True
+) -> Surveyed:
+    """What `options` choose, and what this machine makes of it.
+
+    Args:
+        workers: Where to ask.
+        options: As `bench.axes.matrix` names them.
+        plan: The plan whose cases and time limit count where they choose none.
+        choose: Whether a planned case is wanted.
+
+    Raises:
+        BenchError: The images cannot be had.
+    """
+    workers.wait()
+    with workers.start("the survey") as worker:
+        devices = worker.ask("devices", SURVEY_LIMIT_SECONDS)
+        planned = {case_id(case): case for case in matrix.cases(options, plan, devices)}
+        planned = {id: case for id, case in planned.items() if choose(id)}
+        used = sorted({case.device for case in planned.values()})
+        asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
+        facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
+        resolved = {
+            id: dataclasses.replace(case, threads=case.threads or facts["threads"]) for id, case in planned.items()
+        }
+        possible = {id: case for id, case in resolved.items() if not facts["impossible"][id]}
+        here = sorted({case.device for case in possible.values()})
+        rates = Rates(**worker.ask("rates", SURVEY_LIMIT_SECONDS, devices=here))
+    made = planning.make(possible, facts["dataset"]["train_images"], options, plan, rates)
+    return Surveyed(resolved, facts, made)
+
+
+def again(workers: Workers, run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the first line of a run's journal would say now.
+
+    Args:
+        workers: Where to ask.
+        run: That line.
+    """
+    workers.wait()
+    cases = {id: one["case"] for id, one in run["cases"].items()}
+    with workers.start("the survey") as worker:
+        used = sorted({case["device"] for case in cases.values()})
+        facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=cases, devices=used)
+    found = {id: {**one, "impossible": facts["impossible"][id]} for id, one in run["cases"].items()}
+    return {**identity(), "machine": facts["machine"], "dataset": facts["dataset"], "cases": found}
+
+
+def identity() -> dict[str, Any]:
+    """Which program this is: its commit, and a digest of its files."""
+    commit = git.commit_of(Path(__file__))
+    digest = hashlib.sha256()
+    for file in sorted(path for room in ("bench", "fcnn") for path in (HARNESS / room).rglob("*.py")):
+        digest.update(file.relative_to(HARNESS).as_posix().encode())
+        digest.update(file.read_bytes())
+    return {"commit": commit and dataclasses.asdict(commit), "program": digest.hexdigest()}
+
+
+def plan_of(run: Mapping[str, Any]) -> Plan:
+    """The plan by the first line of a run's journal."""
+    plan = run["plan"]
+    shares = {name: planning.Share(**share) for name, share in plan["shares"].items()}
+    return Plan(**{**plan, "effort": planning.Effort(**plan["effort"]), "shares": shares})
+
+
+def first_line(surveyed: Surveyed, command: str, dataset: str) -> dict[str, Any]:
+    """The first line of the run's journal."""
+    verb = ["run"] if surveyed.plan.effort.thorough else []
+
+    def own_command(id: str, case: Case) -> str:
+        planned = dataclasses.replace(case, threads=case.threads if f"-t{case.threads}]" in id else 0)
+        return shlex.join(
+            ["fcnn-bench", *verb, *command_words(planned, dataset=dataset), *surveyed.plan.effort.words()]
+        )
+
+    return {
+        "created_utc": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+        **identity(),
+        **{name: surveyed.facts[name] for name in ("machine", "environment", "dataset", "gpu")},
+        "accuracy": ACCURACY,
+        "plan": dataclasses.asdict(surveyed.plan),
+        "asked": {"dataset": dataset},
+        "cases": {
+            id: {
+                "case": dataclasses.asdict(case),
+                "command": own_command(id, case),
+                "impossible": surveyed.facts["impossible"][id],
+            }
+            for id, case in surveyed.cases.items()
+        },
+    }

@@ -1,0 +1,71 @@
+"""What a case repeats: every workload on small images."""
+
+import pytest
+import torch
+
+from bench.workers import workloads
+from fcnn.data import load_images
+from tests.axes.test_case import changed
+
+
+@pytest.fixture
+def images(mnist_root):
+    return load_images("MNIST", mnist_root)
+
+
+@pytest.mark.parametrize("workload", list(workloads.BUILDERS))
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_every_workload_repeats_in_every_precision(images, workload, precision):
+    if (workload, precision) == ("optimizer", "fp16"):
+        pytest.skip("impossible by its row")
+    prepared = workloads.BUILDERS[workload](changed(workload=workload, precision=precision, threads=1), images)
+    prepared.repeat()
+    prepared.repeat()
+
+
+def weights(training) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in training.model.parameters()]
+
+
+def test_step_and_epoch_learn_and_forward_does_not(images, monkeypatch):
+    made = []
+    original = workloads.make_training
+    monkeypatch.setattr(workloads, "make_training", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
+    for workload, learns in [("step", True), ("epoch", True), ("optimizer", True), ("forward", False),
+                             ("forward_backward", False)]:  # fmt: skip
+        prepared = workloads.BUILDERS[workload](changed(workload=workload, threads=1), images)
+        before = weights(made[-1])
+        prepared.repeat()
+        same = all(map(torch.equal, before, weights(made[-1])))
+        assert same is not learns, workload
+
+
+def test_forward_and_backward_leave_gradients_of_one_batch_only(images, monkeypatch):
+    made = []
+    original = workloads.make_training
+    monkeypatch.setattr(workloads, "make_training", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
+    prepared = workloads.forward_backward(changed(batch_size=512, threads=1), images)
+    prepared.repeat()  # 640 images hold one whole batch of 512: every repetition is the same
+    first = [p.grad.clone() for p in made[-1].model.parameters()]
+    prepared.repeat()
+    assert all(torch.allclose(a, p.grad) for a, p in zip(first, made[-1].model.parameters(), strict=True))
+
+
+def test_an_epoch_trains_on_every_image_with_the_smaller_last_batch(images, monkeypatch):
+    sizes = []
+    original = workloads.train.train_step
+    monkeypatch.setattr(
+        workloads.train, "train_step", lambda t, i, y, mark: sizes.append(len(y)) or original(t, i, y, mark)
+    )
+    for feed in ("loader", "resident"):
+        sizes.clear()
+        workloads.epoch(changed(workload="epoch", feed=feed, batch_size=256, threads=1), images).repeat()
+        assert sizes == [256, 256, 128]
+
+
+def test_a_feed_that_ends_before_the_looked_at_beginning_is_all_of_its_epoch(images):
+    prepared = workloads.epoch(changed(workload="epoch", threads=1), images)
+    prepared.marked(steps=3)
+    assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 3, False)
+    prepared.marked(steps=99)
+    assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 10, True)
