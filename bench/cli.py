@@ -75,9 +75,11 @@ def make_parser() -> Parser:
     )
     report.set_defaults(do=_report)
 
-    compare = verbs.add_parser("compare", help="two records side by side, with intervals")
-    compare.add_argument("a", type=matrix.path, metavar="A", help="record.json or run folder")
-    compare.add_argument("b", type=matrix.path, metavar="B", help="record.json or run folder")
+    compare = verbs.add_parser("compare", help="records side by side, with intervals: compare A B, or several a side")
+    compare.add_argument("records", nargs="+", type=matrix.path, metavar="A", help="record.json or run folder")
+    compare.add_argument(
+        "--with", nargs="+", type=matrix.path, dest="others", metavar="B", help="those that all A are compared with"
+    )
     compare.set_defaults(do=_compare)
 
     check = verbs.add_parser("check", help="the regression gates: the working tree against a git ref; for CI")
@@ -155,7 +157,10 @@ def _report(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from bench.report.verbs import show_comparison
 
-    return show_comparison(options.a, options.b)
+    records, others = options.records, options.others
+    if not others and len(records) != 2:
+        raise BenchError("compare: two records, or A ... --with B ... (see fcnn-bench compare --help)", USAGE)
+    return show_comparison(records, others) if others else show_comparison(records[:1], records[1:])
 
 
 def _check(options: argparse.Namespace) -> int:

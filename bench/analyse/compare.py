@@ -1,18 +1,21 @@
-"""Two records side by side: like with like, or refused.
+"""Records side by side, one or several a side: like with like, or refused.
 
 What one run can promise is a ratio within its rounds: the machine of another day is slower or faster as a whole, by
 more than any interval of one run says. So a case is judged by how its ratio to a base case has changed from the one
-record to the other, and how the runs differ as a whole is said apart, without a verdict.
+side to the other. How the sides differ as a whole is said apart, and only several runs a side have an interval for it.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.analyse.levels import Estimate, difference, ratio_of, rounds_of, summary_of, time_of
-from bench.analyse.statistics import Ratio, Summary
+import numpy as np
+
+from bench.analyse.levels import Estimate, difference, over_runs, ratio_of, rounds_of, time_of
+from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged, objections
 from bench.record.model import Measurement, Record
 
@@ -30,17 +33,19 @@ BASE = "the base of the others"
 
 @dataclass(frozen=True)
 class Row:
-    """A case in both records.
+    """A case on both sides.
 
     Attributes:
-        ratio: B's time over A's, each as a multiple of its record's base case; None with the `reason` why it is not
+        a: Its time on side A; None where that has none.
+        b: The same on side B.
+        ratio: B's time over A's, each as a multiple of its runs' base case; None with the `reason` why it is not
             judged.
         base_id: That case; None where there is none.
     """
 
     id: str
-    a: Summary | None
-    b: Summary | None
+    a: Estimate | None
+    b: Estimate | None
     ratio: Ratio | None
     reason: str | None
     base_id: str | None = None
@@ -74,40 +79,92 @@ def _field(record: Record, name: str) -> object:
 
 
 @dataclass(frozen=True)
-class _Side:
+class _Run:
     """One record's measurements by id."""
 
     record: Record
     by_id: dict[str, Measurement]
 
     @classmethod
-    def of(cls, record: Record) -> _Side:
+    def of(cls, record: Record) -> _Run:
         found = judged(record)
         return cls(found, {m.id: m for m in found.measurements})
 
-    def group(self, id: str) -> str:
-        """The group whose rounds a case is in."""
-        return rounds_of(self.record)[self.by_id[id].rounds[0]].group
+    def counts(self, id: str) -> bool:
+        """Whether the case is here, and nothing speaks against it."""
+        return id in self.by_id and not objections(self.by_id[id])
 
     def relative(self, id: str, base: str) -> Estimate | None:
         """A case's time over the base's."""
+        if not self.counts(id) or not self.counts(base):
+            return None
         return ratio_of(self.by_id[id], self.by_id[base], self.record)
 
-    def summary(self, id: str) -> Summary | None:
-        """A case's statistics; None if it is not there."""
-        return summary_of(self.by_id[id], self.record) if id in self.by_id else None
+
+@dataclass(frozen=True)
+class _Side:
+    """The runs of one side."""
+
+    runs: list[_Run]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> _Side:
+        return cls([_Run.of(record) for record in records])
+
+    def measurements(self, id: str) -> list[Measurement]:
+        """The case in every run that has it."""
+        return [run.by_id[id] for run in self.runs if id in run.by_id]
+
+    def group(self, id: str) -> str:
+        """The group whose rounds a case is in."""
+        run = next(run for run in self.runs if run.counts(id))
+        return rounds_of(run.record)[run.by_id[id].rounds[0]].group
+
+    def relative(self, id: str, base: str) -> Estimate | None:
+        """A case's time over the base's."""
+        found = [one for run in self.runs if (one := run.relative(id, base))]
+        return over_runs(found) if found else None
+
+    def time(self, id: str) -> Estimate | None:
+        """A case's time; None if it is not there."""
+        found = [time_of(run.by_id[id], run.record) for run in self.runs if id in run.by_id]
+        return over_runs(found) if found else None
+
+    def why_not(self, name: str, id: str) -> str | None:
+        """Why the case is not judged on this side, which is called `name`."""
+        if not (found := self.measurements(id)):
+            return f"not in {name}"
+        if not any(run.counts(id) for run in self.runs):
+            return f"flagged in {name}: {', '.join(dict.fromkeys(objections(m) or '' for m in found))}"
+        return None
+
+    def wholes(self, ids: Sequence[str], reference: _Run) -> list[float]:
+        """How much longer each run takes than `reference`, the middle of the cases, as a logarithm."""
+
+        def level(run: _Run, id: str) -> float:
+            return time_of(run.by_id[id], run.record).log
+
+        return [statistics.median(level(run, id) - level(reference, id) for id in ids) for run in self.runs]
 
 
-def compare(a: Record, b: Record) -> list[Row]:
-    """A row for every case of either record, in A's order and then B's.
+def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Row]:
+    """A row for every case of either side, in A's order and then B's.
+
+    Args:
+        a: The runs of one side, of one machine.
+        b: Those of the other.
 
     Raises:
         ValueError: The records must not be compared; the message says why.
     """
-    if reason := mismatch(a, b):
-        raise ValueError(reason)
+    for side in (a, b):
+        if len(machines := {record.machine.label for record in side}) > 1:
+            raise ValueError(f"a side has runs of several machines: {' and '.join(sorted(machines))}")
+    for record in (*a[1:], *b):
+        if reason := mismatch(a[0], record):
+            raise ValueError(reason)
     left, right = _Side.of(a), _Side.of(b)
-    ids = list(dict.fromkeys([*left.by_id, *right.by_id]))
+    ids = list(dict.fromkeys(id for side in (left, right) for run in side.runs for id in run.by_id))
     reasons = {id: _why_not(id, left, right) for id in ids}
     bases: dict[str, str] = {}
     for id in sorted((id for id in ids if not reasons[id]), key=_plainness(left)):
@@ -119,7 +176,7 @@ def _plainness(side: _Side) -> Callable[[str], tuple[bool, ...]]:
     """Sorts the plainest case first: eager fp32 with plain Adam, the step, at batch 64."""
 
     def key(id: str) -> tuple[bool, ...]:
-        case = side.by_id[id].case
+        case = side.measurements(id)[0].case
         return (
             case.device != "cpu",
             case.workload != "step",
@@ -133,16 +190,14 @@ def _plainness(side: _Side) -> Callable[[str], tuple[bool, ...]]:
 
 
 def _why_not(id: str, left: _Side, right: _Side) -> str | None:
-    for name, side in (("A", left), ("B", right)):
-        if id not in side.by_id:
-            return f"not in {name}"
-        if names := objections(side.by_id[id]):
-            return f"flagged in {name}: {names}"
-    return "the cases differ in their threads" if left.by_id[id].case != right.by_id[id].case else None
+    if reason := left.why_not("A", id) or right.why_not("B", id):
+        return reason
+    cases = {m.case for side in (left, right) for m in side.measurements(id)}
+    return "the cases differ in their threads" if len(cases) > 1 else None
 
 
 def _row(id: str, left: _Side, right: _Side, reason: str | None, bases: dict[str, str]) -> Row:
-    a, b = left.summary(id), right.summary(id)
+    a, b = left.time(id), right.time(id)
     if reason:
         return Row(id, a, b, None, reason)
     base = bases[left.group(id)]
@@ -155,9 +210,26 @@ def _row(id: str, left: _Side, right: _Side, reason: str | None, bases: dict[str
     return Row(id, a, b, difference(first, second).ratio(), None, base)
 
 
-def as_a_whole(a: Record, b: Record) -> float | None:
-    """B's times over A's, the middle of the cases that both have; None if there are none."""
+def as_a_whole(a: Sequence[Record], b: Sequence[Record]) -> Ratio | None:
+    """B's times over A's, the middle of the cases that all runs have; None if there are none.
+
+    The interval is over runs, by Welch, and needs two of a side: the machine of another day is part of it.
+    """
     left, right = _Side.of(a), _Side.of(b)
-    common: Sequence[str] = [id for id in left.by_id if id in right.by_id]
-    logs = [time_of(right.by_id[id], right.record).log - time_of(left.by_id[id], left.record).log for id in common]
-    return Estimate(statistics.median(logs), 0.0, 1.0, 1).value if logs else None
+    runs = [*left.runs, *right.runs]
+    if not (common := [id for id in runs[0].by_id if all(id in run.by_id for run in runs)]):
+        return None
+    first, second = (_mean(side.wholes(common, runs[0])) for side in (left, right))
+    return difference(first, second).ratio()
+
+
+def took_turns(a: Sequence[Record], b: Sequence[Record]) -> bool:
+    """Whether runs of each side came after some of the other, so that no side has the machine of one day to itself."""
+    first, second = ([record.created_utc for record in side] for side in (a, b))
+    return max(first) > min(second) and max(second) > min(first)
+
+
+def _mean(logs: Sequence[float]) -> Estimate:
+    n = len(logs)
+    error = float(np.std(logs, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    return Estimate(statistics.fmean(logs), error, max(1.0, n - 1.0), n)

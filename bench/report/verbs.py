@@ -8,11 +8,12 @@ from pathlib import Path
 from rich.table import Table
 
 from bench import console
-from bench.analyse.compare import Row, as_a_whole, compare
-from bench.analyse.statistics import Summary
+from bench.analyse.compare import as_a_whole, compare, took_turns
+from bench.analyse.levels import Estimate
+from bench.analyse.statistics import Ratio
 from bench.errors import BROKEN, DONE, NOT_COMPARABLE, USAGE, BenchError
 from bench.record import store
-from bench.report.units import MISSING, measured, ratio
+from bench.report.units import MISSING, ratio, seconds, times
 from bench.report.write import write_report
 
 
@@ -34,37 +35,42 @@ def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def show_comparison(a: Path, b: Path) -> int:
-    """Prints both records' medians and the ratio with its interval, case by case."""
-    records = [store.read(path) for path in (a, b)]
+def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
+    """Prints both sides' times and the ratio with its interval, case by case."""
+    sides = [[store.read(path) for path in paths] for paths in (a, b)]
     try:
-        rows = compare(*records)
+        rows = compare(*sides)
     except ValueError as error:
         raise BenchError(f"not comparable: {error}", NOT_COMPARABLE) from error
     if not any(row.a and row.b for row in rows):
         raise BenchError("not comparable: the records have no case in common", NOT_COMPARABLE)
     terminal = console.make()
-    for name, record in zip("AB", records, strict=True):
-        terminal.print(f"{name}  {record.machine.label}, {record.created_utc}, {record.dataset.label}", soft_wrap=True)
+    for name, records in zip("AB", sides, strict=True):
+        for record in records:
+            shown = f"{name}  {record.machine.label}, {record.created_utc}, {record.dataset.label}"
+            terminal.print(shown, soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("case", no_wrap=True)  # an id is copied whole
-    for heading in ("A", "B", "B / A beside the base, 95% interval", "verdict"):
+    for heading in ("A", "B", "B / A", "verdict"):
         table.add_column(heading)
     for row in rows:
-        table.add_row(row.id, _median(row.a), _median(row.b), _ratio(row), row.verdict)
+        table.add_row(row.id, _time(row.a), _time(row.b), ratio(row.ratio) if row.ratio else MISSING, row.verdict)
     terminal.print(table)
-    if (whole := as_a_whole(*records)) is not None:
-        terminal.print(
-            f"As a whole, B takes {whole:.2f} times A's time. One run a side cannot tell whether that is the machine "
-            "of another day or the program: a case is judged by its time as a multiple of the base case's.",
-            soft_wrap=True,
-        )
+    terminal.print("B / A is of the times as multiples of the base case's, with its 95% interval.", soft_wrap=True)
+    if whole := as_a_whole(*sides):
+        terminal.print(_whole(whole, in_turn=took_turns(*sides)), soft_wrap=True)
     return DONE
 
 
-def _median(summary: Summary | None) -> str:
-    return measured(summary) if summary else MISSING
+def _time(found: Estimate | None) -> str:
+    return seconds(found.value, *found.bounds()) if found else MISSING
 
 
-def _ratio(row: Row) -> str:
-    return ratio(row.ratio) if row.ratio else MISSING
+def _whole(found: Ratio, *, in_turn: bool) -> str:
+    said = f"As a whole, B takes {times(found).removesuffix(' (no interval)')} A's time"
+    if found.low is None or not in_turn:
+        why = "one run of a side tells no interval" if found.low is None else "the one side's runs all came first"
+        said += f"; {why}, so this may be the machine of another day: take turns, and compare A A --with B B"
+    else:
+        said += f": {('B is slower' if found.value > 1 else 'B is faster') if found.clear else 'no clear difference'}"
+    return f"{said}."

@@ -98,7 +98,7 @@ def judge(records: Sequence[Record]) -> dict[str, Any]:
         scatter_median_fraction, scatter_worst_fraction: Standard deviations from run to run of the ratio to the base.
         scatter_fraction, reach_fraction: By case, that deviation, and half the stated interval (the mean over runs).
     """
-    rows = [row for a, b in itertools.combinations(records, 2) for row in compare(a, b) if row.reason != BASE]
+    rows = [row for a, b in itertools.combinations(records, 2) for row in compare([a], [b]) if row.reason != BASE]
     ratios, reaches = _ratios(records)
     scatter = {id: statistics.stdev(logs) for id, logs in ratios.items() if len(logs) > 1}
     certain = [row for row in rows if row.ratio]
@@ -123,7 +123,7 @@ def _share(rows: Sequence[Row]) -> float:
 
 def _ratios(records: Sequence[Record]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """By case, the logarithms of the ratio to its base of every run, and how far their intervals reach."""
-    bases = {row.id: row.base_id for row in compare(records[0], records[0]) if row.base_id and row.id != row.base_id}
+    bases = {row.id: row.base_id for row in compare(records[:1], records[:1]) if row.base_id and row.id != row.base_id}
     logs: dict[str, list[float]] = {}
     reaches: dict[str, list[float]] = {}
     for record in map(judged, records):

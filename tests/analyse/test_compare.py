@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.compare import BASE, as_a_whole, compare, mismatch
-from bench.record.model import Dataset, Flag
+from bench.analyse.compare import BASE, as_a_whole, compare, mismatch, took_turns
+from bench.record.model import Dataset, Flag, Machine
 from tests.analyse.synthetic import epoch, record, steady, step
 from tests.data.records import CPU_RECORD, case, measured
 
@@ -18,7 +18,7 @@ def run(seconds=1e-3, fused=7e-4, **changes):
     ("fused", "verdict"), [(7e-4, "no clear difference"), (9e-4, "B is slower"), (5e-4, "B is faster")]
 )
 def test_a_case_is_judged_by_its_multiple_of_the_base(fused, verdict):
-    base, row = compare(run(), run(fused=fused))
+    base, row = compare([run()], [run(fused=fused)])
     assert (base.ratio, base.verdict) == (None, BASE)
     assert row.base_id == base.id == "step[cpu-b64-fp32]"
     assert row.ratio.value == pytest.approx(fused / 7e-4, rel=1e-3)
@@ -27,27 +27,29 @@ def test_a_case_is_judged_by_its_multiple_of_the_base(fused, verdict):
 
 def test_another_day_of_the_machine_is_no_difference_and_is_said_apart():
     a, b = run(), run(1.8e-3, 1.8 * 7e-4)
-    _, row = compare(a, b)
+    _, row = compare([a], [b])
     assert row.verdict == "no clear difference"
-    assert as_a_whole(a, b) == pytest.approx(1.8, rel=1e-3)
+    whole = as_a_whole([a], [b])
+    assert whole.value == pytest.approx(1.8, rel=1e-3)
+    assert whole.low is None
 
 
 def test_a_case_whose_rounds_the_base_was_not_in_has_a_base_of_its_own():
     a, b = (record(step(), epoch(seconds)) for seconds in (1.0, 2.0))
-    assert [row.verdict for row in compare(a, b)] == [BASE, BASE]
+    assert [row.verdict for row in compare([a], [b])] == [BASE, BASE]
 
 
 def test_flagged_and_missing_cases_are_shown_and_not_judged():
     flagged = run(fused=9e-4, flags=[Flag("cold", "no warm-up")])
-    rows = compare(run(), flagged)
+    rows = compare([run()], [flagged])
     assert [row.verdict for row in rows] == [BASE, "flagged in B: cold"]
-    assert rows[1].b.time == pytest.approx(9e-4, rel=1e-3)
-    assert [row.verdict for row in compare(run(), record(step()))] == [BASE, "not in B"]
+    assert rows[1].b.value == pytest.approx(9e-4, rel=1e-3)
+    assert [row.verdict for row in compare([run()], [record(step())])] == [BASE, "not in B"]
 
 
 def test_the_same_id_with_other_threads_is_not_judged():
     other = run(case=dataclasses.replace(case("step", optimizer="fused"), threads=1))
-    assert compare(run(), other)[1].verdict == "the cases differ in their threads"
+    assert compare([run()], [other])[1].verdict == "the cases differ in their threads"
 
 
 def test_other_images_or_other_timing_rules_are_refused():
@@ -55,7 +57,7 @@ def test_other_images_or_other_timing_rules_are_refused():
     assert mismatch(CPU_RECORD, CPU_RECORD) is None
     assert mismatch(CPU_RECORD, other).startswith("they differ in dataset.sha256: MNIST (60,000")
     with pytest.raises(ValueError, match="timing_rule_version"):
-        compare(CPU_RECORD, dataclasses.replace(CPU_RECORD, timing_rule_version=1))
+        compare([CPU_RECORD], [dataclasses.replace(CPU_RECORD, timing_rule_version=1)])
 
 
 @pytest.mark.parametrize("setting", ["flush_denormal", "deterministic_algorithms", "cudnn_benchmark"])
@@ -66,3 +68,42 @@ def test_records_of_other_settings_are_refused(setting):
     )
     assert mismatch(on, on) is None
     assert mismatch(on, off) == f"they differ in environment.settings.{setting}: True against False"
+
+
+def moved(*times):
+    """Runs of one program, each on another day of the machine: an hour apart, all cases so many times as long."""
+    return [
+        dataclasses.replace(run(1e-3 * by, 7e-4 * by), created_utc=f"2026-11-20T{hour:02d}:00:00Z")
+        for hour, by in times
+    ]
+
+
+def test_several_runs_a_side_tell_the_machine_from_the_program():
+    a, b = moved((1, 1.0), (3, 1.1), (5, 1.05)), moved((2, 1.06), (4, 1.0), (6, 1.09))
+    assert took_turns(a, b)
+    whole = as_a_whole(a, b)
+    assert not whole.clear
+    assert whole.low < 1.0 < whole.high
+    slower = as_a_whole(a, moved((2, 1.5), (4, 1.6), (6, 1.55)))
+    assert slower.clear
+    assert slower.value == pytest.approx(1.55 / 1.05, rel=0.01)
+    assert [row.verdict for row in compare(a, b)] == [BASE, "no clear difference"]
+
+
+def test_runs_that_did_not_take_turns_are_told_from_such_that_did():
+    assert not took_turns(moved((1, 1.0), (2, 1.0)), moved((3, 1.0), (4, 1.0)))
+    assert took_turns(moved((1, 1.0), (4, 1.0)), moved((2, 1.0), (3, 1.0)))
+
+
+def test_a_flagged_run_of_several_is_left_out():
+    flagged = run(fused=9e-4, flags=[Flag("cold", "no warm-up")])
+    _, row = compare([run(), run()], [flagged, run()])
+    assert row.verdict == "no clear difference"
+    assert row.ratio.value == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_side_is_of_one_machine():
+    elsewhere = dataclasses.replace(run(), machine=Machine("other-8c", "Other, 8 cores"))
+    compare([run()], [elsewhere])
+    with pytest.raises(ValueError, match=r"a side has runs of several machines: Other, 8 cores and Some CPU"):
+        compare([run(), elsewhere], [run()])

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from bench.analyse import levels
-from bench.analyse.levels import Estimate, counting, difference, over_processes, ratio_of, time_of, undisturbed
+from bench.analyse.levels import (
+    Estimate,
+    counting,
+    difference,
+    over_processes,
+    over_runs,
+    ratio_of,
+    time_of,
+    undisturbed,
+)
 from bench.record.model import Beside, Round
 from tests.analyse.synthetic import epoch, record, step
 from tests.data.records import case, measured
@@ -79,6 +88,24 @@ def test_two_runs_differ_by_welch():
         pytest.approx(math.exp(0.05)),
         pytest.approx(math.exp(0.05)),
     )
+
+
+def test_runs_that_agree_have_the_error_that_they_state():
+    one = Estimate(0.1, 0.02, 5.0, 6)
+    assert over_runs([one]) == one
+    found = over_runs([one, dataclasses.replace(one, log=0.101), one, one])
+    assert found.log == pytest.approx(0.10025)
+    assert (found.error, found.freedom, found.processes) == (pytest.approx(0.01), pytest.approx(20.0), 24)
+
+
+def test_runs_that_scatter_by_more_than_they_state_have_the_error_of_their_scatter():
+    found = over_runs([Estimate(log, 0.001, 5.0, 6) for log in (0.0, 0.1, 0.2)])
+    assert (found.error, found.freedom) == (pytest.approx(0.1 / math.sqrt(3)), 2.0)
+
+
+def test_runs_of_one_process_each_are_told_by_their_scatter_alone():
+    found = over_runs([Estimate(log, math.inf, 1.0, 1) for log in (0.0, 0.0, 0.3)])
+    assert found.error == pytest.approx(0.1)
 
 
 def test_disturbed_rounds_are_left_out():

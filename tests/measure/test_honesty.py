@@ -147,7 +147,7 @@ BARRING = [*CHECKS, *(name for name in DERIVED if name not in HARMLESS), "conten
 def flagged(name: str):
     id = "step[cpu-b64-fp32]"
     record = marked(only_of(CPU_RECORD, id, "step[cpu-b64-fp32-fused]"), id, Flag(name, "planted"))
-    return {cell.id: cell for cell in cells(record)}, {row.id: row for row in compare(record, record)}, id
+    return {cell.id: cell for cell in cells(record)}, {row.id: row for row in compare([record], [record])}, id
 
 
 @pytest.mark.parametrize("name", BARRING)
