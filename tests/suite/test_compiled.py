@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 import torch
 
+from bench.measure import yardsticks
+from bench.measure.sampling import Rule
 from bench.profile.compiling import compile_and_watch
-from bench.workers import workloads
+from bench.workers import observe, workloads
 from bench.workers.cold import use_cache
 from tests.axes.test_case import changed
 from tests.data.images import embedded
@@ -23,6 +25,13 @@ def measured(case, folder):
         if gap.kind == "impossible":
             pytest.skip(gap.reason)
     return record.measurements[0]
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    """What is not about compiling."""
+    monkeypatch.setattr(yardsticks, "RULE", Rule(budget_seconds=0.01, warmup_seconds=0.01))
+    monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from bench.record.store import read
 from bench.suite import plugin
 from tests.commands import Command
-from tests.suite.small_runs import QUICKLY
+from tests.suite.small_runs import FORKED
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ def test_under_pytest_benchmarks_run_only_when_asked(data, tmp_path, words, summ
     words = [ROOT / "bench/suite/bench_step.py", "-k", "bench_step", "-p", "no:cacheprovider", *words]
     words += ["--fcnn-device", "cpu", "--fcnn-batch", "16", "--fcnn-budget", "0.05", "--fcnn-data", data[0]]
     words += ["--fcnn-results", tmp_path / "results", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml"]
-    code = f"{QUICKLY}import pytest, sys\nsys.exit(pytest.main(sys.argv[1:]))"
+    code = f"{FORKED}import pytest, sys\nsys.exit(pytest.main(sys.argv[1:]))"
     ended = Command(code, *words, folder=tmp_path, environment={"CHECKSUMS": json.dumps(data[1])}).end()
     assert summary in ended.out, ended.out + ended.err
     folders = list((tmp_path / "results").glob("*/*"))

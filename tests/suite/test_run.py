@@ -27,7 +27,7 @@ from fcnn.data import load_images
 from tests.commands import MAIN
 from tests.signals import sent_at
 from tests.suite.local import Workers
-from tests.suite.small_runs import LONG, QUICKLY, start
+from tests.suite.small_runs import FORKED, LONG, QUICKLY, start
 
 try:
     import pty
@@ -79,7 +79,7 @@ def test_a_run_leaves_a_whole_results_folder_whatever_surrounds_it(data, tmp_pat
 @pytest.mark.skipif(pty is None, reason="there are no pseudo-terminals")
 def test_on_a_terminal_there_is_a_bar_and_the_plan(data, tmp_path):
     ours, theirs = pty.openpty()
-    code = "import os; os.environ.pop('CI', None)\n" + QUICKLY + MAIN
+    code = "import os; os.environ.pop('CI', None)\n" + FORKED + MAIN
     terminal = {"folder": tmp_path, "environment": {"TERM": "xterm"}, "out": os.ttyname(theirs)}
     command = start(data, *SMALL, "--results", tmp_path / "results", code=code, **terminal)
     shown = b""
