@@ -22,7 +22,6 @@ from fcnn import train
 from fcnn.train import PARTS, unmarked
 from tests.data.images import embedded
 
-pytestmark = pytest.mark.slow
 STEPS = 5
 
 
@@ -72,6 +71,7 @@ def test_every_step_has_its_parts_as_named_ranges(traced):
     assert str(file.parent) not in data["traceName"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_is_not_ours_reads_it(traced):
     trace_parser = pytest.importorskip("hta.common.trace_parser")
     from hta.configs.parser_config import ParserConfig
@@ -158,6 +158,7 @@ def profiled(tmp_path_factory):
     return found, folder, said
 
 
+@pytest.mark.slow
 def test_a_whole_profile(profiled):
     found, folder, said = profiled
     assert said == ["trace", "Python stacks", "memory"]
@@ -172,6 +173,7 @@ def test_a_whole_profile(profiled):
     assert {operator.line.partition(":")[0] for operator in decoded} == {"train.py"}
 
 
+@pytest.mark.slow
 def test_its_python_stacks_are_those_of_the_training_loop(profiled):
     found, _, _ = profiled
     if reason := found.missing.get("python"):
@@ -181,6 +183,7 @@ def test_its_python_stacks_are_those_of_the_training_loop(profiled):
     assert {stack.partition(" (")[0] for stack in found.python_stacks} == {"train_epoch"}
 
 
+@pytest.mark.slow
 def test_memory_is_held_by_lines_of_the_program(profiled):
     found, _, _ = profiled
     if reason := found.memory.missing.get("holders"):
@@ -188,6 +191,7 @@ def test_memory_is_held_by_lines_of_the_program(profiled):
     assert any(holder.where.startswith("data.py:") for holder in found.memory.holders)
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_one_line(tmp_path):
     case = dataclasses.replace(parse_id("step[cpu-b64-fp32]"), threads=1)
     source = compose.Source(tmp_path / "nowhere")
@@ -195,6 +199,7 @@ def test_a_process_that_fails_is_one_line(tmp_path):
         compose.profile(case, source, asked(), tmp_path, 3, lambda what: None)
 
 
+@pytest.mark.slow
 def test_a_planted_fault_is_found_by_comparing(tmp_path, monkeypatch):
     """One more clone in the step: `--against` names it and its part."""
     answered_here(monkeypatch)

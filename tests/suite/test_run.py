@@ -139,8 +139,16 @@ def measured(monkeypatch, mnist_root):
     monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("at", [(run, "_save"), (run.saving, "save"), (run, "_report"), (run.saving, "draw")])
+@pytest.mark.parametrize(
+    "at",
+    [
+        (run, "_save"),
+        *(
+            pytest.param(at, marks=pytest.mark.slow)
+            for at in ((run.saving, "save"), (run, "_report"), (run.saving, "draw"))
+        ),
+    ],
+)
 def test_a_signal_after_the_last_case_costs_no_record(measured, tmp_path, monkeypatch, capsys, at):
     sent_at(monkeypatch, *at, signal.SIGTERM)
     assert main([*SMALL, "--results", str(tmp_path / "results")]) == 3
@@ -165,6 +173,7 @@ def test_a_full_disk_costs_no_record(measured, tmp_path, monkeypatch, capsys):
     assert "journal.jsonl cannot be written: No space left on device" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_process_that_asks_imports_no_torch():
     code = "import sys, bench.suite.run, bench.suite.conftest, bench.report.terminal\n"
     code += "assert not {'torch', 'torchvision', 'fcnn'} & set(sys.modules), sorted(sys.modules)"

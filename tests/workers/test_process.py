@@ -85,6 +85,7 @@ def test_what_cannot_be_started_is_an_error():
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system ends a process with the one that started it")
 def test_a_worker_does_not_outlive_a_command_that_is_killed(tmp_path):
     """Even one that does not look at its input: it is asleep."""
