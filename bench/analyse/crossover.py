@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from bench.analyse.levels import Estimate
 from bench.analyse.statistics import Array
@@ -65,6 +64,8 @@ def crossover(ratios: Mapping[int, Estimate]) -> Crossover | None:
     sizes = sorted(size for size, found in ratios.items() if math.isfinite(found.error))
     if len(sizes) < 3:
         return None
+    from scipy.interpolate import PchipInterpolator  # here, since it takes a third of a second
+
     x, knots = np.log2(sizes), np.arange(len(sizes))
     ratio = np.array([ratios[size].log for size in sizes])
     error = np.array([ratios[size].reach() for size in sizes])

@@ -25,9 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
-from bench.analyse.statistics import CONFIDENCE, Ratio, Summary, summarise
+from bench.analyse.statistics import CONFIDENCE, Ratio, Summary, student_quantile, summarise
 from bench.record.model import Measurement, Record, Round
 
 # By how much runs differ beyond what their processes show, as a fraction: what changes on the machine in minutes. Four
@@ -72,7 +71,7 @@ class Estimate:
 
     def reach(self, confidence: float = CONFIDENCE) -> float:
         """Half the interval's width, of the logarithm; infinite where there is none."""
-        return float(scipy.stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.error
+        return student_quantile(self.freedom, confidence) * self.error
 
     def ratio(self) -> Ratio:
         """As a ratio with its interval."""
