@@ -1,5 +1,7 @@
 """What a case repeats: every workload on small images."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -69,3 +71,10 @@ def test_a_feed_that_ends_before_the_looked_at_beginning_is_all_of_its_epoch(ima
     assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 3, False)
     prepared.marked(steps=99)
     assert (prepared.fed.batch_sizes, prepared.fed.whole) == ([64] * 10, True)
+
+
+@pytest.mark.parametrize(("batch_size", "last"), [(48, [16]), (64, [])])
+def test_a_smaller_last_batch_is_among_the_first(images, batch_size, last):
+    batch = torch.zeros(batch_size, 784), torch.zeros(batch_size, dtype=torch.int64)
+    found = workloads.first_batches(itertools.repeat(batch), changed(batch_size=batch_size), images)
+    assert [len(labels) for _, labels in found] == [batch_size] * workloads.FIRST_BATCHES + last
