@@ -12,8 +12,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bench.analyse.levels import Estimate, difference, over_runs, ratio_of, rounds_of, time_of
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged, objections
@@ -219,7 +217,10 @@ def as_a_whole(a: Sequence[Record], b: Sequence[Record]) -> Ratio | None:
     runs = [*left.runs, *right.runs]
     if not (common := [id for id in runs[0].by_id if all(id in run.by_id for run in runs)]):
         return None
-    first, second = (_mean(side.wholes(common, runs[0])) for side in (left, right))
+    # One number a run states no error of itself.
+    first, second = (
+        over_runs([Estimate(log, math.inf, 1.0, 1) for log in side.wholes(common, runs[0])]) for side in (left, right)
+    )
     return difference(first, second).ratio()
 
 
@@ -227,9 +228,3 @@ def took_turns(a: Sequence[Record], b: Sequence[Record]) -> bool:
     """Whether runs of each side came after some of the other, so that no side has the machine of one day to itself."""
     first, second = ([record.created_utc for record in side] for side in (a, b))
     return max(first) > min(second) and max(second) > min(first)
-
-
-def _mean(logs: Sequence[float]) -> Estimate:
-    n = len(logs)
-    error = float(np.std(logs, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-    return Estimate(statistics.fmean(logs), error, max(1.0, n - 1.0), n)
