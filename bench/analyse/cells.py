@@ -83,10 +83,23 @@ def plain_step(everything: Sequence[Cell], device: str, batch: int, **axes: str)
     return next((c for c in found if all(getattr(c.case, axis) == wanted[axis] for axis in wanted)), None)
 
 
+def step_feeds(everything: Sequence[Cell], device: str) -> list[str]:
+    """The feeds that the plain step was measured with on a device, the one without copies first."""
+    found = {cell.case.feed for cell in everything if cell.measurement and cell.case.device == device}
+    return [
+        feed
+        for feed in ("device", "resident")
+        if feed in found and any(plain_step(everything, device, size, feed=feed) for size in _batch_sizes(everything))
+    ]
+
+
+def _batch_sizes(everything: Sequence[Cell]) -> list[int]:
+    return sorted({cell.case.batch_size for cell in everything})
+
+
 def curve(everything: Sequence[Cell], device: str, **axes: str) -> dict[int, Cell]:
     """The step by batch size, as `plain_step` finds it; flagged cells, which are not judged, are left out."""
-    sizes = sorted({cell.case.batch_size for cell in everything})
-    found = [plain_step(everything, device, batch, **axes) for batch in sizes]
+    found = [plain_step(everything, device, batch, **axes) for batch in _batch_sizes(everything)]
     return {cell.case.batch_size: cell for cell in found if cell and not cell.why_not_judged}
 
 

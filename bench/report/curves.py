@@ -30,6 +30,7 @@ MODES = {
     ("bf16", "off"): ((0, (5, 2)), "s"),
     ("fp16", "off"): ((0, (2, 2)), "^"),
 }
+FEEDS = {"device": "", "resident": "from host memory"}
 OTHER_MODES = ("P", "X", "*", "v", "<", ">", "p", "h")
 
 
@@ -39,19 +40,23 @@ def steps(found: Sequence[Placed]) -> Figure | None:
     if not chosen:
         return None
     colours = colours_of(found)
-    lines: dict[tuple[str, str, str, str, int], list[Cell]] = {}
+    lines: dict[tuple[str, str, str, str, int, str], list[Cell]] = {}
     for place, cell in chosen:
         case = cell.case
-        lines.setdefault((place, case.device, case.precision, case.compiler, case.threads), []).append(cell)
+        key = (place, case.device, case.precision, case.compiler, case.threads, case.feed)
+        lines.setdefault(key, []).append(cell)
     figure, axes = drawing.figure(4.4 + 0.2 * math.ceil(len(lines) / LEGEND_COLUMNS))
     several = len({key[4] for key in lines}) > 1
+    feeds = {key[:2]: {other[5] for other in lines if other[:2] == key[:2]} for key in lines}
     others = [mode for mode in dict.fromkeys(key[2:4] for key in lines) if mode not in MODES]
     styles = MODES | {mode: ("-.", OTHER_MODES[n % len(OTHER_MODES)]) for n, mode in enumerate(others)}
-    for (place, device, precision, compiler, threads), line in lines.items():
+    for (place, device, precision, compiler, threads, feed), line in lines.items():
         line.sort(key=lambda cell: cell.case.batch_size)
         words = [place, device, precision, {"off": "", "default": "compile"}.get(compiler, compiler)]
-        label = " ".join(word for word in (*words, f"{threads} threads" if several else "") if word)
-        _curve(axes, line, label, colours[place, device], styles[precision, compiler])
+        words += [f"{threads} threads" if several else "", FEEDS[feed] if len(feeds[place, device]) > 1 else ""]
+        thin = feed == "resident" and len(feeds[place, device]) > 1
+        style = styles[precision, compiler]
+        _curve(axes, line, " ".join(filter(None, words)), colours[place, device], style, 0.8 if thin else 1.6)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xlim(BATCHES[0] / 1.25, BATCHES[-1] * 1.25)
@@ -77,11 +82,11 @@ def _decades(axes: Axes) -> float:
     return float(len(str(int(high / low))))
 
 
-def _curve(axes: Axes, line: list[Cell], label: str, colour: str, style: tuple[Any, str]) -> None:
+def _curve(axes: Axes, line: list[Cell], label: str, colour: str, style: tuple[Any, str], width: float) -> None:
     x = [cell.case.batch_size for cell in line]
     y = [cell.summary.time for cell in line if cell.summary]
     dashes, marker = style
-    axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.6, marker=marker, markersize=5, label=label)
+    axes.plot(x, y, color=colour, linestyle=dashes, linewidth=width, marker=marker, markersize=5, label=label)
     reaches = [reach(cell) for cell in line]
     axes.errorbar(x, y, yerr=list(zip(*reaches, strict=True)), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
     # A flagged point is hollow.

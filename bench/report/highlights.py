@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.cell import Cell
-from bench.analyse.cells import cells, measured_devices, plain_step
+from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds
 from bench.analyse.statistics import Ratio, mean_interval
 from bench.record.model import Record
 from bench.report import units, words
@@ -52,10 +52,12 @@ def _ratios(everything: Sequence[Cell]) -> Iterator[Highlight]:
     """What a single run can promise: the accelerator against the CPU, and the tutorial's loader against memory."""
     batch = words.REFERENCE_BATCH
     for device in measured_devices(everything):
-        cell = plain_step(everything, device, batch)
-        if device != "cpu" and cell and cell.speedup.ratio:
-            what = f"a step of {batch} images on {words.name(device)}, as a multiple of the CPU's speed"
-            yield _multiple(cell.speedup.ratio, what)
+        feeds = step_feeds(everything, device) if device != "cpu" else []
+        cell = plain_step(everything, device, batch, feed=feeds[0]) if feeds else None
+        if cell and cell.speedup.ratio:
+            fed = words.fed_from(feeds[0], feeds).removesuffix(", ")
+            what = f"a step of {batch} images on {words.name(device)}{f' {fed}' if fed else ''}"
+            yield _multiple(cell.speedup.ratio, f"{what}, as a multiple of the CPU's speed")
     epochs = [cell for cell in everything if cell.case.workload == "epoch" and cell.case.batch_size == batch]
     gains = [cell.against_loader.ratio for cell in epochs if cell.against_loader.ratio and cell.case.feed != "loader"]
     if gains:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 from bench.analyse.cell import Cell
-from bench.analyse.cells import DISTURBED, curve, log_ratios, measured_devices, plain_step
+from bench.analyse.cells import DISTURBED, curve, log_ratios, measured_devices, plain_step, step_feeds
 from bench.analyse.compare import mismatch
 from bench.analyse.crossover import crossover
 from bench.analyse.explain import Verdict
 from bench.record.model import Record
 from bench.report import units
-from bench.report.words import BOUNDS, REFERENCE_BATCH, capitalised, flag_mark, name, plural
+from bench.report.words import BOUNDS, REFERENCE_BATCH, capitalised, fed_from, flag_mark, name, plural
 
 # Below this share, the largest known cause is called that and no more.
 MAIN_SHARE = 0.5
@@ -75,15 +75,14 @@ def crossovers(records: Sequence[Record], everything: Sequence[Cell], theirs: Se
 
 
 def _of_devices(ours: Sequence[Cell], theirs: Sequence[Cell]) -> list[str]:
-    """The CPU of `ours` against every accelerator of `theirs`."""
-    accelerators = [device for device in measured_devices(theirs) if device != "cpu"]
-    curves = [(device, curve(theirs, device)) for device in accelerators]
-    first = curve(ours, "cpu")
-    return [
-        crossing.sentence(name("cpu"), name(device))
-        for device, second in curves
-        if (crossing := crossover(log_ratios(first, second)))
-    ]
+    """The CPU of `ours` against every accelerator of `theirs`, with every feed of its steps."""
+    first, found = curve(ours, "cpu"), []
+    for device in measured_devices(theirs):
+        feeds = step_feeds(theirs, device) if device != "cpu" else []
+        for feed in feeds:
+            if crossing := crossover(log_ratios(first, curve(theirs, device, feed=feed))):
+                found.append(f"{fed_from(feed, feeds)}{crossing.sentence(name('cpu'), name(device))}")
+    return found
 
 
 def _of_modes(everything: Sequence[Cell]) -> list[str]:

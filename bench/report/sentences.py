@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analyse.cell import Cell
-from bench.analyse.cells import cells, measured_devices, plain_step, times_as_fast
+from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds, times_as_fast
 from bench.analyse.compare import mismatch
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Record
@@ -21,6 +21,7 @@ from bench.report.words import (
     REFERENCE_BATCH,
     capitalised,
     change,
+    fed_from,
     flag_mark,
     machine_and_day,
     name,
@@ -148,15 +149,20 @@ def _elsewhere(run: Record, other: Record, verdicts: list[str]) -> list[str]:
 
 
 def _at_batches(ours: Sequence[Cell], theirs: Sequence[Cell], device: str) -> list[str]:
-    """The CPU of `ours` against the device of `theirs`, at batch 64 and at the largest batch common to both."""
-    common = {c.case.batch_size for c in ours if plain_step(ours, "cpu", c.case.batch_size)}
-    common &= {c.case.batch_size for c in theirs if plain_step(theirs, device, c.case.batch_size)}
+    """The CPU of `ours` against the device of `theirs`, at batch 64 and at the largest batch common to both.
+
+    With every feed of the device's steps: what an accelerator can do, and what it does with images that lie elsewhere.
+    """
     texts = []
-    for batch in sorted({REFERENCE_BATCH, max(common)} & common) if common else []:
-        cpu, accelerator = plain_step(ours, "cpu", batch), plain_step(theirs, device, batch)
-        if cpu and accelerator:
-            verdict = which_is_faster(times_as_fast(accelerator, cpu), name(device), name("cpu"))
-            texts.append(f"at batch {batch:,} {verdict}")
+    feeds = step_feeds(theirs, device)
+    for feed in feeds:
+        common = {c.case.batch_size for c in ours if plain_step(ours, "cpu", c.case.batch_size)}
+        common &= {c.case.batch_size for c in theirs if plain_step(theirs, device, c.case.batch_size, feed=feed)}
+        for n, batch in enumerate(sorted({REFERENCE_BATCH, max(common)} & common) if common else []):
+            cpu, accelerator = plain_step(ours, "cpu", batch), plain_step(theirs, device, batch, feed=feed)
+            if cpu and accelerator:
+                verdict = which_is_faster(times_as_fast(accelerator, cpu), name(device), name("cpu"))
+                texts.append(f"{'' if n else fed_from(feed, feeds)}at batch {batch:,} {verdict}")
     return texts
 
 

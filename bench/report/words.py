@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.analyse.cell import Cell, Versus
 from bench.record.model import Record
 from bench.report import units
@@ -16,6 +18,7 @@ NAMES = {
     "foreach": "foreach Adam", "fused": "fused Adam",
     "loader": "the tutorial's DataLoader", "resident": "tensors in host memory", "device": "tensors in device memory",
 }  # fmt: skip
+FED_FROM = {"device": "the images in the device's memory", "resident": "each batch copied from host memory"}
 BOUNDS = {
     "data": "waiting for data",
     "transfer": "the transfer of batches to the device",
@@ -48,6 +51,11 @@ FLAGS = {
 def name(choice: str) -> str:
     """A choice of an axis as it is called in a sentence."""
     return NAMES.get(choice, choice)
+
+
+def fed_from(feed: str, feeds: Sequence[str]) -> str:
+    """How a sentence begins that holds for one of several feeds of an accelerator's steps; nothing if there is one."""
+    return f"with {FED_FROM[feed]}, " if len(feeds) > 1 else ""
 
 
 def capitalised(text: str) -> str:

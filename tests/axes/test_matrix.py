@@ -73,3 +73,11 @@ def test_a_home_folder_is_one_in_every_path(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     given = options("--results=~/res", "--data=~/images")
     assert (str(given["results"]), str(given["data"])) == ("/home/somebody/res", "/home/somebody/images")
+
+
+def test_what_an_accelerator_alone_can_do_is_planned_for_none_but_accelerators():
+    for plan in matrix.PLANS:
+        swept = [id for id in ids(plan=plan) if id.startswith("step[") and id.endswith("-device]")]
+        assert "step[cuda-b16384-fp32-device]" in swept
+        assert all("[cuda-" in id for id in swept)
+        assert not [id for id in ids("--device", "cpu", plan=plan) if "[cpu-" not in id]

@@ -141,6 +141,28 @@ def test_no_crossover_without_a_comparison():
     assert "Crossover" not in said(flagged(few, "step[cuda-b64-fp32]"))
 
 
+def test_an_accelerator_is_judged_with_each_of_its_feeds():
+    """From host memory the GPU never wins, since the batches are copied; from its own it does, and both are told."""
+    times = {("cpu", "resident"): 1.0, ("cuda", "resident"): 1.5, ("cuda", "device"): 0.5}
+    steps = [
+        measured(case(device=device, batch=batch, feed=feed), factor * 2e-5 * batch**0.75)
+        for (device, feed), factor in times.items()
+        for batch in (64, 1024, 16384)
+    ]
+    record = dataclasses.replace(GPU_RECORD, measurements=steps, unmeasured=[])
+    told = said(record)
+    inside, outside = "With the images in the device's memory, ", "With each batch copied from host memory, "
+    assert told["CPU or GPU"].startswith(f"{inside}at batch 64 the GPU is the faster: a step on the CPU takes 2.00 ")
+    assert f"{outside}at batch 64 the CPU is the faster: a step on the GPU takes 1.50 times" in told["CPU or GPU"]
+    assert told["Crossover"] == (
+        f"{inside}no crossover in the range: the GPU is faster than the CPU at every batch size. "
+        f"{outside}no crossover in the range: the CPU is faster than the GPU at every batch size."
+    )
+    assert highlights(record)[0].what == (
+        "a step of 64 images on the GPU with the images in the device's memory, as a multiple of the CPU's speed"
+    )
+
+
 def test_modes_cross_where_three_batch_sizes_are_common():
     plain = {64: 4e-4, 1024: 2e-3, 16384: 33e-3}
     modes = {
