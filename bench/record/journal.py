@@ -263,6 +263,7 @@ def _measurement(
         warmup_seconds=statistics.median(line["warmup_seconds"] for line in prepared),
         first_call_seconds=statistics.median(line["first_call_seconds"] for line in prepared),
         recompilations=sum(line["graphs"][place] for line, place in samples if "graphs" in line),
+        timed_steps=next((line["steps"][id] for line in of_kind(lines, "sizes") if id in line.get("steps", {})), None),
         compilation=Compilation(cold, **compilation) if compilation and cold is not None else None,
         counters=_of(Counters, observed, "counters"),
         phases=_of(Phases, observed, "phases"),

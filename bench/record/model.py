@@ -186,6 +186,7 @@ class Measurement:
         block_repetitions: Repetitions in a timed block.
         images_per_repetition: Images trained on in one repetition, for throughput; None where it makes no sense.
         steps_per_epoch: Steps in one epoch at this batch size, with `last_batch_size` images in the last of them.
+        timed_steps: Steps of an epoch that were timed, its first ones, if its times are scaled from these; else None.
         warmup_seconds: Median over the processes of the time from building the case to its being warm.
         first_call_seconds: Median over the processes of the first repetition, of an epoch its first batches and the
             last one's size: lazy initialisation and, from a warm cache, compilation happen here.
@@ -210,6 +211,7 @@ class Measurement:
     warmup_seconds: float
     first_call_seconds: float
     recompilations: int = 0
+    timed_steps: int | None = None
     earlier: Earlier | None = None
     compilation: Compilation | None = None
     counters: Counters | None = None

@@ -40,7 +40,15 @@ def note(cell: Cell) -> str:
     """What a reader must know about this row: why a number is missing, or not to be trusted."""
     if cell.unmeasured:
         return f"{cell.unmeasured.kind}: {cell.unmeasured.reason}"
-    return f"flagged: {cell.flag_names}" if cell.flags else ""
+    return "; ".join(filter(None, (f"flagged: {cell.flag_names}" if cell.flags else "", _timed_part(cell))))
+
+
+def _timed_part(cell: Cell) -> str:
+    """Of an epoch that was timed in part, how much of it."""
+    m = cell.measurement
+    if m is None or m.timed_steps is None or m.steps_per_epoch is None:
+        return ""
+    return f"timed over the first {units.share(m.timed_steps / m.steps_per_epoch)} of an epoch and scaled up"
 
 
 def note_with_eager(cell: Cell) -> str:

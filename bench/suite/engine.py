@@ -49,6 +49,7 @@ class Group:
         share: How many processes and rounds it gets.
         caches: By id of a compiled case, the folder with what compilers have made of it.
         gpu: The uuid of the GPU, if one is used.
+        part_seconds: Of an epoch that takes more than twice that, so much is timed; None for all of it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Group:
     share: Share
     caches: Mapping[str, str]
     gpu: str | None = None
+    part_seconds: float | None = None
 
 
 class Rounds:
@@ -84,10 +86,12 @@ class Rounds:
         self._ids = list(journal.lines[0]["cases"])
         self._repetitions: dict[str, int] = {}
         self._seconds: dict[str, float] = {}  # a repetition's, roughly
+        self._steps: dict[str, int] = {}  # timed, of an epoch of which not all are
         self._begin = time.monotonic()
         for line in of_kind(journal.lines, "sizes"):
             self._repetitions |= line["repetitions"]
             self._seconds |= line["seconds"]
+            self._steps |= line.get("steps", {})
 
     def measure(self) -> None:
         """Goes on until the group has all its rounds, or no case is left."""
@@ -138,15 +142,22 @@ class Rounds:
                 "case": dataclasses.asdict(left[id]),
                 "sized": id in self._repetitions,
                 "cache": self._group.caches.get(id),
+                "part_seconds": None if id in self._repetitions else self._group.part_seconds,
             }
             turn = Turn(id, worker, "prepare", arguments, PREPARE_LIMIT_SECONDS)
             found = turn.take()
-            repetition = found.pop("repetition_seconds")
+            repetition, steps = found.pop("repetition_seconds"), found.pop("steps")
             if id not in self._repetitions:  # a block is of one size in all of a run
                 one = self._group.name != "steps"
                 self._repetitions[id] = 1 if one else max(1, math.ceil(BLOCK_SECONDS / max(repetition, 1e-9)))
                 self._seconds[id] = repetition
-                self._journal.write("sizes", repetitions={id: self._repetitions[id]}, seconds={id: digits(repetition)})
+                self._steps |= {id: steps} if steps else {}
+                self._journal.write(
+                    "sizes",
+                    repetitions={id: self._repetitions[id]},
+                    seconds={id: digits(repetition)},
+                    **({"steps": {id: steps}} if steps else {}),
+                )
             self._journal.write("prepared", process=process, id=id, **{n: digits(s) for n, s in found.items()})
 
     def _take_rounds(self, worker: Any, process: int, called: str) -> None:
@@ -171,7 +182,8 @@ class Rounds:
             if self._group.name == "trainings":
                 turns.append(Turn(id, worker, "train_seed", {"id": id, "seed": seed}, WHOLE_LIMIT_SECONDS))
             elif self._group.name == "epochs":
-                turns.append(Turn(id, worker, "turn", {"id": id, "repetitions": repetitions}, WHOLE_LIMIT_SECONDS))
+                arguments = {"id": id, "repetitions": repetitions, "steps": self._steps.get(id)}
+                turns.append(Turn(id, worker, "turn", arguments, WHOLE_LIMIT_SECONDS))
             else:
                 lead = LEAD_SECONDS if self._seconds[id] < LONG_SECONDS else 0.0
                 arguments = {"id": id, "repetitions": repetitions, "lead_seconds": lead}

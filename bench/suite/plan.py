@@ -23,6 +23,9 @@ LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 0.8, 2.0
 # and still by 0.2 with what came 0.15 s later. So more and shorter turns tell more than fewer and longer ones, as long
 # as what comes before each does not take most of the time.
 BLOCK_SECONDS = 6e-3
+# Of an epoch in the quick plan, where it takes more than twice that: the tutorial's loader takes 4 to 10 s for one, as
+# long for every image, and three of them on each of two devices were half of the minute.
+PART_SECONDS = 0.8
 EMULATION = 8.0  # a number format that the CPU lacks, per image: 6 times fp32 for bf16 and 12 for fp16 on AVX2
 GROUPS = ("steps", "epochs", "trainings")
 
@@ -199,6 +202,8 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: R
     shares = {}
     for name, members in groups(cases).items():
         repetitions = {id: repetition_seconds(case, train_images, rates) for id, case in members.items()}
+        if name == "epochs" and not effort.thorough:
+            repetitions = {id: _in_part(members[id], seconds) for id, seconds in repetitions.items()}
         prepare = sum(_prepare_seconds(case, name, repetitions[id]) for id, case in members.items())
         round_ = sum(_turn_seconds(name, seconds) for seconds in repetitions.values())
         budget = len(members) * effort.step_seconds * (1 if name == "steps" else 4)
@@ -230,6 +235,11 @@ def repetition_seconds(case: Case, train_images: int, rates: Rates) -> float:
         epoch += train_images * rates.loader_seconds_per_image
     # An epoch and, for the seeds that are not yet there, some more; the evaluations are about as long again.
     return epoch if case.workload == "epoch" else 1.6 * epoch
+
+
+def _in_part(case: Case, epoch_seconds: float) -> float:
+    """What is timed of an epoch, of which a part may be enough."""
+    return PART_SECONDS if epoch_seconds > 2 * PART_SECONDS and not case.num_workers else epoch_seconds
 
 
 def _turn_seconds(group: str, seconds: float) -> float:

@@ -73,7 +73,8 @@ class Session:
             for name, members in planning.groups(self.cases).items():
                 share = self._plan.shares[name]
                 gpu = self._journal.lines[0]["gpu"] if any(c.device == "cuda" for c in members.values()) else None
-                group = Group(name, members, share, caches, gpu)
+                part = planning.PART_SECONDS if name == "epochs" and not self._plan.effort.thorough else None
+                group = Group(name, members, share, caches, gpu, part)
                 begin = self._done
 
                 def say(what: str, seconds: float, begin: float = begin, share: planning.Share = share) -> None:

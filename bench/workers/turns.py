@@ -6,7 +6,9 @@ caches, the clock rate and the other threads are still those of the last case.
 
 from __future__ import annotations
 
+import functools
 import gc
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,7 @@ def prepare(
     warm_seconds: float = 0.0,
     sized: bool = False,
     cache: str | None = None,
+    part_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Builds a case and warms it up; no garbage is collected from the first one on.
 
@@ -44,9 +47,11 @@ def prepare(
         warm_seconds: How long its repetition is run, at least a few times.
         sized: Whether the size of a block is known, and need not be found out.
         cache: A folder with what compilers have made of it before.
+        part_seconds: Of an epoch that takes more than twice that, so much is timed.
 
     Returns:
-        `first_call_seconds`, `warmup_seconds` with that, and `repetition_seconds`, by which blocks are sized.
+        `first_call_seconds`, `warmup_seconds` with that, `repetition_seconds`, by which blocks are sized, and `steps`,
+        how many of a repetition's steps a turn is to time; None for all.
     """
     if gc.isenabled():
         gc.collect()
@@ -66,11 +71,23 @@ def prepare(
         if prepared.first is None:
             repetition = _warm(prepared, clock, first, warm_seconds, sized)
     state.cases[id] = built, clock, prepared
+    warmup = time.perf_counter() - begin
     return {
         "first_call_seconds": first,
-        "warmup_seconds": time.perf_counter() - begin,
+        "warmup_seconds": warmup,
         "repetition_seconds": repetition,
+        "steps": None if part_seconds is None else _steps(built, prepared, clock, part_seconds),
     }
+
+
+def _steps(case: Case, prepared: Any, clock: Clock, part_seconds: float) -> int | None:
+    """Steps of an epoch that take so long; None where a whole one takes hardly longer, or has workers to start."""
+    if not getattr(prepared, "beginning", None) or case.num_workers:
+        return None
+    few = workloads.FIRST_BATCHES
+    step = clock.time_block(functools.partial(prepared.beginning, few), 1).host_seconds / few
+    steps = math.ceil(part_seconds / step)
+    return steps if 2 * steps * case.batch_size < prepared.images_per_repetition else None
 
 
 def _warm(prepared: workloads.Prepared, clock: Clock, first: float, seconds: float, sized: bool) -> float:
@@ -85,7 +102,9 @@ def _warm(prepared: workloads.Prepared, clock: Clock, first: float, seconds: flo
     return min(clock.time_block(prepared.repeat, 5).host_seconds / 5 for _ in range(SIZED_BLOCKS))
 
 
-def turn(state: State, id: str, repetitions: int, lead_seconds: float = 0.0) -> list[float | int | None]:
+def turn(
+    state: State, id: str, repetitions: int, lead_seconds: float = 0.0, steps: int | None = None
+) -> list[float | int | None]:
     """A block of a prepared case: its seconds a repetition, the same by the device's events, and graphs it compiled.
 
     Args:
@@ -93,6 +112,7 @@ def turn(state: State, id: str, repetitions: int, lead_seconds: float = 0.0) -> 
         id: Which.
         repetitions: In the block.
         lead_seconds: For how long at least it is repeated before that; once, if one repetition takes as long.
+        steps: Of an epoch, only its first so many are done, and their time is scaled to all of its images.
     """
     case, clock, prepared = state.cases[id]
     settings.apply(case)  # another case's, or another request's, may be in force
@@ -100,10 +120,14 @@ def turn(state: State, id: str, repetitions: int, lead_seconds: float = 0.0) -> 
     while clock.now() - begin < lead_seconds:
         clock.time_block(prepared.repeat, 1)
     graphs = graphs_compiled() if case.compiler != "off" else 0
-    block = clock.time_block(prepared.repeat, repetitions)
+    repeat, done = prepared.repeat, float(repetitions)
+    if steps is not None:
+        repeat = functools.partial(prepared.beginning, steps)
+        done *= steps * case.batch_size / prepared.images_per_repetition
+    block = clock.time_block(repeat, repetitions)
     return [
-        block.host_seconds / repetitions,
-        block.device_seconds / repetitions if block.device_seconds is not None else None,
+        block.host_seconds / done,
+        block.device_seconds / done if block.device_seconds is not None else None,
         graphs_compiled() - graphs if case.compiler != "off" else 0,
     ]
 

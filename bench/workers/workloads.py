@@ -41,6 +41,7 @@ class Prepared:
         marked: The repetition with a mark after each of its parts, of an epoch its first `steps` if that is given; None
             for a part alone.
         first: A short piece of a long repetition, which meets all that `repeat` must not be the first to meet.
+        beginning: The first steps of a long repetition, so many of them.
         fed: What an epoch's `marked` was last given; None for all others.
     """
 
@@ -50,6 +51,7 @@ class Prepared:
     counted: Callable[[], object]
     marked: Callable[..., object] | None = None
     first: Callable[[], object] | None = None
+    beginning: Callable[[int], object] | None = None
     fed: Fed | None = None
 
 
@@ -160,8 +162,18 @@ def epoch(case: Case, images: Images) -> Prepared:
     def counted() -> None:
         train.train_step(training, *next(whole()))
 
+    def beginning(steps: int) -> None:
+        train.train_epoch(training, itertools.islice(batches, steps))
+
     return Prepared(
-        lambda: train.train_epoch(training, batches), len(images.train), training, counted, marked, first, fed
+        lambda: train.train_epoch(training, batches),
+        len(images.train),
+        training,
+        counted,
+        marked,
+        first,
+        beginning,
+        fed,
     )
 
 

@@ -20,6 +20,7 @@ from tests.record.test_journal import header
 BASE, FUSED, BATCH = "step[cpu-b64-fp32]", "step[cpu-b64-fp32-fused]", "step[cpu-b1-fp32]"
 SECONDS = {BASE: 5e-4, FUSED: 3e-4, BATCH: 2e-4}
 CASES = {BASE: case(), FUSED: case(optimizer="fused"), BATCH: case(batch=1)}
+STEPS = 938  # an epoch
 FAILURES = {
     "fails": WorkerError("RuntimeError: CUDA out of memory"),
     "dies": WorkerDied("the worker died while it was asked to turn: it was killed by SIGKILL, as for lack of memory"),
@@ -48,6 +49,7 @@ class Machine:
         self.rng, self.between, self.within = random.Random(seed), between, within
         self.fault, self.disturbed = fault, disturbed
         self.asked: list[tuple[int, str, dict[str, Any]]] = []
+        self.epoch = 4.0
         self.processes, self.looked, self.alive = 0, itertools.count(), 0
 
     @contextlib.contextmanager
@@ -91,7 +93,9 @@ class Worker:
         if machine.fault and (name, id) == machine.fault[:2] and before >= machine.fault[2]:
             raise FAILURES[machine.fault[3]]
         if name == "prepare":
-            return {"first_call_seconds": 0.01, "warmup_seconds": 0.1, "repetition_seconds": SECONDS.get(id, 0.4)}
+            steps = arguments["part_seconds"] and math.ceil(STEPS * arguments["part_seconds"] / self.machine.epoch)
+            return {"first_call_seconds": 0.01, "warmup_seconds": 0.1, "repetition_seconds": SECONDS.get(id, 0.4),
+                    "steps": steps}  # fmt: skip
         if name == "train_seed":
             return {"seconds": 0.4, "test_accuracy_fraction": 0.93, "train_accuracy_fraction": 0.94,
                     "seconds_to_target": 0.3}  # fmt: skip
@@ -108,9 +112,14 @@ def journal(folder: Any, cases: Any = None) -> Journal:
 
 
 def measured(
-    machine: Machine, to: Journal, share: Share = Share(4, 3, 1.0), cases: Any = None, name: str = "steps"
+    machine: Machine,
+    to: Journal,
+    share: Share = Share(4, 3, 1.0),
+    cases: Any = None,
+    name: str = "steps",
+    part_seconds: float | None = None,
 ) -> Journal:
     """The journal after the group's rounds."""
-    group = Group(name, cases or CASES, share, {})
+    group = Group(name, cases or CASES, share, {}, part_seconds=part_seconds)
     Rounds(group, machine.start, to, random.Random(1), watch=machine.watch).measure()
     return to

@@ -188,3 +188,16 @@ def test_two_runs_on_simulated_workers_agree_as_often_as_they_say(tmp_path, tria
     record_property("outside", outside / trials)
     assert seldom(outside, trials, 0.07)
     assert often(outside, trials, 0.03)
+
+
+def test_a_long_epoch_is_timed_in_the_same_part_in_all_processes(tmp_path):
+    epoch = {"epoch[cpu-b64-fp32-loader]": case("epoch", feed="loader")}
+    to = journal(tmp_path, epoch)
+    machine = Machine()
+    measured(machine, to, Share(3, 1, 1.0), epoch, "epochs", part_seconds=0.8)
+    machine.epoch = 8.0  # slower meanwhile
+    measured(machine, to, Share(4, 1, 1.0), epoch, "epochs", part_seconds=0.8)
+    assert [arguments["steps"] for _, name, arguments in machine.asked if name == "turn"] == [188] * 4
+    asked = [arguments["part_seconds"] for _, name, arguments in machine.asked if name == "prepare"]
+    assert asked == [0.8, None, None, None]
+    assert [measurement.timed_steps for measurement in folded(to.lines).measurements] == [188]

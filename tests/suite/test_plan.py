@@ -152,3 +152,11 @@ def test_the_survey_tells_positive_rates(mnist_root):
     assert 0 < fixed < math.inf
     assert 0 <= per_image < math.inf
     assert 0 < found.loader_seconds_per_image < math.inf
+
+
+def test_the_quick_plan_times_a_part_of_a_long_epoch_and_the_other_all_of_it():
+    loader = "epoch[cpu-b64-fp32-loader]"
+    quick, suite = planned("quick").shares["epochs"], planned("suite").shares["epochs"]
+    whole = repetition_seconds(changed(workload="epoch", feed="loader"), TRAIN, RATES)
+    assert whole > 2 * planning.PART_SECONDS, loader
+    assert quick.seconds < quick.processes * quick.rounds * whole < suite.seconds

@@ -17,3 +17,32 @@ def test_what_is_repeated_before_a_block_is_not_timed(lead_seconds, untimed):
     state = State(cases={"a": (changed(threads=1), time.clock(), SimpleNamespace(repeat=repeat))})
     assert turns.turn(state, "a", 3, lead_seconds) == [0.125, None, 0]
     assert time.calls == len(untimed) + 3
+
+
+def test_the_beginning_of_an_epoch_stands_for_all_its_images():
+    time, asked = SimulatedTime(), []
+
+    def beginning(steps):
+        asked.append(steps)
+        time.seconds += 0.25
+
+    epoch = SimpleNamespace(repeat=None, beginning=beginning, images_per_repetition=960)
+    state = State(cases={"a": (changed(workload="epoch", threads=1), time.clock(), epoch)})
+    # 5 of 15 steps of 64 images.
+    assert turns.turn(state, "a", 1, steps=5) == [0.75, None, 0]
+    assert asked == [5]
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "changes", "steps"),
+    [(0.001, {}, 800), (0.0015, {}, 534), (0.000625, {}, None), (0.001, {"num_workers": 2}, None)],
+)
+def test_an_epoch_is_timed_in_part_where_that_saves_at_least_half(step_seconds, changes, steps):
+    time = SimulatedTime()
+
+    def beginning(steps):
+        time.seconds += steps * step_seconds
+
+    epoch = SimpleNamespace(beginning=beginning, images_per_repetition=120_000)
+    case = changed(workload="epoch", feed="loader", threads=1, **changes)
+    assert turns._steps(case, epoch, time.clock(), 0.8) == steps
