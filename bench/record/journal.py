@@ -36,6 +36,7 @@ from bench.record.model import (
     Record,
     RecordError,
     Round,
+    StartUp,
     Unmeasured,
     Yardstick,
 )
@@ -269,6 +270,7 @@ def _measurement(
         phases=_of(Phases, observed, "phases"),
         energy=_of(Energy, observed, "energy"),
         accuracy=_accuracy(lines[0]["accuracy"], trained) if trained else None,
+        start_ups=[StartUp(**line["start_up"]) for line in of_kind(lines, "started") if line["id"] == id],
         flags=[Flag(**flag) for flag in observed.get("flags", [])],
     )
 

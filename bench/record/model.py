@@ -174,6 +174,25 @@ class Earlier:
 
 
 @dataclass(frozen=True)
+class StartUp:
+    """One process from nothing to the target's accuracy, in the order in which it is paid.
+
+    Attributes:
+        import_seconds: From asking for the process until torch and the program are there.
+        images_seconds: To find, check and decode the images.
+        device_seconds: The first operation on the device: on a GPU, its context and the first kernel.
+        first_step_seconds: The model and its first step, compiling included.
+        training_seconds: From then on to the target, evaluations excluded; None if it was not reached.
+    """
+
+    import_seconds: float
+    images_seconds: float
+    device_seconds: float
+    first_step_seconds: float
+    training_seconds: float | None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """A case and its raw samples.
 
@@ -196,6 +215,7 @@ class Measurement:
         counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.
         phases: The repetition's parts; None for a part alone.
         energy: Joules a repetition, or why they are not known; None where nobody asked.
+        start_ups: Of a training, in processes of their own; empty where nobody asked.
     """
 
     id: str
@@ -218,6 +238,7 @@ class Measurement:
     phases: Phases | None = None
     energy: Energy | None = None
     accuracy: Accuracy | None = None
+    start_ups: list[StartUp] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.analyse.cell import Cell, Versus
+from bench.analyse.starting import median_of
 from bench.analyse.statistics import Summary
-from bench.record.model import Accuracy, Compilation, Counters, Measurement, Phases
+from bench.record.model import Accuracy, Compilation, Counters, Measurement, Phases, StartUp
 from bench.report import units
 from bench.report.units import MISSING
 
 Raw = str | int | float | bool | None
-STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, COUNTS, SAMPLES, GAPS = VIEW_NAMES = (
+STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, START_UP, COUNTS, SAMPLES, GAPS = VIEW_NAMES = (
     "steps",
     "why",
     "parts",
@@ -20,6 +21,7 @@ STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, COUNTS, SAMPLES, GAPS = VIEW
     "compiled",
     "epochs",
     "accuracy",
+    "start_up",
     "counts",
     "samples",
     "not_measured",
@@ -49,7 +51,7 @@ class Column:
     words: bool = False
 
 
-def axis(name: str, heading: str, views: tuple[str, ...] = TIMED, *, words: bool = True) -> Column:
+def axis(name: str, heading: str, views: tuple[str, ...] = (*TIMED, START_UP), *, words: bool = True) -> Column:
     """An axis of the matrix; `name` is the case's field."""
 
     def raw(cell: Cell) -> Raw:
@@ -87,6 +89,19 @@ def of_measurement(
         lambda cell: get(cell.measurement) if cell.measurement else None,
         (lambda cell: show(cell.measurement) if cell.measurement else MISSING) if show else None,
     )  # fmt: skip
+
+
+def of_start_ups(name: str, heading: str, get: Callable[[StartUp], float | None]) -> Column:
+    """The median of a part of starting; missing where a process did not get so far."""
+
+    def median(cell: Cell) -> float | None:
+        return median_of(cell.measurement.start_ups, get) if cell.measurement else None
+
+    def show(cell: Cell) -> str:
+        found = median(cell)
+        return MISSING if found is None else units.duration(found)
+
+    return Column(name, (START_UP,), heading, median, show)
 
 
 def of_accuracy(

@@ -5,6 +5,7 @@ A new column is one more row here. The order is the order in the tables.
 
 from __future__ import annotations
 
+from bench.analyse.starting import total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.report import units
 from bench.report.column import (
@@ -16,6 +17,7 @@ from bench.report.column import (
     PARTS,
     PHASES,
     SAMPLES,
+    START_UP,
     STEP,
     TIMED,
     WHY,
@@ -26,6 +28,7 @@ from bench.report.column import (
     of_counters,
     of_measurement,
     of_phases,
+    of_start_ups,
     of_summary,
     part,
     reasons,
@@ -45,6 +48,7 @@ from bench.report.details import (
     payoff,
     seconds_to_target,
     shown,
+    start_up_range,
     why_compiled_so,
     why_no_payoff,
 )
@@ -109,6 +113,14 @@ COLUMNS: list[Column] = [
            lambda cell: cell.verdict.evidence if cell.verdict else MISSING, words=True),
     Column("help", (WHY,), "What would help", lambda cell: cell.verdict.help if cell.verdict else None,
            lambda cell: cell.verdict.help if cell.verdict else MISSING, words=True),
+    of_start_ups("import_seconds", "Import", lambda one: one.import_seconds),
+    of_start_ups("images_seconds", "Images", lambda one: one.images_seconds),
+    of_start_ups("device_seconds", "First operation", lambda one: one.device_seconds),
+    of_start_ups("first_step_seconds", "First step", lambda one: one.first_step_seconds),
+    of_start_ups("training_seconds", "To the target", lambda one: one.training_seconds),
+    of_start_ups("start_to_target_seconds", "In all", total_seconds),
+    of_measurement("start_ups", (START_UP,), lambda m: len(m.start_ups), "Processes", lambda m: f"{len(m.start_ups)}"),
+    Column("start_range", (START_UP,), "Lowest to highest", show=start_up_range),
     part("fetch", "Data fetch"),
     part("to_device", "To device"),
     part("flatten", "Flatten"),

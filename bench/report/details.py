@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable
 
 from bench.analyse.cell import Cell
+from bench.analyse.starting import total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Accuracy, Measurement
 from bench.report import units
@@ -28,6 +29,13 @@ def median_to_target(accuracy: Accuracy) -> float | None:
     """The median time of the seeds that reached the target; None if none did."""
     reached = seconds_to_target(accuracy)
     return statistics.median(reached) if reached else None
+
+
+def start_up_range(cell: Cell) -> str:
+    """The shortest and the longest way from nothing to the target."""
+    found = [total_seconds(one) for one in cell.measurement.start_ups] if cell.measurement else []
+    known = [one for one in found if one is not None]
+    return units.span(min(known), max(known)) if known and len(known) == len(found) else MISSING
 
 
 def accuracy_interval(accuracy: Accuracy) -> str:

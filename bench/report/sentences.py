@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bench.analyse.cell import Cell
 from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds, times_as_fast
 from bench.analyse.compare import mismatch
+from bench.analyse.starting import PARTS, median_of, total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Record
 from bench.report import formats, reasons, units
@@ -51,6 +52,7 @@ def findings(records: Sequence[Record]) -> list[Finding]:
         Finding("Data feed", _feeds(everything)),
         Finding("Why", reasons.why(everything)),
         Finding("Training step", _reference_steps(everything)),
+        Finding("Cold start", _cold_starts(everything)),
         Finding("Accuracy", [*_accuracies(everything), *formats.accuracy_differences(everything)]),
     ]
     return [finding for finding in found if finding.sentences]
@@ -202,6 +204,26 @@ def _feeds(everything: Sequence[Cell]) -> list[str]:
             found.append(f"{start} takes no clearly different time than {other}: {both}.")
         else:
             found.append(f"{start} takes {units.times(versus.ratio)} as long as {other}: {both}.")
+    return found
+
+
+def _cold_starts(everything: Sequence[Cell]) -> list[str]:
+    """From nothing to the target, and what takes the most of it."""
+    found = []
+    for cell in everything:
+        starts = cell.measurement.start_ups if cell.measurement else []
+        total = median_of(starts, total_seconds)
+        if total is None or not cell.measurement or not cell.measurement.accuracy:
+            continue
+        parts = {what: median_of(starts, get) or 0.0 for what, get in PARTS.items()}
+        most = sorted(parts, key=lambda what: -parts[what])[:3]
+        target = units.round_percent(cell.measurement.accuracy.target_fraction)
+        mode = "" if cell.case.compiler == "off" else f" with {name(cell.case.compiler)}"
+        listed = ", ".join(f"{units.duration(parts[what])} are {what}" for what in most)
+        found.append(
+            f"A fresh process reaches {target} on {name(cell.case.device)}{mode} after {units.duration(total)}, of "
+            f"which {listed} (medians of {len(starts)})."
+        )
     return found
 
 

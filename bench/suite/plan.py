@@ -150,6 +150,7 @@ class Plan:
         calibrate_seconds: For that, together.
         compile_seconds: For compiling from cold.
         observe_seconds: For taking the cases apart.
+        start_up_seconds: For starting from nothing.
     """
 
     effort: Effort
@@ -158,6 +159,7 @@ class Plan:
     calibrate_seconds: float
     compile_seconds: float
     observe_seconds: float
+    start_up_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -167,7 +169,8 @@ class Plan:
     def seconds_without(self, group: str) -> float:
         """All of it but one group's rounds."""
         groups = sum(share.seconds for name, share in self.shares.items() if name != group)
-        return groups + self.calibrate_seconds + self.compile_seconds + self.observe_seconds + REPORT_SECONDS
+        alone = self.calibrate_seconds + self.compile_seconds + self.observe_seconds + self.start_up_seconds
+        return groups + alone + REPORT_SECONDS
 
 
 CALIBRATE_SECONDS = 2.0  # of a device, once
@@ -216,7 +219,17 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: R
         calibrate_seconds=calibrations * CALIBRATE_SECONDS * len({case.device for case in cases.values()}),
         compile_seconds=sum(COMPILE_SECONDS for case in cases.values() if case.compiler != "off"),
         observe_seconds=sum(_observe_seconds(case, train_images, effort, rates) for case in cases.values()),
+        start_up_seconds=effort.thorough * START_UPS * START_UP_SECONDS * sum(map(starts, cases.values())),
     )
+
+
+# Of each training in fp32, in a thorough run: starting does not depend on the number format.
+START_UPS, START_UP_SECONDS = 3, 5.0
+
+
+def starts(case: Case) -> bool:
+    """Whether it is started from nothing, too."""
+    return case.workload == "accuracy" and case.precision == "fp32"
 
 
 START_SECONDS = 0.2  # for a process to be forked and to have gone

@@ -5,10 +5,14 @@ Imports no torch: what needs it is asked of workers.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
+import itertools
 import random
 import statistics
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +87,7 @@ class Session:
                 Rounds(group, self._workers.start, self._journal, random.Random(), say).measure()
                 self._done = begin + share.seconds
             self._observe(caches)
+            self._start_up(folder)
             self._calibrate(self._plan.calibrations)
         self._journal.write("end")
 
@@ -161,6 +166,29 @@ class Session:
                     reason = str(error) if isinstance(error, WorkerError) else f"it has no number: {error}"
                     self._journal.write("failed", id=measurement.id, reason=reason)
                 self._done += self._plan.observe_seconds / len(wanted)
+
+    def _start_up(self, folder: Path) -> None:
+        """Processes from nothing to the target, which take turns, as far as the journal lacks them."""
+        if not self._plan.effort.thorough:
+            return
+        wanted = {id: case for id, case in self.cases.items() if planning.starts(case)}
+        for number, id in enumerate(itertools.chain.from_iterable([list(wanted)] * planning.START_UPS)):
+            done = collections.Counter(line["id"] for line in of_kind(self._journal.lines, "started"))
+            if done[id] > number // len(wanted):
+                continue
+            interruption.check()
+            self._say(f"{id}: from a cold start", self._done)
+            try:
+                with tempfile.TemporaryDirectory(dir=folder) as empty:
+                    found = self._workers.afresh(
+                        "start_up", OBSERVE_LIMIT_SECONDS, "starting", empty_compiler_caches(Path(empty)),
+                        case=dataclasses.asdict(wanted[id]), asked_at=time.monotonic(),
+                    )  # fmt: skip
+            except WorkerError as error:  # it has its number, and only what starting takes is not known
+                self._journal.write("problem", what=f"{id}: no cold start: {error}")
+                return
+            self._journal.write("started", id=id, start_up={n: s and digits(s) for n, s in found.items()})
+            self._done += planning.START_UP_SECONDS
 
 
 class _Kept:

@@ -25,6 +25,7 @@ REQUESTS = {
     "train": "bench.workers.counting.train_seeds",
     # In a process of their own.
     "compile_cold": "bench.workers.cold.first_steps",
+    "start_up": "bench.workers.cold.start_up",
     "many_steps": "bench.workers.cold.many_steps",
     "profile": "bench.profile.child.look",
     "ladder_bound": "bench.ladder.child.bound",

@@ -11,7 +11,7 @@ from typing import Any
 from bench.errors import USAGE, BenchError
 from bench.workers.conversation import WorkerDied, WorkerError
 from bench.workers.forge import Forge
-from bench.workers.process import Process
+from bench.workers.process import Process, ask_once
 
 FORKS = sys.platform == "linux"  # elsewhere the system's own libraries, which torch computes with, do not survive it
 HOLD_SECONDS = 600.0  # for the images to be there; they may have to be downloaded
@@ -61,6 +61,12 @@ class Workers:
             else:
                 worker = stack.enter_context(self._forked(called))
             yield worker
+
+    def afresh(
+        self, name: str, limit_seconds: float, called: str, environment: dict[str, str] | None = None, /, **more: Any
+    ) -> Any:
+        """What a process that has just been started answers to one request about the images; raises WorkerError."""
+        return ask_once(name, limit_seconds, called, environment, **self._images, **more)
 
     @contextlib.contextmanager
     def _forked(self, called: str) -> Iterator[Any]:

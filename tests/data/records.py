@@ -26,6 +26,7 @@ from bench.record.model import (
     Phases,
     Record,
     Round,
+    StartUp,
     Unmeasured,
     Yardstick,
 )
@@ -176,6 +177,11 @@ def gap(case: CaseFields, kind: str = "impossible", reason: str = NO_GPU) -> Unm
     return Unmeasured(case_id(case), case, kind, reason)
 
 
+# From nothing to the target: longer on a GPU, whose context and first kernels come with it.
+START_UPS = {
+    "cpu": [StartUp(1.9 + n / 10, 0.4, 0.001, 0.05, 0.36) for n in range(3)],
+    "cuda": [StartUp(2.1 + n / 10, 0.4, 0.3, 0.4, 0.31) for n in range(3)],
+}
 ACCURACY = Accuracy(
     seeds=[0, 1, 2, 3, 4],
     epochs=1,
@@ -247,7 +253,7 @@ CPU_RECORD = Record(
         measured(case("step", batch=64, precision="fp16"), 620e-6, flags=[COLD]),
         measured(case("epoch", feed="loader"), 2.55, n=6),
         measured(case("epoch", feed="resident"), 0.372, n=6),
-        measured(case("accuracy"), 0.381, n=5, accuracy=ACCURACY),
+        measured(case("accuracy"), 0.381, n=5, accuracy=ACCURACY, start_ups=START_UPS["cpu"]),
         measured(case("accuracy", precision="bf16"), 0.492, n=5, accuracy=AMP_ACCURACY),
     ],
     yardsticks=CPU_YARDSTICKS,
@@ -294,7 +300,7 @@ GPU_RECORD = dataclasses.replace(
         measured(case("epoch", "cuda", feed="loader"), 2.31, n=6),
         measured(case("epoch", "cuda", feed="resident"), 0.446, n=6),
         measured(case("epoch", "cuda", feed="device"), 0.402, n=6),
-        measured(case("accuracy", "cuda"), 0.41, n=5, accuracy=ACCURACY),
+        measured(case("accuracy", "cuda"), 0.41, n=5, accuracy=ACCURACY, start_ups=START_UPS["cuda"]),
     ],
     yardsticks=OTHER_CPU_YARDSTICKS + GPU_YARDSTICKS,
     unmeasured=[],
@@ -310,7 +316,7 @@ def only(record: Record, *ids: str, **changes: Any) -> Record:
 
 def bare(record: Record) -> Record:
     """The record as one without counts, parts and yardsticks: interrupted early, or of an older version."""
-    nothing = {"counters": None, "phases": None, "energy": None, "compilation": None}
+    nothing = {"counters": None, "phases": None, "energy": None, "compilation": None, "start_ups": []}
     kept = [dataclasses.replace(m, **nothing) for m in record.measurements]
     return dataclasses.replace(record, measurements=kept, yardsticks=[])
 

@@ -66,6 +66,9 @@ def test_a_run_becomes_a_valid_record(images, tmp_path):
     assert step.energy is not None
     assert accuracy.accuracy.seeds == [0, 1]
     assert len(accuracy.samples_seconds) == 2
+    assert len(accuracy.start_ups) == 3
+    assert all(one.import_seconds > 0 < one.first_step_seconds for one in accuracy.start_ups)
+    assert not epoch.start_ups
     assert accuracy.counters.flops == 64 * FLOPS_PER_IMAGE["step"]
     (skipped,) = record.unmeasured
     assert (skipped.id, skipped.kind) == ("step[cpu-b64-tf32]", "impossible")
@@ -246,3 +249,50 @@ def test_a_compiled_case_makes_its_graphs_before_its_samples_and_has_some(
     with torch.compiler.set_stance("force_eager"):
         found = flags_of(images, tmp_path / "b", case)
     assert found["not-as-claimed"] == "torch.compile made no graph: what was timed is not compiled"
+
+
+class Starting(Workers):
+    """Whose fresh processes answer at once, or fail."""
+
+    def __init__(self, images, answers):
+        super().__init__(images)
+        self.answers, self.asked = iter(answers), []
+
+    def afresh(self, name, limit_seconds, called, environment=None, /, **more):
+        self.asked.append((name, more["case"]["workload"], sorted(environment)))
+        answer = next(self.answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def start_up(factor, training=0.5):
+    parts = {"import_seconds": 2.0, "images_seconds": 0.25, "device_seconds": 0.125, "first_step_seconds": 0.0625}
+    return {**{name: factor * seconds for name, seconds in parts.items()}, "training_seconds": training}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("answers", "started", "problems"),
+    [
+        ([start_up(1), start_up(2), start_up(4)], 3, []),
+        ([start_up(1), WorkerDied("it was killed")], 1, ["accuracy[cpu-b64-fp32]: no cold start: it was killed"]),
+    ],
+)
+def test_a_cold_start_that_fails_costs_no_number(images, tmp_path, answers, started, problems):
+    going = run(images, tmp_path, changed(workload="accuracy"), effort=dataclasses.replace(QUICK, thorough=True))
+    going.workers = Starting(images, answers)
+    record = going.measure()
+    assert [len(m.start_ups) for m in record.measurements] == [started]
+    assert [line["what"] for line in going.journal.lines if line["kind"] == "problem"] == problems
+    empty = ["TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"]
+    assert going.workers.asked == [("start_up", "accuracy", empty)] * len(answers)
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_starts_no_more_than_it_lacks(images, tmp_path):
+    going = run(images, tmp_path, changed(workload="accuracy"), effort=dataclasses.replace(QUICK, thorough=True))
+    going.journal.write("started", id="accuracy[cpu-b64-fp32]", start_up=start_up(1))
+    going.workers = Starting(images, [start_up(2), start_up(4)])
+    [trained] = going.measure().measurements
+    assert [one.import_seconds for one in trained.start_ups] == [2.0, 4.0, 8.0]
