@@ -12,6 +12,7 @@ from fcnn.model import FCNN, check_shapes
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Mark = Callable[[str], None]
+Step = Callable[["Training", Tensor, Tensor, Mark], Tensor]
 PARTS = ("to_device", "flatten", "zero_grad", "forward", "loss", "backward", "optimizer")
 
 
@@ -152,7 +153,11 @@ _NO_AMP = contextlib.nullcontext()
 
 
 def train_epoch(
-    training: Training, batches: Batches, mark: Mark = unmarked, on_step: Callable[[int], None] | None = None
+    training: Training,
+    batches: Batches,
+    mark: Mark = unmarked,
+    on_step: Callable[[int], None] | None = None,
+    step: Step | None = None,
 ) -> float:
     """Learns from every batch once and returns their mean loss.
 
@@ -161,14 +166,15 @@ def train_epoch(
         batches: (images, labels) as `train_step` takes them.
         mark: Called when a batch has been fetched (`"fetch"`) and after every part of its step.
         on_step: Called with the number of steps done, after each.
+        step: What learns from a batch instead of `train_step`, such as the same captured as a CUDA graph.
 
     Raises:
         ValueError: There was no batch.
     """
-    total, steps = torch.zeros((), device=training.device), 0
+    step, total, steps = step or train_step, torch.zeros((), device=training.device), 0
     for images, labels in batches:
         mark("fetch")
-        total += train_step(training, images, labels, mark)
+        total += step(training, images, labels, mark)
         steps += 1
         if on_step:
             on_step(steps)

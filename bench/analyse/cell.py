@@ -11,6 +11,8 @@ from bench.analyse.statistics import Ratio, Summary
 from bench.analyse.trust import HARMLESS, objections
 from bench.record.model import CaseFields, Flag, Measurement, Record, Unmeasured
 
+UNCOMPILED = ("off", "graph")  # of the compiler axis, what no compiler makes
+
 
 @dataclass(frozen=True)
 class Versus:
@@ -96,6 +98,6 @@ class Cell:
     @property
     def why_no_payoff(self) -> str | None:
         """Why a compiled case has no payoff; None if it has one, or nothing was compiled."""
-        if self.payoff or self.case.compiler == "off":
+        if self.payoff or self.case.compiler in UNCOMPILED:
             return None
         return self.against_eager.reason or "the compile time was not measured"

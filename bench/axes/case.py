@@ -17,6 +17,8 @@ Case = CaseFields
 
 # A socket's name has 107 bytes at most on Linux and 103 on macOS, of which multiprocessing takes 34 itself.
 LONGEST_TEMPORARY_FOLDER = 69
+# A token of the id by compiler: the default has none.
+COMPILER_TOKENS = {name: {"off": "", "default": "compile"}.get(name, name) for name in COMPILERS}
 BATCH_SIZES = tuple(2**power for power in range(15))
 
 
@@ -29,7 +31,7 @@ def case_id(case: Case) -> str:
         case.device,
         f"b{case.batch_size}",
         case.precision,
-        {"off": "", "default": "compile"}.get(case.compiler, case.compiler),
+        COMPILER_TOKENS[case.compiler],
         "" if case.optimizer == "adam" else case.optimizer,
         "" if case.feed == WORKLOADS[case.workload].default_feed else case.feed,
         f"w{case.num_workers}" if case.num_workers else "",
@@ -54,7 +56,7 @@ def parse_id(text: str) -> Case:
     fields: dict[str, Any] = {}
     rest = rest[:-1]
     for name in COMPILERS:  # "reduce-overhead" and "max-autotune" hold the sign that parts the words
-        if name != "off" and "-" in name and f"-{name}" in rest:
+        if "-" in name and f"-{name}" in rest:
             fields["compiler"], rest = name, rest.replace(f"-{name}", "")
     for word in rest.split("-"):
         found = _field(text, word)
@@ -70,8 +72,9 @@ def _field(text: str, word: str) -> dict[str, Any]:
     for name, rows in (("device", DEVICES), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("feed", FEEDS)):
         if word in rows:
             return {name: word}
-    if word == "compile":
-        return {"compiler": "default"}
+    for name, token in COMPILER_TOKENS.items():
+        if token and word == token:
+            return {"compiler": name}
     if word == "pinned":
         return {"pin_memory": True}
     number = {"b": "batch_size", "w": "num_workers", "t": "threads"}.get(word[:1])
@@ -112,6 +115,8 @@ def why_impossible(case: Case, train_images: int) -> str | None:
         return f"pinned memory speeds copies to a CUDA GPU, the device is {case.device}"
     if case.workload == "optimizer" and PRECISIONS[case.precision].use_scaler:
         return "gradient scaling changes the gradients at every update, so the update cannot be repeated alone"
-    if case.workload == "optimizer" and case.compiler != "off":
+    if COMPILERS[case.compiler].captured and PRECISIONS[case.precision].use_scaler:
+        return "gradient scaling lets the host look at the gradients in every step, which a CUDA graph cannot hold"
+    if case.workload == "optimizer" and COMPILERS[case.compiler].mode:
         return "the compiler axis compiles the model; the optimizer alone would run eagerly all the same"
     return None

@@ -1,4 +1,4 @@
-"""The compiler axis: how the model's Python is turned into kernels."""
+"""The compiler axis: how the Python of the model, or of the whole step, is turned into kernels."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,24 @@ def _cxx_why_not() -> str | None:
     return f"torch.compile needs a C++ compiler and there is no {name}: install it, or name another in CXX"
 
 
+def _cc_why_not() -> str | None:
+    """Why Triton could not build what launches its kernels: it takes `CC`, else gcc, else clang, and Python's headers.
+
+    See `triton/runtime/build.py` (`_find_compiler`, `_build`). `CC` is the name of one program, whatever is in it.
+    """
+    if sys.platform == "win32":  # Triton for Windows brings a compiler along
+        return None
+    named = os.environ.get("CC")
+    if named is None and not (shutil.which("gcc") or shutil.which("clang")):
+        return "Triton needs a C compiler and there is neither gcc nor clang: install one, or name another in CC"
+    if named is not None and not named.strip():
+        return "Triton needs a C compiler and CC is empty: unset it, or name one in it"
+    if named is not None and not shutil.which(named):
+        return f"Triton needs a C compiler and there is no {named}: install it, or name another in CC"
+    header = Path(sysconfig.get_paths()["include"], "Python.h")
+    return None if header.exists() else f"Triton needs Python's headers and there is no {header}: install them"
+
+
 def path_why_not(file: str = __file__) -> str | None:
     """Why torch.compile could not name the lines of this program: it takes no path that is not UTF-8."""
     try:
@@ -67,6 +86,7 @@ def _compiler_why_not(device: str) -> str | None:
             return f"torch.compile needs compute capability 7.0, this GPU has {major}.{minor}"
         if not has_triton():
             return "torch.compile needs Triton on CUDA and it is not installed"
+        return _cc_why_not()
     return None
 
 
@@ -76,18 +96,26 @@ def _cuda_graphs_why_not(device: str) -> str | None:
     return _compiler_why_not(device)
 
 
+def _capture_why_not(device: str) -> str | None:
+    return None if device == "cuda" else f"a CUDA graph needs CUDA; the device is {device}"
+
+
 @dataclass(frozen=True)
 class Compiler:
-    """A mode of `torch.compile`, applied to the model.
+    """What is done to the Python that would run in every step.
 
     Attributes:
-        mode: Its `mode`; None runs the model eagerly.
+        mode: The mode of `torch.compile`, applied to the model; None leaves the model eager.
         why_not: The reason why it cannot run on a device (by name), or None.
+        cuda_graphs: Whether `torch.compile` then replays CUDA graphs of the model, on CUDA.
+        captured: Whether all that a repetition does on the device is captured as one CUDA graph and replayed.
     """
 
     name: str
     mode: str | None
     why_not: Callable[[str], str | None] = _compiler_why_not
+    cuda_graphs: bool = False
+    captured: bool = False
 
 
 COMPILERS = {
@@ -95,7 +123,8 @@ COMPILERS = {
     for row in (
         Compiler("off", None, lambda device: None),
         Compiler("default", "default"),
-        Compiler("reduce-overhead", "reduce-overhead", _cuda_graphs_why_not),
-        Compiler("max-autotune", "max-autotune"),
+        Compiler("reduce-overhead", "reduce-overhead", _cuda_graphs_why_not, cuda_graphs=True),
+        Compiler("max-autotune", "max-autotune", cuda_graphs=True),
+        Compiler("graph", None, _capture_why_not, captured=True),
     )
 }

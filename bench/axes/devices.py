@@ -77,7 +77,9 @@ def _cuda_synchronize() -> None:
 def _cuda_event() -> Any:
     import torch
 
-    return torch.cuda.Event(enable_timing=True)
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()  # only now torch makes it, which is not to fall into a timed block
+    return event
 
 
 def _mps_missing() -> str | None:

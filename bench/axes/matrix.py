@@ -70,7 +70,7 @@ AXES = (
     Axis("device", "device", "where; default: the CPU and every accelerator here", tuple(DEVICES)),
     Axis("batch", "batch_size", "images a step, powers of two from 1 to 16384", None, _batch_size),
     Axis("precision", "precision", "number format", tuple(PRECISIONS)),
-    Axis("compile", "compiler", "mode of torch.compile", tuple(COMPILERS)),
+    Axis("compile", "compiler", "mode of torch.compile, or the whole step as a CUDA graph", tuple(COMPILERS)),
     Axis("optimizer", "optimizer", "implementation of Adam", tuple(OPTIMIZERS)),
     Axis("feed", "feed", "where the images come from", tuple(FEEDS)),
     Axis("threads", "threads", "CPU threads; default: the cores this process may use", None, whole),

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import torch
 
 from bench.axes.case import Case
+from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
+from bench.measure import settings
 from bench.record.model import Counters
 from fcnn.hyperparameters import REFERENCE
 from fcnn.train import Training
@@ -59,7 +61,7 @@ def why_not_as_claimed(case: Case, training: Training, counters: Counters | None
 def _settings_differ(case: Case) -> str | None:
     if (threads := torch.get_num_threads()) != case.threads:
         return f"torch computes with {threads} threads, not with {case.threads}"
-    precision, claimed = torch.get_float32_matmul_precision(), PRECISIONS[case.precision].float32_matmul
+    precision, claimed = settings.float32_matmul(case.device), PRECISIONS[case.precision].float32_matmul
     return None if precision == claimed else f"float32 products have the precision '{precision}', not '{claimed}'"
 
 
@@ -90,8 +92,9 @@ def _model_differs(case: Case, training: Training) -> str | None:
     claimed_type = PRECISIONS[case.precision].amp_dtype
     if (amp_type := str(training.amp_dtype).removeprefix("torch.")) != str(claimed_type):
         return f"mixed precision is in {amp_type}, not in {claimed_type}"
-    if isinstance(training.model, torch._dynamo.OptimizedModule) != (case.compiler != "off"):
-        return f"the model is {'not ' * (case.compiler != 'off')}compiled"
+    compiled = COMPILERS[case.compiler].mode is not None
+    if isinstance(training.model, torch._dynamo.OptimizedModule) != compiled:
+        return f"the model is {'not ' * compiled}compiled"
     chosen = {name: bool(training.optimizer.defaults.get(name)) for name in ("fused", "foreach")}
     claimed_options = {"fused": False, "foreach": False, **OPTIMIZERS[case.optimizer].options}
     return None if chosen == claimed_options else f"Adam's implementation is {chosen}, not {case.optimizer}"
@@ -99,6 +102,8 @@ def _model_differs(case: Case, training: Training) -> str | None:
 
 def _work_differs(case: Case, found: Counters) -> str | None:
     """The arithmetic of a repetition tells the batch size, and its types tell the precision."""
+    if COMPILERS[case.compiler].captured and found.cuda_graph_launches == 0:
+        return "no CUDA graph was replayed"
     expected = case.batch_size * FLOPS_PER_IMAGE[case.workload]
     if found.flops != expected:
         return f"a batch of {case.batch_size} is {expected:,} FLOP, and {found.flops:,} were counted"

@@ -88,7 +88,13 @@ def _storage_key(tensor: Tensor) -> int:
 
 
 def count(
-    repeat: Callable[[], object], training: Training, clock: Clock, *, compiled: bool = False, growth: bool = True
+    repeat: Callable[[], object],
+    training: Training,
+    clock: Clock,
+    *,
+    compiled: bool = False,
+    growth: bool = True,
+    captured_from: Callable[[], object] | None = None,
 ) -> Counters:
     """Counts one repetition after a few that are not counted.
 
@@ -99,30 +105,33 @@ def count(
         compiled: Whether the model is compiled. Its Python runs instead where every call is watched, which is right
             for FLOPs and bytes; the calls are then read off a profile, without their types.
         growth: Whether to see what 100 repetitions leave behind, too.
+        captured_from: What `repeat` replays as a CUDA graph; None if it replays none. A replay computes without a
+            call that could be watched, so this runs instead, as the Python of what is compiled does.
     """
+    watched = captured_from or repeat
     for _ in range(3):
         repeat()
     with _python_instead(), _Watch(training.device.type) as watch:
-        repeat()
+        watched()
     with _python_instead(), warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
         # Its hooks on modules fire twice for a compiled one; only the depth of its table, which is not shown, minds.
         warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
-        repeat()
+        watched()
     parameters = [p for group in training.optimizer.param_groups for p in group["params"]]
     work = device_work(repeat, clock)
     return Counters(
-        aten_calls=dict(sorted((profiled_calls(repeat) if compiled else watch.calls).items())),
+        aten_calls=dict(sorted((profiled_calls(repeat) if compiled or captured_from else watch.calls).items())),
         flops=flops.get_total_flops(),
         parameter_bytes=_bytes(parameters),
         gradient_bytes=_bytes([p.grad for p in parameters if p.grad is not None]),
         optimizer_state_bytes=_bytes(_tensors(list(training.optimizer.state.values()))),
-        saved_tensor_bytes=saved_tensor_bytes(repeat, parameters),
+        saved_tensor_bytes=saved_tensor_bytes(watched, parameters),
         allocations=watch.allocations,
         peak_allocated_bytes=watch.peak_bytes,
         host_synchronisations=watch.synchronisations,
         host_device_copies=watch.copies,
         host_device_copied_bytes=watch.copied_bytes,
-        growth_bytes=growth_bytes(repeat) if growth else None,
+        growth_bytes=growth_bytes(watched) if growth else None,
         kernels_launched=work.kernels_launched if work else None,
         cuda_graph_launches=work.cuda_graph_launches if work else None,
     )

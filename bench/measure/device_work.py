@@ -12,7 +12,7 @@ import torch
 from bench.measure.clock import Clock
 
 ON_DEVICE = "DeviceType.CUDA"
-GRAPH_LAUNCH = "cudaGraphLaunch"
+GRAPH_LAUNCH = "cudaGraphLaunch"  # what its event begins with: CUPTI may add a version, as in cudaGraphLaunch_v10000
 NOT_KERNELS = ("Memcpy", "Memset")
 
 
@@ -55,6 +55,6 @@ def work_of(events: Iterable[Any], repetitions: int) -> DeviceWork:
         if str(event.device_type) == ON_DEVICE:
             busy += event.self_device_time_total / 1e6
             kernels += not event.name.startswith(NOT_KERNELS)
-        graphs += event.name == GRAPH_LAUNCH
+        graphs += event.name.startswith(GRAPH_LAUNCH)
     each, lost = divmod(kernels, repetitions)
     return DeviceWork(busy / repetitions, None if lost else each, round(graphs / repetitions))

@@ -19,6 +19,7 @@ from fcnn.train import PARTS, Mark, unmarked
 
 FEW_ROUNDS = 4  # of what takes long
 EPOCH_PARTS = ("fetch", *PARTS)
+REPLAY = "replay"  # of a step that is captured: all that follows `to_device`, in one call
 
 
 class _Marks:
@@ -26,7 +27,7 @@ class _Marks:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
-        self.seconds = dict.fromkeys(EPOCH_PARTS, 0.0)
+        self.seconds = dict.fromkeys((*EPOCH_PARTS, REPLAY), 0.0)
         self.last = 0.0
 
     def __call__(self, part: str) -> None:
@@ -58,7 +59,7 @@ def measure_phases(
     Returns:
         Host seconds a repetition for every part that occurs, `rest` last.
     """
-    marked: dict[str, list[float]] = {part: [] for part in (*EPOCH_PARTS, "rest")}
+    marked: dict[str, list[float]] = {part: [] for part in (*EPOCH_PARTS, REPLAY, "rest")}
     plain = []
     with garbage_collector_off():
         for _ in range(rounds):

@@ -9,10 +9,13 @@ import psutil
 import torch
 
 from bench.axes.case import Case
+from bench.axes.compilers import COMPILERS
 from bench.axes.precisions import PRECISIONS
 from bench.measure import cgroup
 
 MOST_GRAPHS = 1024
+# Names of torch's newer interface, and what the older one calls the same; "none" is what nobody has set.
+FP32_PRECISIONS = {"none": "highest", "ieee": "highest", "tf32": "high", "bf16": "medium"}
 
 
 def cpu_quota_cores() -> float | None:
@@ -40,9 +43,20 @@ def apply(case: Case) -> None:
     torch.set_float32_matmul_precision(PRECISIONS[case.precision].float32_matmul)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(False)
-    if case.compiler != "off":
+    if COMPILERS[case.compiler].mode:
         os.environ["LC_ALL"] = "C"  # what a compiler says is read for the reason, in English
         _compile_many()
+
+
+def float32_matmul(device: str) -> str:
+    """How float32 matrix products are computed on a device: `highest`, `high` or `medium`, whichever interface set it.
+
+    Torch has two: `set_float32_matmul_precision` (and `allow_tf32`), and `fp32_precision` by backend and operation. The
+    getters of the first raise, or tell what was, where the second was used; those of the second know of both.
+    """
+    backend = torch.backends.cuda if device == "cuda" else torch.backends.mkldnn
+    precision = str(backend.matmul.fp32_precision)
+    return FP32_PRECISIONS.get(precision, precision)
 
 
 def _compile_many() -> None:

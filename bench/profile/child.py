@@ -70,6 +70,8 @@ def _prepare(asked: Asked) -> Any:
 
 
 def _trace(asked: Asked) -> dict[str, Any]:
+    from bench.axes.devices import DEVICES
+    from bench.measure.clock import Clock
     from bench.measure.counters import growth_bytes
     from bench.measure.surroundings import Surroundings
     from bench.profile import tracing
@@ -79,9 +81,8 @@ def _trace(asked: Asked) -> dict[str, Any]:
 
     case, prepared, steps = _prepare(asked)
     steps.run(unmarked, tracing.WARM_STEPS)
-    begin = time.perf_counter()
-    steps.run(unmarked, tracing.WARM_STEPS)
-    step_seconds = (time.perf_counter() - begin) / tracing.WARM_STEPS
+    warm = functools.partial(steps.run, unmarked, tracing.WARM_STEPS)
+    step_seconds = Clock(DEVICES[case.device]).time_block(warm, 1).host_seconds / tracing.WARM_STEPS
     surroundings = Surroundings(case.device)
     timing = tracing.timing(case, steps, max(5, round(tracing.BLOCK_SECONDS / step_seconds)))
     traced = tracing.trace(case, steps, asked.steps, Path(asked.file))
@@ -109,7 +110,7 @@ def _trace(asked: Asked) -> dict[str, Any]:
         "operator_stacks": stacks(host, ranges, steps.parts, overhead),
         "kernels": [dataclasses.asdict(kernel) for kernel in kernels(traced.events, traced.count)],
         "gaps": [dataclasses.asdict(gap) for gap in gaps(traced.events, ranges)],
-        "growth_bytes": growth_bytes(prepared.counted),
+        "growth_bytes": growth_bytes(prepared.watched),
         "disturbed": disturbed,
     }
 
@@ -147,10 +148,18 @@ def _memory(asked: Asked) -> dict[str, Any]:
         answer["seconds"], answer["category_bytes"] = memory.timeline(case, steps)
     except Exception as error:
         missing["timeline"] = _why(error)
+    from bench.axes.compilers import COMPILERS
     from bench.measure.clock import Clock
     from bench.measure.counters import count
 
-    counters = count(prepared.counted, prepared.training, Clock(), compiled=case.compiler != "off", growth=False)
+    counters = count(
+        prepared.counted,
+        prepared.training,
+        Clock(),
+        compiled=COMPILERS[case.compiler].mode is not None,
+        growth=False,
+        captured_from=prepared.captured_from,
+    )
     return answer | {"allocations": counters.allocations}
 
 

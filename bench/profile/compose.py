@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import interruption
 from bench.axes.case import Case, case_id
+from bench.axes.compilers import COMPILERS
 from bench.errors import BenchError
 from bench.measure import facts, settings
 from bench.profile import sampling
@@ -144,7 +145,7 @@ def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
         ("Python stacks", _look_at_python, "python"),
         ("memory", _look_at_memory, "timeline and holders"),
     ]
-    if case.compiler != "off":
+    if COMPILERS[case.compiler].mode:
         others.append(("compiling", _look_at_compiling, "compiled"))
     for what, look, name in others:
         missing = sides.memory.missing if what == "memory" else sides.missing

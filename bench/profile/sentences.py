@@ -12,7 +12,7 @@ PARTS = {
     "fetch": "waiting for the next batch", "to_device": "moving the batch to the device", "flatten": "flattening",
     "zero_grad": "clearing gradients", "forward": "the forward pass", "loss": "the loss",
     "backward": "the backward pass", "optimizer": "the optimizer", "rest": "what is between the parts",
-    "forward_backward": "forward and backward",
+    "forward_backward": "forward and backward", "replay": "the replay of the CUDA graph",
 }  # fmt: skip
 
 

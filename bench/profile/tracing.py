@@ -27,10 +27,10 @@ from bench.axes.devices import DEVICES
 from bench.errors import reason_of
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import ON_DEVICE, quiet_profiler
-from bench.measure.phases import EPOCH_PARTS, measure_phases
+from bench.measure.phases import measure_phases
 from bench.profile.events import STEP, Event, Origin, Overhead, Ranges, numbered, within_steps
 from bench.workers.workloads import Prepared
-from fcnn.train import PARTS, unmarked
+from fcnn.train import unmarked
 
 TRACE_LIMIT_BYTES = 20 * 2**20
 WARM_STEPS = 20
@@ -107,10 +107,10 @@ def steps_of(case: Case, prepared: Prepared) -> Steps:
     if prepared.marked is None:
         return Steps((case.workload,), functools.partial(_repeat_part, case.workload, prepared.repeat))
     if case.workload != "epoch":
-        return Steps(PARTS, functools.partial(_repeat, prepared.marked))
+        return Steps(prepared.parts, functools.partial(_repeat, prepared.marked))
     assert prepared.images_per_repetition is not None
     whole = math.ceil(prepared.images_per_repetition / case.batch_size)
-    return Steps(EPOCH_PARTS, functools.partial(_begin_epochs, prepared.marked, whole))
+    return Steps(("fetch", *prepared.parts), functools.partial(_begin_epochs, prepared.marked, whole))
 
 
 def _begin_epochs(marked: Callable[..., object], whole: int, mark: Callable[[str], None], steps: int) -> None:

@@ -129,6 +129,7 @@ COLUMNS: list[Column] = [
     part("loss", "Loss"),
     part("backward", "Backward"),
     part("optimizer", "Optimizer"),
+    part("replay", "Replay"),
     part("rest", "Rest"),
     of_phases("sum_host_seconds", "", lambda phases: phases.sum_seconds),
     of_phases("unmarked_host_seconds", "", lambda phases: phases.unmarked_seconds),

@@ -13,8 +13,8 @@ from bench.report import units
 from bench.report.units import MISSING
 from bench.report.words import REPETITIONS, plural
 
-# Modes of torch.compile that ask for CUDA graphs.
-CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
+# What asks for CUDA graphs: modes of torch.compile, and the capturing of a whole step.
+CUDA_GRAPHS = ("reduce-overhead", "max-autotune", "graph")
 
 
 _SKIPPING = "skipping cudagraphs due to "  # so torch begins, and the table has said it already

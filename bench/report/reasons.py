@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.analyse.cell import Cell
+from bench.analyse.cell import UNCOMPILED, Cell
 from bench.analyse.cells import DISTURBED, curve, log_ratios, measured_devices, plain_step, step_feeds
 from bench.analyse.compare import mismatch
 from bench.analyse.crossover import crossover
@@ -103,7 +103,7 @@ def _of_modes(everything: Sequence[Cell]) -> list[str]:
 
 def compiling(record: Record, everything: Sequence[Cell]) -> list[str]:
     """When compiling a step has paid, at batch 64 or else at whatever batch sizes there are."""
-    steps = [cell for cell in everything if cell.case.workload == "step" and cell.case.compiler != "off"]
+    steps = [cell for cell in everything if cell.case.workload == "step" and cell.case.compiler not in UNCOMPILED]
     steps = [cell for cell in steps if cell.measurement]
     return [
         _compiled(record, cell)

@@ -14,7 +14,7 @@ REFERENCE_BATCH = 64
 NAMES = {
     "cpu": "the CPU", "cuda": "the GPU", "mps": "the Apple GPU", "xpu": "the Intel GPU",
     "default": "torch.compile", "reduce-overhead": "torch.compile (reduce-overhead)",
-    "max-autotune": "torch.compile (max-autotune)", "adam": "plain Adam",
+    "max-autotune": "torch.compile (max-autotune)", "graph": "the whole step as a CUDA graph", "adam": "plain Adam",
     "foreach": "foreach Adam", "fused": "fused Adam",
     "loader": "the tutorial's DataLoader", "resident": "tensors in host memory", "device": "tensors in device memory",
 }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.axes import matrix
 from bench.axes.case import Case
+from bench.axes.compilers import COMPILERS
 from bench.axes.workloads import WORKLOADS
 
 COMPILE_SECONDS = 13.0  # of a compiled case from cold, the fresh process included: seen on AVX2 and AVX-512 alike
@@ -217,7 +218,7 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: R
         shares=shares,
         calibrations=(calibrations := 2 if effort.thorough else 1),
         calibrate_seconds=calibrations * CALIBRATE_SECONDS * len({case.device for case in cases.values()}),
-        compile_seconds=sum(COMPILE_SECONDS for case in cases.values() if case.compiler != "off"),
+        compile_seconds=sum(COMPILE_SECONDS for case in cases.values() if COMPILERS[case.compiler].mode),
         observe_seconds=sum(_observe_seconds(case, train_images, effort, rates) for case in cases.values()),
         start_up_seconds=effort.thorough * START_UPS * START_UP_SECONDS * sum(map(starts, cases.values())),
     )
@@ -267,7 +268,7 @@ LEAD_SECONDS = 5e-3
 
 
 def _prepare_seconds(case: Case, group: str, seconds: float) -> float:
-    compiled = COMPILED_SECONDS if case.compiler != "off" else 0.0
+    compiled = COMPILED_SECONDS if COMPILERS[case.compiler].mode else 0.0
     # A few repetitions, and the turn in a round that does not count.
     return PREPARE_SECONDS + compiled + (4 * seconds + _turn_seconds(group, seconds) if group == "steps" else 0.5)
 
@@ -275,7 +276,7 @@ def _prepare_seconds(case: Case, group: str, seconds: float) -> float:
 def _observe_seconds(case: Case, train_images: int, effort: Effort, rates: Rates) -> float:
     """Taking apart, counting and, if the effort is thorough, looking for growth and energy."""
     seconds = repetition_seconds(case, train_images, rates)
-    compiled = COMPILED_SECONDS if case.compiler != "off" else 0.0
+    compiled = COMPILED_SECONDS if COMPILERS[case.compiler].mode else 0.0
     if group_of(case) != "steps":
         return compiled + 0.5 + (2 * min(seconds, MARKED_SECONDS) if case.workload == "epoch" else 0.0)
     return compiled + 0.3 + 30 * min(seconds, 0.1) + (100 * seconds if effort.thorough and seconds <= 0.01 else 0.0)

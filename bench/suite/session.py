@@ -19,6 +19,7 @@ from typing import Any
 
 from bench import interruption
 from bench.axes.case import Case
+from bench.axes.compilers import COMPILERS
 from bench.axes.workloads import WORKLOADS
 from bench.errors import BenchError
 from bench.record import files
@@ -116,7 +117,7 @@ class Session:
         """Compiles every compiled case from cold; by id, the folder with what compilers made of it."""
         caches = {}
         known = {line["id"] for line in of_kind(self._journal.lines, "compiled")}
-        compiled = {id: case for id, case in self.cases.items() if case.compiler != "off"}
+        compiled = {id: case for id, case in self.cases.items() if COMPILERS[case.compiler].mode}
         for number, (id, case) in enumerate(compiled.items()):
             interruption.check()
             self._say(f"{id}: compiling from cold", self._done)
@@ -154,7 +155,7 @@ class Session:
                 self._say(f"{measurement.id}: taking it apart", self._done)
                 case = measurement.case
                 try:
-                    answer = kept.worker(fresh=case.compiler != "off").ask(
+                    answer = kept.worker(fresh=COMPILERS[case.compiler].mode is not None).ask(
                         "observe", OBSERVE_LIMIT_SECONDS,
                         case=dataclasses.asdict(case), seconds=statistics.median(measurement.samples_seconds),
                         repetitions=measurement.block_repetitions,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bench.axes.case import Case
+from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.measure import honesty, settings
 from bench.measure.clock import Clock, clock_resolution_seconds
@@ -63,7 +64,7 @@ def observe(
     with compilations() as compiled:
         seen, found = _observe(built, state.images, seconds, repetitions, thorough)
     flags = honesty.flags(seen)
-    if built.compiler != "off":
+    if COMPILERS[built.compiler].mode:
         found["compilation"] = vars(compiled)
         if not compiled.graphs:
             flags.append(Flag("not-as-claimed", "torch.compile made no graph: what was timed is not compiled"))
@@ -84,7 +85,14 @@ def _observe(
         phases = _phases(case, images, clock, seconds, repetitions, prepared.marked, marked_seconds)
     counted_seconds = seconds / (steps_an_epoch(case, images) if case.workload in ("epoch", "accuracy") else 1)
     growth = thorough and not training and counted_seconds <= GROWTH_REPETITION_SECONDS
-    counters = count(prepared.counted, prepared.training, clock, compiled=case.compiler != "off", growth=growth)
+    counters = count(
+        prepared.counted,
+        prepared.training,
+        clock,
+        compiled=COMPILERS[case.compiler].mode is not None,
+        growth=growth,
+        captured_from=prepared.captured_from,
+    )
     energy = None
     if thorough and case.workload in ("step", "epoch"):
         energy = measure_energy(prepared.repeat, clock, seconds)

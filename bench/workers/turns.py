@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bench.axes.case import Case
+from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.measure import settings
 from bench.measure.clock import Clock
@@ -119,7 +120,8 @@ def turn(
     begin = clock.now()
     while clock.now() - begin < lead_seconds:
         clock.time_block(prepared.repeat, 1)
-    graphs = graphs_compiled() if case.compiler != "off" else 0
+    compiled = COMPILERS[case.compiler].mode
+    graphs = graphs_compiled() if compiled else 0
     repeat, done = prepared.repeat, float(repetitions)
     if steps is not None:
         repeat = functools.partial(prepared.beginning, steps)
@@ -128,7 +130,7 @@ def turn(
     return [
         block.host_seconds / done,
         block.device_seconds / done if block.device_seconds is not None else None,
-        graphs_compiled() - graphs if case.compiler != "off" else 0,
+        graphs_compiled() - graphs if compiled else 0,
     ]
 
 

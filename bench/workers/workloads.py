@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from bench.axes.feeds import FEEDS, resident, shuffled
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
 from bench.measure.claims import Fed
+from bench.workers.capture import PARTS, Part, Replayed, captured
 from fcnn import train
 from fcnn.data import TensorBatches, as_tensors
 
@@ -38,21 +40,30 @@ class Prepared:
         images_per_repetition: Images it trains on; None where none are.
         training: What it works on.
         counted: The repetition whose calls and bytes are counted: `repeat`, or one step of an epoch.
+        captured_from: What `counted` replays as a CUDA graph; None if it replays none.
         marked: The repetition with a mark after each of its parts, of an epoch its first `steps` if that is given; None
             for a part alone.
         first: A short piece of a long repetition, which meets all that `repeat` must not be the first to meet.
         beginning: The first steps of a long repetition, so many of them.
         fed: What an epoch's `marked` was last given; None for all others.
+        parts: What a step marks, in order.
     """
 
     repeat: Callable[[], object]
     images_per_repetition: int | None
     training: train.Training
     counted: Callable[[], object]
+    captured_from: Callable[[], object] | None = None
     marked: Callable[..., object] | None = None
     first: Callable[[], object] | None = None
     beginning: Callable[[int], object] | None = None
     fed: Fed | None = None
+    parts: tuple[str, ...] = train.PARTS
+
+    @property
+    def watched(self) -> Callable[[], object]:
+        """What makes the calls of `counted`: a replay makes none."""
+        return self.captured_from or self.counted
 
 
 def make_training(case: Case, seed: int = SEED) -> train.Training:
@@ -64,14 +75,32 @@ def make_training(case: Case, seed: int = SEED) -> train.Training:
         compiled: torch.nn.Module = torch.compile(model, mode=compiler.mode, dynamic=False)  # type: ignore[assignment]
         return compiled
 
+    device, options = torch.device(DEVICES[case.device].torch_name), OPTIMIZERS[case.optimizer].options
+    if compiler.captured and device.type == "cuda":
+        options = {**options, "capturable": True}
+        # It is also run without a graph: before the capture, and to count what it calls.
+        warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
     return train.make_training(
-        torch.device(DEVICES[case.device].torch_name),
+        device,
         seed,
-        optimizer_options=OPTIMIZERS[case.optimizer].options,
+        optimizer_options=options,
         amp_dtype=getattr(torch, precision.amp_dtype) if precision.amp_dtype else None,
         use_scaler=precision.use_scaler,
         wrap=wrap if compiler.mode else None,
     )
+
+
+def learning(case: Case, training: train.Training, like: Iterable[Batch] = ()) -> Callable[..., float]:
+    """`train_epoch` of a training, with its steps replayed if the case captures them, graphs for batches `like` first.
+
+    The keyword goes only with a step that is captured: the `fcnn` of another tree may not have it.
+    """
+    if not COMPILERS[case.compiler].captured:
+        return functools.partial(train.train_epoch, training)
+    step = Replayed(training)
+    for images, labels in like:
+        step.prepare(images, labels)
+    return functools.partial(train.train_epoch, training, step=step)
 
 
 def _full_batches(images: Images, case: Case) -> itertools.cycle[Batch]:
@@ -95,51 +124,83 @@ def step(case: Case, images: Images, training: train.Training | None = None) -> 
     The loader feed belongs to epochs; a step takes its batches ready-made.
     """
     training, batches = training or make_training(case), _full_batches(images, case)
+    replayed = Replayed(training) if COMPILERS[case.compiler].captured else None
+    learn = replayed or train.train_step
 
     def marked(mark: train.Mark = train.unmarked) -> None:
-        train.train_step(training, *next(batches), mark)
+        learn(training, *next(batches), mark)
 
-    return Prepared(marked, case.batch_size, training, marked, marked)
+    def eager() -> None:
+        train.train_step(training, *next(batches))
+
+    return Prepared(
+        marked,
+        case.batch_size,
+        training,
+        counted=marked,
+        captured_from=eager if replayed else None,
+        marked=marked,
+        parts=PARTS if replayed else train.PARTS,
+    )
+
+
+def scores_and_loss(training: train.Training, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The mean loss of a batch, with the graph for a backward pass."""
+    images, labels = train.to_device(training, images, labels)
+    return train.compute_loss(training, train.forward(training, train.flatten(images)), labels)
+
+
+def gradients(training: train.Training, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The mean loss of a batch, with the parameters' gradients, which start from none each time."""
+    training.optimizer.zero_grad()
+    loss = scores_and_loss(training, images, labels)
+    train.backward(training, loss)
+    return loss
 
 
 def forward(case: Case, images: Images) -> Prepared:
     """Scores and loss of a batch that is on the device, with the graph for a backward pass."""
-    training, batches = make_training(case), _full_batches(images, case)
-
-    def repeat() -> torch.Tensor:
-        pixels, labels = train.to_device(training, *next(batches))
-        return train.compute_loss(training, train.forward(training, train.flatten(pixels)), labels)
-
-    return Prepared(repeat, case.batch_size, training, repeat)
+    return _part(case, images, scores_and_loss)
 
 
 def forward_backward(case: Case, images: Images) -> Prepared:
     """Forward, loss and gradients, which start from none each time."""
-    training, batches = make_training(case), _full_batches(images, case)
+    return _part(case, images, gradients)
 
-    def repeat() -> None:
-        training.optimizer.zero_grad()
-        pixels, labels = train.to_device(training, *next(batches))
-        loss = train.compute_loss(training, train.forward(training, train.flatten(pixels)), labels)
-        train.backward(training, loss)
 
-    return Prepared(repeat, case.batch_size, training, repeat)
+def _part(case: Case, images: Images, part: Part) -> Prepared:
+    training, batches, compiler = make_training(case), _full_batches(images, case), COMPILERS[case.compiler]
+    compute: Part = Replayed(training, part) if compiler.captured else part
+    # Where torch replays graphs of its own, it takes a forward pass without a backward pass for one that is not yet
+    # over, and leaves its graphs aside, unless it is told that another step begins.
+    marks_steps = compiler.cuda_graphs and case.device == "cuda"
+
+    def repeat() -> object:
+        if marks_steps:
+            torch.compiler.cudagraph_mark_step_begin()
+        return compute(training, *next(batches))
+
+    def eager() -> object:
+        return part(training, *next(batches))
+
+    return Prepared(repeat, case.batch_size, training, repeat, captured_from=eager if compiler.captured else None)
 
 
 def optimizer(case: Case, images: Images) -> Prepared:
     """Adam's update alone, with the gradients of one real batch."""
     training = make_training(case)
     train.train_step(training, *next(_full_batches(images, case)))
-
-    def repeat() -> None:
-        train.optimizer_step(training)
-
-    return Prepared(repeat, None, training, repeat)
+    update = functools.partial(train.optimizer_step, training)
+    if not COMPILERS[case.compiler].captured:
+        return Prepared(update, None, training, update)
+    replay = captured(training, update)
+    return Prepared(replay, None, training, replay, captured_from=update)
 
 
 def epoch(case: Case, images: Images) -> Prepared:
     """Every training image once, in a new order each time, from the case's feed; the last batch may be smaller."""
     training, batches = make_training(case), FEEDS[case.feed].batches(images, case, SEED)
+    learn, is_captured = learning(case, training), COMPILERS[case.compiler].captured
     fed = Fed(len(images.train))
 
     def looked_at(found: Iterable[Batch]) -> Iterator[Batch]:
@@ -149,31 +210,36 @@ def epoch(case: Case, images: Images) -> Prepared:
 
     def marked(mark: train.Mark = train.unmarked, steps: int | None = None) -> None:
         fed.batch_sizes = []
-        train.train_epoch(training, looked_at(itertools.islice(batches, steps)), mark)
+        learn(looked_at(itertools.islice(batches, steps)), mark)
         fed.whole = steps is None or len(fed.batch_sizes) < steps  # it ended by itself
 
     def first() -> None:
-        train.train_epoch(training, first_batches(batches, case, images))
+        learn(first_batches(batches, case, images))
 
     @functools.cache  # made when something is counted: a loader's epoch is to have the memory of a loader's epoch
-    def whole() -> itertools.cycle[Batch]:
-        return _full_batches(images, case)
+    def one() -> Prepared:
+        return step(case, images, training)
 
     def counted() -> None:
-        train.train_step(training, *next(whole()))
+        one().counted()
+
+    def eager() -> None:
+        one().watched()
 
     def beginning(steps: int) -> None:
-        train.train_epoch(training, itertools.islice(batches, steps))
+        learn(itertools.islice(batches, steps))
 
     return Prepared(
-        lambda: train.train_epoch(training, batches),
+        lambda: learn(batches),
         len(images.train),
         training,
-        counted,
-        marked,
-        first,
-        beginning,
-        fed,
+        counted=counted,
+        captured_from=eager if is_captured else None,
+        marked=marked,
+        first=first,
+        beginning=beginning,
+        fed=fed,
+        parts=PARTS if is_captured else train.PARTS,
     )
 
 

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from bench.axes import case as case_module
+from bench.axes import compilers
 from bench.axes.case import Case, case_id, command_words, parse_id, why_impossible
 from bench.axes.devices import DEVICES
 from bench.axes.matrix import PLANS, cases, devices_here, option_names
@@ -22,6 +23,7 @@ def changed(**fields: object) -> Case:
         ({}, "step[cpu-b64-fp32]"),
         ({"device": "cuda", "precision": "bf16", "compiler": "default"}, "step[cuda-b64-bf16-compile]"),
         ({"compiler": "max-autotune", "optimizer": "fused"}, "step[cpu-b64-fp32-max-autotune-fused]"),
+        ({"device": "cuda", "compiler": "graph"}, "step[cuda-b64-fp32-graph]"),
         ({"workload": "epoch", "feed": "loader", "num_workers": 2, "pin_memory": True},
          "epoch[cpu-b64-fp32-loader-w2-pinned]"),
         ({"threads": 1}, "step[cpu-b64-fp32-t1]"),
@@ -29,6 +31,7 @@ def changed(**fields: object) -> Case:
 )  # fmt: skip
 def test_ids_name_what_differs_from_the_reference(fields, id):
     assert case_id(changed(**fields)) == id
+    assert parse_id(id) == changed(**fields)
 
 
 def test_the_command_spells_out_every_axis():
@@ -44,6 +47,7 @@ def test_the_command_spells_out_every_axis():
     [
         ({"precision": "tf32"}, "TF32 is a format of NVIDIA's tensor cores; the device is cpu"),
         ({"compiler": "reduce-overhead"}, "CUDA graphs"),
+        ({"compiler": "graph"}, "a CUDA graph needs CUDA; the device is cpu"),
         ({"feed": "device"}, "see resident"),
         ({"batch_size": 16384}, "the dataset has only 4,000 training images"),
         ({"num_workers": 2}, "workers and pinned memory belong to the loader"),
@@ -77,6 +81,7 @@ def fake_cuda(monkeypatch):
     monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr(_triton, "has_triton", lambda: True)
+    monkeypatch.setattr(compilers, "_cc_why_not", lambda: None)
 
 
 @pytest.mark.usefixtures("fake_cuda")
@@ -87,6 +92,8 @@ def fake_cuda(monkeypatch):
         {"precision": "fp16"},
         {"compiler": "reduce-overhead"},
         {"compiler": "max-autotune", "precision": "bf16"},
+        {"compiler": "graph", "precision": "bf16", "optimizer": "fused"},
+        {"compiler": "graph", "workload": "optimizer"},
         {"feed": "device"},
         {"workload": "epoch", "feed": "loader", "num_workers": 2, "pin_memory": True},
     ],
@@ -113,9 +120,23 @@ def test_a_missing_device_is_the_first_reason(monkeypatch):
     assert why_impossible(changed(device="cuda", precision="tf32"), 60_000) == "no CUDA GPU here"
 
 
-def test_no_compiler_is_named(monkeypatch):
-    from bench.axes import compilers
+@pytest.mark.usefixtures("fake_cuda")
+def test_a_captured_step_lets_no_host_look_at_the_gradients():
+    reason = why_impossible(changed(device="cuda", compiler="graph", precision="fp16"), 60_000)
+    assert (
+        reason == "gradient scaling lets the host look at the gradients in every step, which a CUDA graph cannot hold"
+    )
 
+
+@pytest.mark.usefixtures("fake_cuda")
+def test_a_missing_c_compiler_is_a_reason_on_a_gpu_and_none_for_what_compiles_nothing(monkeypatch):
+    monkeypatch.setattr(compilers, "_cc_why_not", lambda: "Triton needs a C compiler")
+    for compiler in ("default", "reduce-overhead", "max-autotune"):
+        assert why_impossible(changed(device="cuda", compiler=compiler), 60_000) == "Triton needs a C compiler"
+    assert why_impossible(changed(device="cuda", compiler="graph"), 60_000) is None
+
+
+def test_no_compiler_is_named(monkeypatch):
     monkeypatch.setattr(compilers.shutil, "which", lambda name: None)
     monkeypatch.setenv("CXX", "my-g++")
     assert "there is no my-g++" in why_impossible(changed(compiler="default"), 60_000)

@@ -1,4 +1,4 @@
-"""Which C++ compiler torch would take, by its version and by `CXX`."""
+"""Which C++ compiler torch would take, by its version and by `CXX`, and which C compiler Triton would, by `CC`."""
 
 from types import SimpleNamespace
 
@@ -78,3 +78,46 @@ def test_a_folder_whose_name_is_no_utf_8_is_told():
         "torch.compile takes no path that is not UTF-8: /home/caf\udce9; move it"
     )
     assert compilers.path_why_not("/home/café/bench/axes/compilers.py") is None
+
+
+@pytest.fixture
+def cc_why_not(monkeypatch, tmp_path):
+    """The reason of Triton's with these programs here, on a system, with Python's headers or without."""
+    (tmp_path / "Python.h").touch()
+
+    def ask(cc, *programs, system="linux", headers=True):
+        monkeypatch.delenv("CC", raising=False)
+        if cc is not None:
+            monkeypatch.setenv("CC", cc)
+        monkeypatch.setattr(compilers, "sys", SimpleNamespace(platform=system))
+        monkeypatch.setattr(compilers.shutil, "which", lambda name: name if name in programs else None)
+        folder = tmp_path if headers else tmp_path / "none"
+        monkeypatch.setattr(compilers.sysconfig, "get_paths", lambda: {"include": str(folder)})
+        return compilers._cc_why_not()
+
+    return ask
+
+
+def test_without_cc_triton_takes_gcc_or_clang(cc_why_not):
+    assert cc_why_not(None, "gcc") is None
+    assert cc_why_not(None, "clang") is None
+    assert cc_why_not(None, "cc", "g++") == (
+        "Triton needs a C compiler and there is neither gcc nor clang: install one, or name another in CC"
+    )
+
+
+def test_what_cc_names_counts_alone_and_is_one_program(cc_why_not):
+    assert cc_why_not("my-cc", "my-cc") is None
+    assert cc_why_not("my-cc", "gcc").startswith("Triton needs a C compiler and there is no my-cc: install it")
+    assert "there is no ccache gcc" in cc_why_not("ccache gcc", "ccache", "gcc")
+    assert cc_why_not("", "gcc") == "Triton needs a C compiler and CC is empty: unset it, or name one in it"
+
+
+def test_triton_needs_the_headers_of_python(cc_why_not, tmp_path):
+    header = tmp_path / "none" / "Python.h"
+    expected = f"Triton needs Python's headers and there is no {header}: install them"
+    assert cc_why_not(None, "gcc", headers=False) == expected
+
+
+def test_on_windows_triton_brings_its_compiler(cc_why_not):
+    assert cc_why_not(None, system="win32", headers=False) is None

@@ -118,6 +118,43 @@ def test_other_threads_and_another_precision_of_products_are_told(real):
     assert objection(real) == "float32 products have the precision 'medium', not 'highest'"
 
 
+@pytest.fixture
+def precisions_as_before():
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.usefixtures("precisions_as_before")
+@pytest.mark.parametrize(
+    ("device", "backend", "value", "known_as"),
+    [
+        ("cpu", torch.backends.mkldnn.matmul, "bf16", "medium"),
+        ("cuda", torch.backends.cuda.matmul, "tf32", "high"),
+        ("cuda", torch.backends.cuda.matmul, "ieee", "highest"),
+    ],
+)
+def test_what_a_program_sets_by_torchs_newer_interface_is_understood(device, backend, value, known_as):
+    backend.fp32_precision = value  # from here on, getters of the older interface may raise
+    assert settings.float32_matmul(device) == known_as
+    settings.apply(CASE)
+    assert settings.float32_matmul(device) == "highest"
+
+
+@pytest.mark.usefixtures("precisions_as_before")
+def test_a_program_that_allows_tf32_by_the_newer_interface_is_told(real):
+    torch.backends.mkldnn.matmul.fp32_precision = "tf32"
+    assert objection(real) == "float32 products have the precision 'high', not 'highest'"
+
+
+def test_a_captured_step_without_a_replay_is_told(real):
+    training, counters = real
+    case = dataclasses.replace(CASE, compiler="graph")
+    replayed, none = (dataclasses.replace(counters, cuda_graph_launches=count) for count in (1, 0))
+    assert why_not_as_claimed(case, training, replayed) is None
+    assert why_not_as_claimed(case, training, none) == "no CUDA graph was replayed"
+
+
 @pytest.mark.parametrize(
     ("batch_sizes", "whole"), [([64] * 9 + [24], True), ([64] * 3, False), ([64] * 9 + [24], False)]
 )

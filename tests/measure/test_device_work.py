@@ -49,8 +49,9 @@ def test_what_the_host_does_is_not_the_devices_work():
     assert work_of(events, repetitions=1) == DeviceWork(2e-6, 1, 0)
 
 
-def test_replayed_graphs_are_counted_where_the_host_launches_them():
-    events = [Event("cudaGraphLaunch", 0.0, HOST), *[Event("fused_kernel", 3.0)] * 4] * 5
+@pytest.mark.parametrize("launch", ["cudaGraphLaunch", "cudaGraphLaunch_v10000"])
+def test_replayed_graphs_are_counted_where_the_host_launches_them(launch):
+    events = [Event(launch, 0.0, HOST), *[Event("fused_kernel", 3.0)] * 4] * 5
     assert work_of(events, repetitions=5) == DeviceWork(pytest.approx(12e-6), 4, 1)
 
 
