@@ -198,6 +198,7 @@ PLANS: dict[str, list[dict[str, Sequence[Any]]]] = {
         {"batch_size": [4096], "device": ["cpu"], "precision": ["tf32", "bf16"]},
         {"batch_size": [4096], "device": ACCELERATORS, "precision": ["tf32", "bf16"], "feed": ["device"]},
         {"optimizer": ["foreach", "fused"]},
+        {"device": ["cuda"], "compiler": ["graph"]},
         {"workload": ["epoch"], "feed": list(FEEDS)},
         {"workload": ["accuracy"]},
     ],
@@ -209,6 +210,8 @@ PLANS: dict[str, list[dict[str, Sequence[Any]]]] = {
         {"batch_size": [64, 4096], "optimizer": ["foreach", "fused"]},
         # "max-autotune" takes as long again from cold, for what "default" (CPU) or "reduce-overhead" (GPU) shows.
         {"compiler": ["default", "reduce-overhead"]},
+        {"device": ["cuda"], "compiler": ["graph"], "batch_size": [64, 4096]},
+        {"device": ["cuda"], "compiler": ["graph"], "workload": ["epoch"], "feed": ["resident", "device"]},
         {"workload": ["epoch"], "feed": list(FEEDS)},
         {"workload": ["epoch"], "feed": ["resident", "device"], "batch_size": [1024]},
         {"workload": ["accuracy"], "precision": ["fp32", "bf16"]},

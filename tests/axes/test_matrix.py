@@ -42,6 +42,12 @@ def test_choosing_only_a_device_keeps_the_plan():
     assert ids("--device", "cpu", plan="quick") == [id for id in ids(plan="quick") if "[cpu-" in id]
 
 
+@pytest.mark.parametrize("plan", list(matrix.PLANS))
+def test_a_captured_step_is_planned_for_a_gpu_alone(plan):
+    assert "step[cuda-b64-fp32-graph]" in ids(plan=plan)
+    assert not [id for id in ids("--device", "cpu", plan=plan) if "graph" in id]
+
+
 def test_an_accelerator_that_is_here_joins_by_itself(monkeypatch):
     monkeypatch.setitem(DEVICES, "xpu", SimulatedTime().device(name="xpu"))
     assert "step[xpu-b64-fp32]" in ids()
