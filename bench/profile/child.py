@@ -70,19 +70,14 @@ def _prepare(asked: Asked) -> Any:
 
 
 def _trace(asked: Asked) -> dict[str, Any]:
-    from bench.axes.devices import DEVICES
-    from bench.measure.clock import Clock
     from bench.measure.counters import growth_bytes
     from bench.measure.surroundings import Surroundings
     from bench.profile import tracing
     from bench.profile.events import Ranges, gaps, kernels, operators, phases, settled, stacks
     from bench.profile.model import Cost
-    from fcnn.train import unmarked
 
     case, prepared, steps = _prepare(asked)
-    steps.run(unmarked, tracing.WARM_STEPS)
-    warm = functools.partial(steps.run, unmarked, tracing.WARM_STEPS)
-    step_seconds = Clock(DEVICES[case.device]).time_block(warm, 1).host_seconds / tracing.WARM_STEPS
+    step_seconds = tracing.warm_step_seconds(case, steps)
     surroundings = Surroundings(case.device)
     timing = tracing.timing(case, steps, max(5, round(tracing.BLOCK_SECONDS / step_seconds)))
     traced = tracing.trace(case, steps, asked.steps, Path(asked.file))

@@ -297,6 +297,13 @@ class Timing:
     part_seconds: dict[str, float]
 
 
+def warm_step_seconds(case: Case, steps: Steps) -> float:
+    """Seconds per step, the device's last work waited for, after as many steps that only warm up."""
+    clock, some = Clock(DEVICES[case.device]), functools.partial(steps.run, unmarked, WARM_STEPS)
+    clock.time_block(some, 1)
+    return clock.time_block(some, 1).host_seconds / WARM_STEPS
+
+
 def timing(case: Case, steps: Steps, count: int) -> Timing:
     """Blocks of `count` steps, profiled and not by turns, then in parts."""
     clock = Clock(DEVICES[case.device])

@@ -34,7 +34,8 @@ def capture(run: Callable[[], object]) -> Callable[[], None]:
             run()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=side):
+    # Of this thread alone: a loader's thread that pins memory may go on meanwhile.
+    with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
         run()
     return graph.replay
 

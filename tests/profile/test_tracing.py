@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.axes.case import parse_id
+from bench.axes.devices import DEVICES
 from bench.errors import BenchError
 from bench.measure import settings
 from bench.profile import child, compose, tracing
@@ -112,6 +113,16 @@ def test_a_trace_that_is_too_large_has_fewer_steps(images, tmp_path, monkeypatch
     monkeypatch.setattr(tracing, "TRACE_LIMIT_BYTES", (tmp_path / "whole.json.gz").stat().st_size * 2 // 3)
     assert tracing.trace(case, steps, 8, tmp_path / "less.json.gz").count == 4
     assert (tmp_path / "less.json.gz").stat().st_size <= tracing.TRACE_LIMIT_BYTES
+
+
+def test_blocks_are_sized_by_steps_that_the_device_has_done(monkeypatch):
+    done = []
+    device = dataclasses.replace(DEVICES["cpu"], synchronize=lambda: done.append("wait"))
+    monkeypatch.setitem(DEVICES, "cuda", device)
+    steps = tracing.Steps(("step",), lambda mark, count: done.append(count))
+    seconds = tracing.warm_step_seconds(parse_id("step[cuda-b64-fp32]"), steps)
+    assert done == ["wait", tracing.WARM_STEPS, "wait"] * 2
+    assert seconds >= 0
 
 
 @pytest.mark.parametrize("id", ["epoch[cpu-b64-fp32]", "optimizer[cpu-b64-fp32]"])
