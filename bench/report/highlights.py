@@ -36,6 +36,7 @@ def highlights(record: Record) -> list[Highlight]:
     if epochs:
         quickest = min(epochs, key=lambda cell: cell.summary.time if cell.summary else 0.0)
         what = f"an epoch on {words.name(quickest.case.device)}, {words.name(quickest.case.feed)}"
+        what += f", {words.name(quickest.case.compiler)}" if quickest.case.compiler != "off" else ""
         found.append(_highlight(quickest, what))
     for cell in everything:
         if cell.measurement and (accuracy := cell.measurement.accuracy):

@@ -20,18 +20,22 @@ PARTS = ("to_device", REPLAY)
 WARM_RUNS = 3
 
 
-def capture(run: Callable[[], object]) -> Callable[[], None]:
+def capture(run: Callable[[], object], warm: Callable[[], object] | None = None) -> Callable[[], None]:
     """`run` as a CUDA graph; calling the answer replays it.
 
     Warmed up and captured on one side stream, on which also Adam's first step is made: autograd's nodes that
     accumulate gradients remember the stream that they were made on, and a capture may wait for no other
-    (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
+    (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs; pytorch pull requests 64339 and 180090).
+
+    Args:
+        run: What to capture.
+        warm: What meets all that `run` must not be the first to meet; `run` itself if None.
     """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(WARM_RUNS):
-            run()
+            (warm or run)()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     # Of this thread alone: a loader's thread that pins memory may go on meanwhile.
