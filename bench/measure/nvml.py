@@ -26,13 +26,19 @@ def ask(question: Callable[[Any, Any], Answer], uuid: str | None = None) -> Answ
         import pynvml
     except ImportError as error:
         raise NvmlError(f"NVML is not installed: {error}") from error
+    mig = ""
     try:
         pynvml.nvmlInit()
         # Not by number: NVML counts all GPUs of the machine, torch those of CUDA_VISIBLE_DEVICES, in another order.
         uuid = uuid or gpu_uuid()
-        return question(pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+        try:
+            gpu = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        except pynvml.NVMLError:
+            gpu = pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")
+            mig = "; this is a MIG instance, a part of a GPU, of which NVML tells less"
+        return question(pynvml, gpu)
     except (pynvml.NVMLError, AttributeError, RuntimeError, AssertionError) as error:
-        raise NvmlError(str(error)) from error
+        raise NvmlError(f"{error}{mig}") from error
 
 
 def gpu_uuid() -> str:

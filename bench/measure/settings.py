@@ -68,6 +68,18 @@ def _compile_many() -> None:
     config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, MOST_GRAPHS)
 
 
+def compile_in_process() -> None:
+    """Lets Inductor compile in this process alone, and start none beside it.
+
+    Where Triton is, the first compilation starts a process that imports torch for seconds and forks others, for kernels
+    that are in the caches already: of a GPU's first rounds, all had a core less and were marked as disturbed. Not where
+    it is measured what compiling from cold costs a user. Compiled code is the same: the caches' keys leave it out.
+    """
+    import torch._inductor.config
+
+    torch._inductor.config.compile_threads = 1
+
+
 def use_threads(threads: int) -> None:
     """Sets the CPU threads, which from the first on compute with denormal numbers as zeros.
 

@@ -6,13 +6,16 @@ Imports no torch: the process that asks the workers looks around for them.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from bench.measure import cgroup, nvml
+from bench.measure import cgroup, gpu, processes
+from bench.measure.processes import compiles
 from bench.record import model
 
 SHORTEST_SPAN_SECONDS = 0.2
@@ -20,7 +23,9 @@ CONTENDED_CORES = 0.15
 STOPPED_FRACTION = 0.01
 LEAST_SECONDS = 0.03
 FREQUENCIES = Path("/sys/devices/system/cpu")
-THROTTLED = 0x8 | 0x20 | 0x40 | 0x80  # NVML: hardware slowdown, software and hardware thermal, power brake
+# NVML: the power limit, hardware slowdown, software and hardware thermal, power brake.
+THROTTLED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
+HELD_BACK_FRACTION = 0.01  # of the time, by a policy of the GPU's
 
 
 def contended(others_cores: float) -> str | None:
@@ -35,8 +40,23 @@ def shared(gpu_others: int) -> str | None:
     return f"{gpu_others} other {'process uses' if gpu_others == 1 else 'processes use'} the GPU"
 
 
-def throttled(throttle_reasons: int, stopped_fraction: float) -> str | None:
-    """How the machine was held back, by NVML's bit mask and the core-seconds without quota per second; None if not."""
+def compiling(compile_cores: float, waited_cores: float | None) -> str | None:
+    """That the run's own compile workers took the case's cores, as a reason; None if it had its cores all the same."""
+    if compile_cores <= CONTENDED_CORES or (waited_cores is not None and waited_cores <= CONTENDED_CORES):
+        return None
+    return f"the run's own compile workers kept {compile_cores:.1f} cores busy meanwhile"
+
+
+def throttled(throttle_reasons: int, stopped_fraction: float, held_back: tuple[float, str] | None = None) -> str | None:
+    """How the machine was held back, as a reason; None if it was not.
+
+    Args:
+        throttle_reasons: NVML's bit mask.
+        stopped_fraction: Core-seconds without quota per second.
+        held_back: As `bench.measure.gpu.held_back` tells it.
+    """
+    if held_back and held_back[0] > HELD_BACK_FRACTION:
+        return f"the GPU's clocks were held back {held_back[0]:.0%} of the time ({held_back[1]})"
     if reasons := throttle_reasons & THROTTLED:
         return f"the GPU has lowered its clocks (NVML reasons {reasons:#x})"
     if stopped_fraction > STOPPED_FRACTION:
@@ -54,12 +74,7 @@ class OtherLoad:
     @staticmethod
     def _read() -> tuple[float, float, float]:
         busy = _busy_seconds()
-        process, own = psutil.Process(), 0.0
-        for p in (process, *process.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since it was listed
-                # Its user and system time, and those of its children that have ended, such as an epoch's workers.
-                own += sum(p.cpu_times()[:4])
-        return time.monotonic(), busy, own
+        return time.monotonic(), busy, sum(processes.cpu_seconds(processes.own()).values())
 
     def cores(self) -> float | None:
         """The average since construction; None after a short span: the kernel counts in hundredths of a second."""
@@ -76,15 +91,18 @@ class Surroundings:
 
     def __init__(self, device: str = "cpu") -> None:
         self._load, self._begin, self._stopped = OtherLoad(), time.monotonic(), cgroup.stopped_seconds()
-        self._device = device
+        self._gpu_before = gpu.state() if device == "cuda" else None
 
     def disturbance(self) -> str | None:
         """What disturbed it so far, as a sentence's beginning without its subject; None if nothing did."""
-        throttle_reasons, gpu_others = _gpu_state() if self._device == "cuda" else (0, 0)
+        now = gpu.state() if self._gpu_before else gpu.State()
+        company = gpu.others(now, processes.own())[0] if self._gpu_before else None
+        seconds = time.monotonic() - self._begin
+        held_back = gpu.held_back(self._gpu_before, now, seconds) if self._gpu_before else None
         reasons = (
             contended(self._load.cores() or 0.0),
-            shared(gpu_others),
-            throttled(throttle_reasons, self.stopped_fraction()),
+            shared(company or 0),
+            throttled(now.throttle_reasons or 0, self.stopped_fraction(), held_back),
         )
         return " and ".join(reason for reason in reasons if reason) or None
 
@@ -100,42 +118,91 @@ class Watch:
 
     Args:
         process: The number of the process that the round runs in.
-        gpu: The uuid of the GPU that it uses; None without one.
+        uuid: That of the GPU that it uses; None without one.
     """
 
-    def __init__(self, process: int, gpu: str | None = None) -> None:
-        self._process, self._gpu = process, gpu
+    def __init__(self, process: int, uuid: str | None = None) -> None:
+        self._process, self._uuid = process, uuid
         self._begin = self._read()
 
-    def _read(self) -> tuple[float, float, float, float | None, float]:
-        return (
-            time.monotonic(),
-            _busy_seconds(),
-            sum(sum(_cpu_times(pid)[:4]) for pid in (os.getpid(), self._process)),
-            _waited_seconds(self._process),
-            cgroup.stopped_seconds(),
+    def _read(self) -> _Reading:
+        pids = processes.own(self._process)
+        return _Reading(
+            now=time.monotonic(),
+            busy=_busy_seconds(),
+            own=processes.cpu_seconds(pids),
+            pids=pids,
+            waited=_waited_seconds(self._process),
+            stopped=cgroup.stopped_seconds(),
+            board=gpu.state(self._uuid) if self._uuid else None,
         )
 
     def seen(self) -> tuple[model.Beside, str | None]:
         """What went on, and why that disturbed the round; None if it did not."""
-        now, busy, own, waited, stopped = self._read()
-        begin, busy_before, own_before, waited_before, stopped_before = self._begin
-        seconds = max(now - begin, 1e-9)
-        others = max(0.0, (busy - busy_before) - (own - own_before))
-        reasons, company = _gpu_state(self._gpu) if self._gpu else (None, None)
+        end, begin = self._read(), self._begin
+        seconds = max(end.now - begin.now, 1e-9)
+        own = sum(end.own.values()) - sum(begin.own.values())
+        others = max(0.0, (end.busy - begin.busy) - own)
+        compile_seconds = self._compile_seconds(begin.own, end.own)
+        waited = None
+        if end.waited is not None and begin.waited is not None:
+            waited = max(0.0, end.waited - begin.waited) / seconds
         beside = model.Beside(
             others_cores=others / seconds,
-            waited_cores=(waited - waited_before) / seconds
-            if waited is not None and waited_before is not None
-            else None,
-            stopped_cores=max(0.0, stopped - stopped_before) / seconds,
+            waited_cores=waited,
+            stopped_cores=max(0.0, end.stopped - begin.stopped) / seconds,
             cpu_hertz=_cpu_hertz(),
-            gpu_throttle_reasons=reasons,
-            gpu_others=company,
+            compile_cores=compile_seconds / seconds if compile_seconds else None,
         )
+        held_back = None
+        if begin.board and end.board:
+            held_back = gpu.held_back(begin.board, end.board, seconds)
+            beside = _with_gpu(beside, end, held_back)
         # The kernel counts in hundredths: a few of them may be anybody's.
         load = contended(others / seconds) if others > LEAST_SECONDS else None
-        return beside, load or shared(company or 0) or throttled(reasons or 0, beside.stopped_cores or 0.0)
+        return beside, (
+            load
+            or (compiling(compile_seconds / seconds, waited) if compile_seconds > LEAST_SECONDS else None)
+            or shared(beside.gpu_others or 0)
+            or throttled(beside.gpu_throttle_reasons or 0, beside.stopped_cores or 0.0, held_back)
+        )
+
+    def _compile_seconds(self, before: dict[int, float], now: dict[int, float]) -> float:
+        """For how long the own compile workers have computed; a process that appeared meanwhile counts whole."""
+        spent = {pid: seconds - before.get(pid, 0.0) for pid, seconds in now.items()}
+        here = (os.getpid(), self._process)
+        return sum(seconds for pid, seconds in spent.items() if seconds > 0 and pid not in here and compiles(pid))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What counts up, in seconds, at a moment; `own` by process, of those of `pids` that are still there."""
+
+    now: float
+    busy: float
+    own: dict[int, float]
+    pids: set[int]
+    waited: float | None
+    stopped: float
+    board: gpu.State | None
+
+
+def _with_gpu(beside: model.Beside, end: _Reading, held_back: tuple[float, str] | None) -> model.Beside:
+    assert end.board is not None
+    company, why_not = gpu.others(end.board, end.pids)
+    not_known = dict(end.board.not_known)
+    if why_not:
+        not_known["processes"] = why_not
+    return dataclasses.replace(
+        beside,
+        gpu_throttle_reasons=end.board.throttle_reasons,
+        gpu_others=company,
+        gpu_sm_hertz=end.board.sm_hertz,
+        gpu_power_watts=end.board.power_watts,
+        gpu_temperature_celsius=end.board.temperature_celsius,
+        gpu_held_back_fraction=held_back[0] if held_back else None,
+        gpu_not_known="; ".join(f"{name}: {reason}" for name, reason in not_known.items()) or None,
+    )
 
 
 def _busy_seconds() -> float:
@@ -144,14 +211,6 @@ def _busy_seconds() -> float:
     busy = sum(system) - system.idle - getattr(system, "iowait", 0.0)
     # Linux counts a guest's time in user time as well.
     return float(busy - getattr(system, "guest", 0.0) - getattr(system, "guest_nice", 0.0))
-
-
-def _cpu_times(pid: int) -> tuple[float, ...]:
-    """User and system time of a process, and of its children that have ended; zeros if it is gone."""
-    try:
-        return tuple(psutil.Process(pid).cpu_times())
-    except psutil.Error:
-        return (0.0,) * 4
 
 
 def _waited_seconds(pid: int) -> float | None:
@@ -173,18 +232,3 @@ def _cpu_hertz() -> float | None:
         with contextlib.suppress(OSError, ValueError):
             rates.append(1e3 * int(file.read_text()))
     return sum(rates) / len(rates) if rates else None
-
-
-def _gpu_state(uuid: str | None = None) -> tuple[int, int]:
-    """NVML's throttle reasons and the number of other processes on the GPU; zeros where NVML cannot tell."""
-    try:
-        return nvml.ask(
-            lambda pynvml, gpu: (
-                int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(gpu)),
-                # One of them is this process, which a container shows under a number that is not its own.
-                max(0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(gpu)) - 1),
-            ),
-            uuid,
-        )
-    except nvml.NvmlError:
-        return 0, 0

@@ -253,6 +253,12 @@ class Beside:
         cpu_hertz: The processor's clock rate, mean over its cores, at the end of the round.
         gpu_throttle_reasons: NVML's bit mask of why the GPU's clocks are lowered.
         gpu_others: Other processes with work on the GPU.
+        compile_cores: Cores that the run's own compile workers kept busy, which are no others.
+        gpu_sm_hertz: The clock rate of the GPU's multiprocessors, at the end of the round.
+        gpu_power_watts: What the GPU drew, at the end of the round.
+        gpu_temperature_celsius: The GPU's, at the end of the round.
+        gpu_held_back_fraction: Of the round, in which power, temperature or the like held the GPU's clocks back.
+        gpu_not_known: Which facts of the GPU NVML did not tell, and why.
     """
 
     others_cores: float | None = None
@@ -261,6 +267,12 @@ class Beside:
     cpu_hertz: float | None = None
     gpu_throttle_reasons: int | None = None
     gpu_others: int | None = None
+    compile_cores: float | None = None
+    gpu_sm_hertz: float | None = None
+    gpu_power_watts: float | None = None
+    gpu_temperature_celsius: float | None = None
+    gpu_held_back_fraction: float | None = None
+    gpu_not_known: str | None = None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ def observe(
     if cache:
         cold.use_cache(cache)
     settings.apply(built)
+    if built.compiler != "off":
+        settings.compile_in_process()
     with compilations() as compiled:
         seen, found = _observe(built, state.images, seconds, repetitions, thorough)
     flags = honesty.flags(seen)

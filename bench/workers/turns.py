@@ -62,6 +62,8 @@ def prepare(
     if cache:
         cold.use_cache(cache)
     settings.apply(built)
+    if built.compiler != "off":
+        settings.compile_in_process()
     clock = Clock(DEVICES[built.device])
     if built.workload == "accuracy":
         prepared: Any = training.Trainings(built, state.images, clock)

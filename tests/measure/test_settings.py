@@ -69,3 +69,13 @@ def test_a_process_compiles_a_function_for_more_cases_than_torch_would_by_itself
             double(torch.ones(size))
     torch._dynamo.reset()
     assert found.graphs == 12
+
+
+def test_a_process_that_is_told_to_compiles_alone(monkeypatch):
+    import torch._inductor.config as config
+
+    monkeypatch.setattr(config, "compile_threads", 8)
+    settings.compile_in_process()
+    assert config.compile_threads == 1
+    # So a cache that was filled by a process with workers serves one without.
+    assert "compile_threads" in config._cache_config_ignore_prefix

@@ -1,0 +1,119 @@
+"""The state of the GPU as NVML tells it: clocks, power, temperature, what held its clocks back, who works on it.
+
+Imports no torch. Every fact is asked for by itself: a driver, a MIG instance or missing rights refuse single ones, and
+what is refused is None with the reason, never 0. Source: NVIDIA's NVML API reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.measure import nvml
+
+# NVML's performance policies that hold clocks back, by the names of its constants. Low utilisation is none of them.
+POLICIES = {
+    "POWER": "power limit",
+    "THERMAL": "temperature",
+    "SYNC_BOOST": "sync boost",
+    "BOARD_LIMIT": "board limit",
+    "RELIABILITY": "voltage",
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """What NVML tells at a moment; None where it does not.
+
+    Attributes:
+        sm_hertz: Clock rate of the multiprocessors.
+        power_watts: Drawn by the whole board.
+        temperature_celsius: Of the chip.
+        throttle_reasons: NVML's bit mask of why the clocks are lowered now.
+        held_back_seconds: By policy, for how long the clocks have been held back since the driver was loaded.
+        processes: Numbers of the processes that have work on the GPU.
+        not_known: By fact that is None or incomplete, why.
+    """
+
+    sm_hertz: float | None = None
+    power_watts: float | None = None
+    temperature_celsius: float | None = None
+    throttle_reasons: int | None = None
+    held_back_seconds: dict[str, float] = field(default_factory=dict)
+    processes: tuple[int, ...] | None = None
+    not_known: dict[str, str] = field(default_factory=dict)
+
+
+def state(uuid: str | None = None) -> State:
+    """The state of the GPU with this uuid; of torch's first one, if none is given."""
+    not_known: dict[str, str] = {}
+
+    def known(name: str, question: Callable[[Any, Any], Any]) -> Any:
+        try:
+            return nvml.ask(question, uuid)
+        except nvml.NvmlError as error:
+            not_known[name] = str(error)
+            return None
+
+    held_back = {}
+    for policy, called in POLICIES.items():
+        seconds = known("held_back_seconds", _held_back(policy))
+        if seconds is not None:
+            held_back[called] = seconds
+    if held_back:  # no GPU has all of them
+        not_known.pop("held_back_seconds", None)
+    return State(
+        sm_hertz=known("sm_hertz", lambda p, gpu: 1e6 * p.nvmlDeviceGetClockInfo(gpu, p.NVML_CLOCK_SM)),
+        power_watts=known("power_watts", lambda p, gpu: p.nvmlDeviceGetPowerUsage(gpu) / 1e3),
+        temperature_celsius=known(
+            "temperature_celsius", lambda p, gpu: float(p.nvmlDeviceGetTemperature(gpu, p.NVML_TEMPERATURE_GPU))
+        ),
+        throttle_reasons=known("throttle_reasons", lambda p, gpu: int(p.nvmlDeviceGetCurrentClocksEventReasons(gpu))),
+        held_back_seconds=held_back,
+        processes=known("processes", lambda p, gpu: tuple(_pids(p.nvmlDeviceGetComputeRunningProcesses(gpu)))),
+        not_known=not_known,
+    )
+
+
+def _held_back(policy: str) -> Callable[[Any, Any], float]:
+    def question(pynvml: Any, gpu: Any) -> float:
+        found = pynvml.nvmlDeviceGetViolationStatus(gpu, getattr(pynvml, f"NVML_PERF_POLICY_{policy}"))
+        return int(found.violationTime) / 1e9  # in nanoseconds; the time of reading, `referenceTime`, in microseconds
+
+    return question
+
+
+def _pids(processes: Any) -> list[int]:
+    return [int(process.pid) for process in processes]
+
+
+def held_back(before: State, after: State, seconds: float) -> tuple[float, str] | None:
+    """The largest share of the time between two states in which a policy held the clocks back, and the policy.
+
+    None where NVML keeps no such counters.
+    """
+    shares = [
+        (max(0.0, now - before.held_back_seconds[policy]) / max(seconds, 1e-9), policy)
+        for policy, now in after.held_back_seconds.items()
+        if policy in before.held_back_seconds
+    ]
+    return max(shares, default=None)
+
+
+def others(found: State, own: set[int]) -> tuple[int | None, str | None]:
+    """How many other processes have work on the GPU, or why that is not known.
+
+    A container may show processes under numbers that are not its own: then one of them is taken for the own one.
+
+    Args:
+        found: While a process of `own` has work there.
+        own: The numbers of the run's own processes.
+    """
+    if found.processes is None:
+        return None, found.not_known["processes"]
+    if not found.processes:
+        # As on MIG instances, under some containers, and without the rights: the own one is missing as well.
+        return None, "NVML lists no process on the GPU, not even this run's own"
+    strangers = [pid for pid in found.processes if pid not in own]
+    return len(strangers) - (len(strangers) == len(found.processes)), None
