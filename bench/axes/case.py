@@ -6,7 +6,7 @@ import tempfile
 from typing import Any
 
 from bench.axes.compilers import COMPILERS
-from bench.axes.devices import DEVICES
+from bench.axes.devices import DEVICES, why_unusable
 from bench.axes.feeds import FEEDS
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
@@ -97,8 +97,7 @@ def command_words(case: Case, *, dataset: str = "MNIST") -> list[str]:
 
 def why_impossible(case: Case, train_images: int) -> str | None:
     """The first reason why this case cannot be measured here, or None. Asks the rows, the device first."""
-    device = DEVICES[case.device]
-    if reason := device.why_missing():
+    if reason := why_unusable(case.device):
         return reason
     for row in (PRECISIONS[case.precision], COMPILERS[case.compiler], FEEDS[case.feed]):
         if reason := row.why_not(case.device):

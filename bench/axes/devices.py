@@ -15,7 +15,8 @@ class Device:
 
     Attributes:
         torch_name: What `torch.device` calls it.
-        why_missing: The reason why this machine cannot run it, or None.
+        why_missing: The reason why this machine has none, or None. Asks the driver alone: nothing is computed, and a
+            process that only plans takes no memory of the device. Whether it works is another question (`try_out`).
         model: The hardware's name, for people.
         synchronize: Waits until all queued work is done; asynchronous devices need it around every timed block.
         timing_event: Makes a device-side timing event (`record`, `elapsed_time`), or None where there is no such thing.
@@ -121,3 +122,38 @@ DEVICES = {
         Device("xpu", "xpu", _xpu_missing, _xpu_model, _xpu_synchronize),
     )
 }
+
+_UNUSABLE: dict[str, str | None] = {}
+
+
+def why_unusable(name: str) -> str | None:
+    """Why a device is not to be used: it is missing, or was tried or set aside with this reason. None if it may be."""
+    return DEVICES[name].why_missing() or _UNUSABLE.get(name)
+
+
+def try_out(name: str) -> str | None:
+    """Runs one real operation on the device; why it cannot, in one line, which `why_unusable` then tells as well.
+
+    A driver that lists a GPU does not promise that it computes: it may be of an architecture that this torch has no
+    kernels for, have no memory left, or be another process's alone.
+    """
+    if name not in _UNUSABLE and DEVICES[name].why_missing() is None:
+        _UNUSABLE[name] = _fault(DEVICES[name].torch_name)
+    return why_unusable(name)
+
+
+def set_aside(name: str, reason: str) -> None:
+    """From now on, this process does not use the device."""
+    _UNUSABLE[name] = reason
+
+
+def _fault(torch_name: str) -> str | None:
+    import torch
+
+    try:
+        ones = torch.ones(8, 8, device=torch_name)
+        total = float((ones @ ones).sum())
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return f"it is here and does not work: {lines[0]}"
+    return None if total == 512.0 else f"it is here and computes wrong: 512 came out as {total:g}"

@@ -26,7 +26,7 @@ from bench.gate.against import chosen, read_baseline
 from bench.gate.outcome import ERROR, Check, Outcome
 from bench.gate.paired import side, undisturbed
 from bench.gate.trees import candidate_of
-from bench.measure import facts, nvml
+from bench.measure import facts
 from bench.measure.surroundings import Surroundings, Watch
 from bench.record import files
 from bench.record.model import Flag, Measurement, Record, Round
@@ -132,7 +132,7 @@ def _observe(worker: Worker, then: Measurement, record: Record, seen: Seen, stag
     case, id = dataclasses.asdict(then.case), then.id
     prepared = worker.ask("prepare", id=id, case=case, warm_seconds=WARM_SECONDS)
     repetitions = max(1, math.ceil(BLOCK_SECONDS / prepared["repetition_seconds"]))
-    watch, begin = Watch(worker.pid, nvml.gpu_uuid() if then.case.device == "cuda" else None), time.monotonic()
+    watch, begin = Watch(worker.pid, worker.ask("gpu") if then.case.device == "cuda" else None), time.monotonic()
     turns = [worker.ask("turn", id=id, repetitions=repetitions, lead_seconds=LEAD_SECONDS) for _ in range(TURNS)]
     took, (beside, disturbed) = time.monotonic() - begin, watch.seen()
     seconds, device, graphs = (list(column) for column in zip(*turns, strict=True))

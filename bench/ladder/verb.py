@@ -20,6 +20,7 @@ from bench.record import files, store
 from bench.report import later
 from bench.report.plot import Plot
 from bench.workers.images import images, requested
+from bench.workers.presence import why_unusable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ def run_ladder(asked: Asked) -> int:
     """
     terminal = console.make()
     wanted = list(asked.device or RUNGS)
-    missing = {device: reason for device in wanted if (reason := DEVICES[device].why_missing())}
+    missing = {device: reason for device in wanted if (reason := why_unusable(DEVICES[device]))}
     chosen = {device: _chosen(device, asked.rungs) for device in wanted if device not in missing}
     known = dict.fromkeys(rung.name for device in wanted for rung in rows(device))
     if unknown := [name for name in asked.rungs or () if name not in known]:

@@ -14,7 +14,7 @@ from rich.text import Text
 from bench import console
 from bench.axes import matrix
 from bench.axes.case import Case
-from bench.axes.devices import DEVICES
+from bench.axes.devices import DEVICES, try_out, why_unusable
 from bench.errors import DONE
 from bench.measure import energy, facts, honesty, nvml, settings
 from bench.measure.clock import clock_resolution_seconds
@@ -40,6 +40,8 @@ ADVICE = {
 def env() -> int:
     """Prints the machine, its hardware, software and settings, what will disturb, and the warnings; the exit code."""
     devices = matrix.devices_here()
+    for name in devices:
+        try_out(name)
     settings.use_threads(settings.default_threads())
     environment = facts.environment(devices)
     del environment["conditions"]  # those without a watch
@@ -73,7 +75,7 @@ class Around:
 
 def look_around(devices: Sequence[str]) -> Around:
     """What is around, watched for half a second, for a block of the shortest length."""
-    device = next((name for name in devices if name != "cpu" and not DEVICES[name].why_missing()), "cpu")
+    device = next((name for name in devices if name != "cpu" and not why_unusable(name)), "cpu")
     # So that this process is among those on the GPU, where its own work is no work of others.
     torch.zeros(1, device=DEVICES[device].torch_name)
     gpu = nvml.gpu_uuid() if device == "cuda" else None
@@ -89,7 +91,7 @@ def instruments(seen: Seen, devices: Sequence[str]) -> dict[str, str]:
     """The clock's resolution and, for each device that is here, whether its energy can be measured, by name."""
     lines = {"clock resolution": f"{seen.clock_resolution_seconds * 1e9:,.0f} ns"}
     for name in devices:
-        if not DEVICES[name].why_missing():
+        if not why_unusable(name):
             reason = energy.why_not(DEVICES[name].torch_name)
             lines[f"energy, {name}"] = f"not measurable: {reason}" if reason else "measurable"
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 import re
@@ -11,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from bench.axes.devices import DEVICES, cpu_flags, cpu_model
+from bench.axes.devices import DEVICES, cpu_flags, cpu_model, why_unusable
 from bench.measure import cgroup, git, nvml, settings
 from bench.measure.conditions import conditions
 from bench.record.model import Beside, Commit, Machine
@@ -20,15 +21,17 @@ from bench.record.model import Beside, Commit, Machine
 def machine() -> Machine:
     """The kind of machine, from the models of its CPU and of every accelerator that is here, used or not.
 
-    So that a machine has one name, whatever is measured on it.
+    So that a machine has one name, whatever is measured on it, and also where an accelerator turns out not to work.
     """
     cores = settings.usable_cores()
     parts = [f"{_plain(DEVICES['cpu'].model())}, {cores} core{'s' if cores > 1 else ''}"]
     slugs = [f"{_slug(DEVICES['cpu'].model())}-{cores}c"]
     for name in DEVICES:
-        if name != "cpu" and not DEVICES[name].why_missing():
-            parts.insert(0, DEVICES[name].model())
-            slugs.insert(0, _slug(DEVICES[name].model()))
+        if name == "cpu" or DEVICES[name].why_missing():
+            continue
+        with contextlib.suppress(RuntimeError, AssertionError):  # one whose driver does not even tell that
+            parts.insert(0, model := DEVICES[name].model())
+            slugs.insert(0, _slug(model))
     return Machine(slug="-".join(slugs), label=" with ".join(parts))
 
 
@@ -76,7 +79,7 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
     for name in devices:
         if name == "cpu":
             continue
-        reason = DEVICES[name].why_missing()
+        reason = why_unusable(name)
         hardware[name] = f"none: {reason}" if reason else DEVICES[name].model()
     software: dict[str, Any] = {
         # Without the suffix, which names a build or a provider and not a kind of machine.
@@ -89,15 +92,16 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
         "cpu_math": "MKL" if torch.backends.mkl.is_available() else "no MKL",
         "onednn": torch.backends.mkldnn.is_available(),
     }
-    if torch.cuda.is_available():
+    uuid = None
+    if torch.cuda.is_available() and not why_unusable("cuda"):
         hardware |= _cuda_facts(software)
-    gpu = nvml.gpu_uuid() if "cuda" in devices and torch.cuda.is_available() else None
+        uuid = nvml.gpu_uuid() if "cuda" in devices else None
     return {
         "hardware": hardware,
         "software": software,
         "settings": settings.recorded(),
         # Load is not measured here: each round has its own.
-        "conditions": {condition.name: condition.state for condition in conditions(Beside(), gpu)},
+        "conditions": {condition.name: condition.state for condition in conditions(Beside(), uuid)},
     }
 
 

@@ -19,6 +19,7 @@ from bench.axes.case import Case, case_id, command_words
 from bench.measure import git
 from bench.suite import plan as planning
 from bench.suite.plan import Plan, Rates
+from bench.workers import presence
 from bench.workers.process import HARNESS
 from bench.workers.start import Workers
 
@@ -62,19 +63,20 @@ def survey(
         BenchError: The images cannot be had.
     """
     workers.wait()
-    with workers.start("the survey") as worker:
-        devices = worker.ask("devices", SURVEY_LIMIT_SECONDS)
-        planned = {case_id(case): case for case in matrix.cases(options, plan, devices)}
-        planned = {id: case for id, case in planned.items() if choose(id)}
-        used = sorted({case.device for case in planned.values()})
-        asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
-        facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
-        resolved = {
-            id: dataclasses.replace(case, threads=case.threads or facts["threads"]) for id, case in planned.items()
-        }
-        possible = {id: case for id, case in resolved.items() if not facts["impossible"][id]}
-        here = sorted({case.device for case in possible.values()})
-        rates = Rates(**worker.ask("rates", SURVEY_LIMIT_SECONDS, devices=here))
+    return presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose))
+
+
+def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool]) -> Surveyed:
+    devices = worker.ask("devices", SURVEY_LIMIT_SECONDS)
+    planned = {case_id(case): case for case in matrix.cases(options, plan, devices)}
+    planned = {id: case for id, case in planned.items() if choose(id)}
+    used = sorted({case.device for case in planned.values()})
+    asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
+    facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
+    resolved = {id: dataclasses.replace(case, threads=case.threads or facts["threads"]) for id, case in planned.items()}
+    possible = {id: case for id, case in resolved.items() if not facts["impossible"][id]}
+    here = sorted({case.device for case in possible.values()})
+    rates = Rates(**worker.ask("rates", SURVEY_LIMIT_SECONDS, devices=here))
     made = planning.make(possible, facts["dataset"]["train_images"], options, plan, rates)
     return Surveyed(resolved, facts, made)
 
@@ -88,9 +90,10 @@ def again(workers: Workers, run: Mapping[str, Any]) -> dict[str, Any]:
     """
     workers.wait()
     cases = {id: one["case"] for id, one in run["cases"].items()}
-    with workers.start("the survey") as worker:
-        used = sorted({case["device"] for case in cases.values()})
-        facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=cases, devices=used)
+    used = sorted({case["device"] for case in cases.values()})
+    facts = presence.surveyed(
+        workers, lambda worker: worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=cases, devices=used)
+    )
     found = {id: {**one, "impossible": facts["impossible"][id]} for id, one in run["cases"].items()}
     return {**identity(), "machine": facts["machine"], "dataset": facts["dataset"], "cases": found}
 

@@ -8,6 +8,9 @@ REQUESTS = {
     # Of a run.
     "hold": "bench.workers.images.hold",
     "devices": "bench.workers.survey.devices",
+    "try_devices": "bench.workers.survey.try_devices",
+    "set_aside": "bench.workers.survey.set_aside",
+    "gpu": "bench.workers.survey.gpu",
     "survey": "bench.workers.survey.survey",
     "rates": "bench.workers.survey.rates",
     "calibrate": "bench.workers.survey.calibrate",

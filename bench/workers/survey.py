@@ -7,9 +7,10 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
+from bench.axes import devices as devices_axis
 from bench.axes import matrix
 from bench.axes.case import Case, why_impossible
-from bench.axes.devices import DEVICES
+from bench.axes.devices import DEVICES, try_out, why_unusable
 from bench.measure import facts, nvml, settings, yardsticks
 from bench.measure.clock import Clock
 from bench.workers import images, workloads
@@ -21,6 +22,22 @@ if TYPE_CHECKING:
 def devices(state: State) -> list[str]:
     """The devices that a plan covers if none is chosen."""
     return matrix.devices_here()
+
+
+def try_devices(state: State) -> dict[str, str | None]:
+    """Runs one real operation on every accelerator that is here; by name, why it does not work, None if it does."""
+    return {name: try_out(name) for name in DEVICES if name != "cpu" and not DEVICES[name].why_missing()}
+
+
+def set_aside(state: State, reasons: dict[str, str]) -> None:
+    """From now on, the worker uses none of these devices, for these reasons."""
+    for name, reason in reasons.items():
+        devices_axis.set_aside(name, reason)
+
+
+def gpu(state: State) -> str | None:
+    """The uuid of torch's first GPU, by which NVML knows it; None without one that can be used."""
+    return None if why_unusable("cuda") else nvml.gpu_uuid()
 
 
 def survey(state: State, cases: dict[str, dict[str, Any]], devices: list[str]) -> dict[str, Any]:
@@ -36,14 +53,9 @@ def survey(state: State, cases: dict[str, dict[str, Any]], devices: list[str]) -
         "environment": facts.environment(devices),
         "dataset": images.facts(state),
         "threads": settings.default_threads(),
-        "gpu": _gpu_uuid(),
+        "gpu": gpu(state),
         "impossible": {id: why_impossible(Case(**case), len(state.images.train)) for id, case in cases.items()},
     }
-
-
-def _gpu_uuid() -> str | None:
-    """That of torch's GPU, by which NVML knows it; None without one."""
-    return None if DEVICES["cuda"].why_missing() else nvml.gpu_uuid()
 
 
 def rates(state: State, devices: list[str]) -> dict[str, Any]:

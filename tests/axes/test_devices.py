@@ -1,0 +1,55 @@
+"""Whether a device is here, and whether it works."""
+
+import pytest
+import torch
+
+from bench.axes import devices
+from bench.axes.case import why_impossible
+from bench.axes.devices import DEVICES, try_out, why_unusable
+from tests.axes.test_case import changed
+from tests.measure.simulated import SimulatedTime
+
+
+@pytest.fixture(autouse=True)
+def untried(monkeypatch):
+    monkeypatch.setattr(devices, "_UNUSABLE", {})
+
+
+def test_a_device_that_computes_is_usable(monkeypatch):
+    monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda"))  # torch computes on the CPU for it
+    assert try_out("cuda") is None
+    assert why_unusable("cuda") is None
+
+
+def test_a_device_that_is_here_and_fails_is_impossible_with_the_first_line_of_its_error(monkeypatch):
+    def fail(*shape, device):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCompile with ...")
+
+    monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda"))
+    monkeypatch.setattr(torch, "ones", fail)
+    reason = "it is here and does not work: CUDA error: no kernel image is available for execution on the device"
+    assert try_out("cuda") == reason
+    assert why_impossible(changed(device="cuda", threads=1), 640) == reason
+    assert why_impossible(changed(threads=1), 640) is None
+
+
+def test_a_device_is_tried_once_and_a_missing_one_never(monkeypatch):
+    tried = []
+    monkeypatch.setattr(devices, "_fault", lambda name: tried.append(name))
+    monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda", torch_name="a GPU"))
+    monkeypatch.setitem(DEVICES, "xpu", SimulatedTime().device(name="xpu", why_missing=lambda: "no Intel GPU here"))
+    assert [try_out("cuda"), try_out("cuda"), try_out("xpu")] == [None, None, "no Intel GPU here"]
+    assert tried == ["a GPU"]
+
+
+def test_a_device_that_computes_wrong_does_not_work(monkeypatch):
+    monkeypatch.setattr(torch, "ones", lambda *shape, device: torch.zeros(*shape))
+    assert devices._fault("cpu") == "it is here and computes wrong: 512 came out as 0"
+
+
+def test_whether_a_device_is_here_is_asked_without_computing_on_it(monkeypatch):
+    def fail(name):
+        raise AssertionError("it was tried")
+
+    monkeypatch.setattr(devices, "_fault", fail)
+    assert all(why_unusable(name) is None or isinstance(why_unusable(name), str) for name in DEVICES)
