@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 # Colours, cursor moves and titles (ECMA-48): control sequences, operating system commands, and two-letter escapes.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
@@ -25,6 +26,28 @@ def one_line(text: str) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 case`, `2 cases`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+# The units that facts of the environment carry in their names, with how a number of them is shown.
+_UNITS: dict[str, Callable[[float], str]] = {
+    "_hertz": lambda value: f"{value / 1e6:,.0f} MHz",
+    "_watts": lambda value: f"{value:,.0f} W",
+}
+
+
+def fact_name(name: str) -> str:
+    """The name of a fact of the environment in words, without its unit: `cuda_power_limit_watts`."""
+    for unit in ("_bytes", *_UNITS):
+        name = name.removesuffix(unit)
+    return name.replace("_", " ")
+
+
+def fact_value(name: str, value: object) -> str:
+    """The value of such a fact, a number in the unit that its name carries."""
+    for unit, show in _UNITS.items():
+        if name.endswith(unit) and isinstance(value, int | float):
+            return show(value)
+    return str(value)
 
 
 def fence(text: str, fewest: int = 1) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.text import code, counted, one_line, plain
+from bench.text import code, counted, fact_name, fact_value, one_line, plain
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,16 @@ def test_one_case_and_more():
 )
 def test_code_in_markdown_ends_where_the_text_does(text, shown):
     assert code(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("cuda_sm_clock_max_hertz", 1.98e9, ("cuda sm clock max", "1,980 MHz")),
+        ("cuda_power_limit_watts", 700.0, ("cuda power limit", "700 W")),
+        ("cuda_power_limit_watts", "not known: Not Supported", ("cuda power limit", "not known: Not Supported")),
+        ("memory_bytes", 17, ("memory", "17")),
+    ],
+)
+def test_a_fact_is_named_without_its_unit_and_shown_with_it(name, value, shown):
+    assert (fact_name(name), fact_value(name, value)) == shown

@@ -20,6 +20,7 @@ class Device:
         model: The hardware's name, for people.
         synchronize: Waits until all queued work is done; asynchronous devices need it around every timed block.
         timing_event: Makes a device-side timing event (`record`, `elapsed_time`), or None where there is no such thing.
+        lowers_clocks: Whether it computes more slowly for a while after it had nothing to do.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Device:
     model: Callable[[], str]
     synchronize: Callable[[], None]
     timing_event: Callable[[], Any] | None = None
+    lowers_clocks: bool = False
 
 
 def _nothing_to_wait_for() -> None:
@@ -117,9 +119,9 @@ DEVICES = {
     row.name: row
     for row in (
         Device("cpu", "cpu", lambda: None, cpu_model, _nothing_to_wait_for),
-        Device("cuda", "cuda", _cuda_missing, _cuda_model, _cuda_synchronize, _cuda_event),
-        Device("mps", "mps", _mps_missing, lambda: "Apple GPU", _mps_synchronize),
-        Device("xpu", "xpu", _xpu_missing, _xpu_model, _xpu_synchronize),
+        Device("cuda", "cuda", _cuda_missing, _cuda_model, _cuda_synchronize, _cuda_event, lowers_clocks=True),
+        Device("mps", "mps", _mps_missing, lambda: "Apple GPU", _mps_synchronize, lowers_clocks=True),
+        Device("xpu", "xpu", _xpu_missing, _xpu_model, _xpu_synchronize, lowers_clocks=True),
     )
 }
 

@@ -67,7 +67,7 @@ def gpu_other_processes(watched: Watched) -> Answer:
     nvml.ask(lambda pynvml, gpu: pynvml.nvmlDeviceGetComputeRunningProcesses(gpu), watched.gpu)
     others = watched.beside.gpu_others
     if others is None:
-        raise NotKnownError(NOT_WATCHED)
+        raise NotKnownError(watched.beside.gpu_not_known or NOT_WATCHED)
     if surroundings.shared(others) is None:
         return "none", None, None
     return str(others), "kernels wait for those of the others", "end them, or wait"

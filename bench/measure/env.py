@@ -22,7 +22,7 @@ from bench.measure.conditions import Condition, conditions
 from bench.measure.honesty import Seen
 from bench.measure.kernel import KernelWatch
 from bench.measure.surroundings import Watch
-from bench.text import one_line
+from bench.text import fact_name, fact_value, one_line
 
 WATCHED_SECONDS = 0.5
 SHORTEST_BLOCK_SECONDS = 5e-3  # by the timing rules
@@ -51,7 +51,7 @@ def env() -> int:
     for group, values in {**environment, "clock and energy": instruments(around.seen, devices)}.items():
         table = Table(title=group, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
         for name, value in values.items():
-            table.add_row(name.removesuffix("_bytes").replace("_", " "), _plain(name, value))
+            table.add_row(fact_name(name), _plain(name, value))
         terminal.print(table, "")
     terminal.print(disturbing(around.conditions), "")
     for warning in warnings(around):
@@ -132,4 +132,4 @@ def _plain(name: str, value: object) -> str:
         return "not known" if name.endswith("_instructions") else "-"
     if isinstance(value, int) and name.endswith("_bytes"):
         return f"{value / 2**30:.1f} GiB"
-    return str(value)
+    return fact_value(name, value)

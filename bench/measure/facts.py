@@ -6,7 +6,7 @@ import contextlib
 import importlib.metadata
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import psutil
 
 from bench.axes.devices import DEVICES, cpu_flags, cpu_model, why_unusable
 from bench.measure import cgroup, git, nvml, settings
-from bench.measure.conditions import conditions
+from bench.measure.conditions import NOT_KNOWN, conditions
 from bench.record.model import Beside, Commit, Machine
 
 
@@ -105,19 +105,35 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
+# What NVML tells of a board and stays as it is during a run; some of it only of some GPUs.
+BOARD: dict[str, Callable[[Any, Any], Any]] = {
+    "cuda_sm_clock_max_hertz": lambda p, gpu: 1e6 * p.nvmlDeviceGetMaxClockInfo(gpu, p.NVML_CLOCK_SM),
+    "cuda_memory_clock_max_hertz": lambda p, gpu: 1e6 * p.nvmlDeviceGetMaxClockInfo(gpu, p.NVML_CLOCK_MEM),
+    "cuda_power_limit_watts": lambda p, gpu: p.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1e3,
+    "cuda_mig": lambda p, gpu: bool(p.nvmlDeviceGetMigMode(gpu)[0]),
+    "cuda_ecc": lambda p, gpu: bool(p.nvmlDeviceGetEccMode(gpu)[0]),
+}
+
+
 def _cuda_facts(software: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     properties = torch.cuda.get_device_properties(0)
-    try:
-        software["nvidia_driver"] = nvml.ask(lambda pynvml, gpu: str(pynvml.nvmlSystemGetDriverVersion()))
-    except nvml.NvmlError as error:
-        software["nvidia_driver"] = f"unknown: {error}"
+    software["nvidia_driver"] = _told(lambda p, gpu: str(p.nvmlSystemGetDriverVersion()))
     return {
         "cuda_compute_capability": f"{properties.major}.{properties.minor}",
         "cuda_multiprocessors": properties.multi_processor_count,
         "cuda_memory_bytes": properties.total_memory,
+        **{name: _told(question) for name, question in BOARD.items()},
     }
+
+
+def _told(question: Callable[[Any, Any], Any]) -> Any:
+    """What NVML answers, or in words why it does not."""
+    try:
+        return nvml.ask(question)
+    except nvml.NvmlError as error:
+        return f"{NOT_KNOWN}{error}"
 
 
 def _version(package: str) -> str | None:

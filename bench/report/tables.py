@@ -16,6 +16,7 @@ from bench.report import column, units
 from bench.report.column import Column
 from bench.report.columns import COLUMNS
 from bench.report.units import MISSING
+from bench.text import fact_name, fact_value
 
 # Not said in a caption: what nobody would expect to be otherwise.
 _UNSAID = {("num_workers", "0"), ("pin_memory", "no")}
@@ -187,7 +188,7 @@ def aten_calls_frame(records: Sequence[Record]) -> pd.DataFrame:
 def environment_frame(record: Record) -> pd.DataFrame:
     """The record's environment, a fact a row; of energy, with what it was measured or why it was not."""
     rows = [
-        [group, name.removesuffix("_bytes").replace("_", " "), _plain(name, value)]
+        [group, fact_name(name), _plain(name, value)]
         for group, facts in record.environment.items()
         for name, value in facts.items()
     ]
@@ -201,4 +202,4 @@ def _plain(name: str, value: object) -> str:
         return {True: "yes", False: "no", None: MISSING}[value]
     if isinstance(value, int | float) and name.endswith("_bytes"):
         return units.size(value)
-    return str(value)
+    return fact_value(name, value)

@@ -28,10 +28,12 @@ class State:
     Attributes:
         images: The images it works on (`bench.workers.images`); None until it has been told which.
         cases: What has been prepared, by id.
+        busy_until: By device, when its last turn ended, by the clock of its cases.
     """
 
     images: Any = None
     cases: dict[str, Any] = field(default_factory=dict)
+    busy_until: dict[str, float] = field(default_factory=dict)
 
 
 def function(name: str) -> Callable[..., Any]:

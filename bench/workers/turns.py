@@ -28,6 +28,10 @@ FEWEST_WARM = 3  # repetitions: a CUDA graph is recorded in the second
 LONG_SECONDS = 0.3  # of a repetition that is warm after its first
 SIZED_SECONDS = 5e-3  # of a repetition of which a block has so few that one tells how many
 SIZED_BLOCKS = 5
+# A device that had nothing to do for so long is kept busy for so long before a turn's lead. On an H200 an open context
+# keeps the clocks up; where it does not, as on GPUs for desktops, they come back within some hundredths of a second.
+IDLE_SECONDS = 0.05
+WAKE_SECONDS = 0.05
 
 
 def prepare(
@@ -114,11 +118,15 @@ def turn(
         state: Has the case.
         id: Which.
         repetitions: In the block.
-        lead_seconds: For how long at least it is repeated before that; once, if one repetition takes as long.
+        lead_seconds: For how long at least it is repeated before that; once, if one repetition takes as long. Longer on
+            a device that had nothing to do and so may have lowered its clocks.
         steps: Of an epoch, only its first so many are done, and their time is scaled to all of its images.
     """
     case, clock, prepared = state.cases[id]
     settings.apply(case)  # another case's, or another request's, may be in force
+    if lead_seconds:
+        idle = clock.now() - state.busy_until.get(case.device, -IDLE_SECONDS)
+        lead_seconds += WAKE_SECONDS if clock.device.lowers_clocks and idle >= IDLE_SECONDS else 0.0
     begin = clock.now()
     while clock.now() - begin < lead_seconds:
         clock.time_block(prepared.repeat, 1)
@@ -129,6 +137,7 @@ def turn(
         repeat = functools.partial(prepared.beginning, steps)
         done *= steps * case.batch_size / prepared.images_per_repetition
     block = clock.time_block(repeat, repetitions)
+    state.busy_until[case.device] = clock.now()
     return [
         block.host_seconds / done,
         block.device_seconds / done if block.device_seconds is not None else None,

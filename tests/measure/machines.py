@@ -112,6 +112,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, kind: str = "GPU", **answers: Any) -> S
         nvmlInit=answering(answers.pop("Init", None)),
         nvmlDeviceGetHandleByUUID=handle,
         NVML_CLOCK_SM=1,
+        NVML_CLOCK_MEM=2,
         NVML_TEMPERATURE_GPU=0,
         **{f"NVML_PERF_POLICY_{policy}": number for number, policy in enumerate(POLICIES)},
         **{f"nvml{name}": answering(answer) for name, answer in answers.items()},

@@ -389,6 +389,8 @@ def test_what_the_watch_saw_of_a_gpu_counts(machine, monkeypatch):
     assert condition("gpu_clocks", seen)[0] == "lowered: idle, temperature (software)"
     assert condition("gpu_other_processes", seen) == ("2", "kernels wait for those of the others", "end them, or wait")
     assert condition("gpu_other_processes", Beside())[0] == "not known: not watched"
+    refused = Beside(gpu_not_known="processes: Insufficient Permissions")
+    assert condition("gpu_other_processes", refused)[0] == "not known: processes: Insufficient Permissions"
 
 
 def test_of_a_gpu_that_nvml_does_not_tell_of_nothing_is_known(machine, monkeypatch):

@@ -5,7 +5,7 @@ import torch
 
 from bench.axes.devices import DEVICES
 from bench.measure import facts, settings
-from tests.measure.machines import UUID, gpu, no_nvml
+from tests.measure.machines import UUID, NVMLError, gpu, no_nvml
 from tests.measure.simulated import SimulatedTime
 
 
@@ -48,7 +48,13 @@ def test_what_is_not_here_does_not_name_the_machine(hardware, monkeypatch):
 
 
 def test_a_gpu_is_described_with_its_driver(hardware, cuda):
-    cuda(SystemGetDriverVersion="580.65.06")
+    cuda(
+        SystemGetDriverVersion="580.65.06",
+        DeviceGetMaxClockInfo=lambda kind: {1: 1980, 2: 2619}[kind],
+        DeviceGetEnforcedPowerLimit=700_000,
+        DeviceGetMigMode=[0, 0],
+        DeviceGetEccMode=NVMLError("Not Supported"),
+    )
     found = facts.environment(["cpu", "cuda"])
     assert found["software"]["nvidia_driver"] == "580.65.06"
     hardware_facts = {name: found["hardware"][name] for name in found["hardware"] if name.startswith("cuda")}
@@ -57,6 +63,11 @@ def test_a_gpu_is_described_with_its_driver(hardware, cuda):
         "cuda_compute_capability": "9.0",
         "cuda_multiprocessors": 132,
         "cuda_memory_bytes": 85 * 10**9,
+        "cuda_sm_clock_max_hertz": 1.98e9,
+        "cuda_memory_clock_max_hertz": 2.619e9,
+        "cuda_power_limit_watts": 700.0,
+        "cuda_mig": False,
+        "cuda_ecc": "not known: Not Supported",
     }
 
 
@@ -64,7 +75,7 @@ def test_without_nvml_the_driver_is_unknown_and_all_else_is_there(hardware, cuda
     cuda()
     no_nvml(monkeypatch)
     found = facts.environment(["cpu", "cuda"])
-    assert found["software"]["nvidia_driver"].startswith("unknown: NVML is not installed")
+    assert found["software"]["nvidia_driver"].startswith("not known: NVML is not installed")
     assert found["hardware"]["cuda_multiprocessors"] == 132
 
 

@@ -1,5 +1,6 @@
 """What a turn is: an untimed lead, then one block."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -46,3 +47,17 @@ def test_an_epoch_is_timed_in_part_where_that_saves_at_least_half(step_seconds, 
     epoch = SimpleNamespace(beginning=beginning, images_per_repetition=120_000)
     case = changed(workload="epoch", feed="loader", threads=1, **changes)
     assert turns._steps(case, epoch, time.clock(), 0.8) == steps
+
+
+def test_a_device_that_had_nothing_to_do_is_woken_before_the_lead_and_one_at_work_is_not():
+    time = SimulatedTime()
+    clock = time.clock(lowers_clocks=True)
+    repeat = time.repeat_taking(itertools.repeat(0.01))
+    state = State(cases={"a": (changed(threads=1), clock, SimpleNamespace(repeat=repeat))})
+    calls = []
+    for idle in (0.0, 0.0, 0.04, 0.06):  # the first one of a process had nothing to do before
+        time.seconds, time.calls = time.seconds + idle, 0
+        turns.turn(state, "a", 1, 0.005)
+        calls.append(time.calls - 1)
+    awake, woken = 1, 6
+    assert calls == [woken, awake, awake, woken]
