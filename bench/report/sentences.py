@@ -16,7 +16,7 @@ from bench.analyse.compare import mismatch
 from bench.analyse.starting import PARTS, median_of, total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.record.model import Record
-from bench.report import formats, reasons, units
+from bench.report import formats, host, reasons, units
 from bench.report.details import seconds_to_target
 from bench.report.words import (
     REFERENCE_BATCH,
@@ -46,6 +46,7 @@ def findings(records: Sequence[Record]) -> list[Finding]:
         Finding("Measured", _measured(records[0], everything)),
         # Ratios first: they are what a single run can promise.
         Finding("CPU or GPU", _devices(records, everything, elsewhere)),
+        Finding("CPU settings", host.sentences(records[0])),
         Finding("Crossover", reasons.crossovers(records, everything, elsewhere)),
         Finding("Variants", [*_variants(everything), *formats.instructions(records[0], everything)]),
         Finding("torch.compile", reasons.compiling(records[0], everything)),

@@ -17,6 +17,7 @@ from typing import Any
 from bench.axes import matrix
 from bench.axes.case import Case, case_id, command_words
 from bench.measure import git
+from bench.suite import host
 from bench.suite import plan as planning
 from bench.suite.plan import Plan, Rates
 from bench.workers import presence
@@ -63,7 +64,10 @@ def survey(
         BenchError: The images cannot be had.
     """
     workers.wait()
-    return presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose))
+    found = presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose))
+    if found.facts["gpu"] and (here := [case for case in found.possible.values() if case.device == "cpu"]):
+        found.facts["environment"]["settings"].update(host.cost_of_gpu(workers, here[0].threads))
+    return found
 
 
 def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool]) -> Surveyed:
@@ -73,10 +77,15 @@ def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable
     used = sorted({case.device for case in planned.values()})
     asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
     facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
-    resolved = {id: dataclasses.replace(case, threads=case.threads or facts["threads"]) for id, case in planned.items()}
+    threads = facts["threads"]
+    if facts["gpu"] and options["threads"] is None:
+        chosen = host.chosen_threads(worker, Path(options["results"]), facts["machine"]["slug"])
+        facts["environment"]["settings"].update(chosen)
+        threads = chosen.get(host.CHOSEN, threads)
+    resolved = {id: dataclasses.replace(case, threads=case.threads or threads) for id, case in planned.items()}
     possible = {id: case for id, case in resolved.items() if not facts["impossible"][id]}
     here = sorted({case.device for case in possible.values()})
-    rates = Rates(**worker.ask("rates", SURVEY_LIMIT_SECONDS, devices=here))
+    rates = Rates(**worker.ask("rates", SURVEY_LIMIT_SECONDS, devices=here, threads=threads))
     made = planning.make(possible, facts["dataset"]["train_images"], options, plan, rates)
     return Surveyed(resolved, facts, made)
 

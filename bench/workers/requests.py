@@ -12,6 +12,8 @@ REQUESTS = {
     "set_aside": "bench.workers.survey.set_aside",
     "gpu": "bench.workers.survey.gpu",
     "survey": "bench.workers.survey.survey",
+    "hide_gpus": "bench.workers.survey.hide_gpus",
+    "thread_seconds": "bench.workers.survey.thread_seconds",
     "rates": "bench.workers.survey.rates",
     "calibrate": "bench.workers.survey.calibrate",
     "prepare": "bench.workers.turns.prepare",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bench.axes import devices as devices_axis
@@ -17,6 +19,9 @@ from bench.workers import images, workloads
 
 if TYPE_CHECKING:
     from bench.workers.serve import State
+
+
+COUNT_SECONDS = 0.1  # of steps of a size with a thread count
 
 
 def devices(state: State) -> list[str]:
@@ -58,8 +63,55 @@ def survey(state: State, cases: dict[str, dict[str, Any]], devices: list[str]) -
     }
 
 
-def rates(state: State, devices: list[str]) -> dict[str, Any]:
+def hide_gpus(state: State) -> None:
+    """From now on, the worker sees no CUDA GPU, as long as it has used none."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def thread_seconds(state: State) -> dict[str, Any]:
+    """Times steps on the CPU with 1, 2, 4 and so on threads up to the usable cores, a tenth of a second each.
+
+    Returns:
+        `batches`, and `seconds` by thread count, a number per batch; none where the environment names a count.
+    """
+    batches = [64, min(4096, len(state.images.train))]
+    if os.environ.get("OMP_NUM_THREADS"):
+        return {"batches": batches, "seconds": {}}
+    cores = settings.usable_cores()
+    counts = [count for power in range(cores.bit_length()) if (count := 2**power) < cores] + [cores]
+    found = {count: [_best_step_seconds(state, batch_size, count) for batch_size in batches] for count in counts}
+    return {"batches": batches, "seconds": found}
+
+
+def _best_step_seconds(state: State, batch_size: int, threads: int) -> float:
+    repeat, clock = _step(state, "cpu", batch_size, threads)
+    clock.time_block(repeat, 2)
+    begin, times = clock.now(), []
+    while not times or clock.now() - begin < COUNT_SECONDS:
+        times.append(clock.time_block(repeat, 2).host_seconds / 2)
+    return min(times)
+
+
+def _step(state: State, device: str, batch_size: int, threads: int) -> tuple[Callable[[], object], Clock]:
+    case = Case("step", device, batch_size, "fp32", "off", "adam", "resident", threads=threads)
+    settings.apply(case)
+    return workloads.step(case, state.images).repeat, Clock(DEVICES[device])
+
+
+def _step_seconds(state: State, device: str, batch_size: int, threads: int) -> float:
+    repeat, clock = _step(state, device, batch_size, threads)
+    for _ in range(3):
+        clock.time_block(repeat, 5)
+    return min(clock.time_block(repeat, 10).host_seconds / 10 for _ in range(8))
+
+
+def rates(state: State, devices: list[str], threads: int) -> dict[str, Any]:
     """Times a few steps of two sizes on each device, and a few batches of the tutorial's loader.
+
+    Args:
+        state: Has the images.
+        devices: Which.
+        threads: CPU threads.
 
     Returns:
         The fields of `bench.suite.plan.Rates`.
@@ -69,15 +121,7 @@ def rates(state: State, devices: list[str]) -> dict[str, Any]:
     found = {}
     small, large = 16, min(4096, len(state.images.train))
     for device in devices:
-        seconds = []
-        for batch_size in (small, large):
-            threads = settings.default_threads()
-            case = Case("step", device, batch_size, "fp32", "off", "adam", "resident", threads=threads)
-            settings.apply(case)
-            repeat, clock = workloads.step(case, state.images).repeat, Clock(DEVICES[device])
-            for _ in range(3):
-                clock.time_block(repeat, 5)
-            seconds.append(min(clock.time_block(repeat, 10).host_seconds / 10 for _ in range(8)))
+        seconds = [_step_seconds(state, device, batch_size, threads) for batch_size in (small, large)]
         slope = max(0.0, (seconds[1] - seconds[0]) / (large - small))
         found[device] = (max(seconds[0] - slope * small, 1e-6), slope)
     batches = iter(loader(state.images.train, 64, shuffle=True))

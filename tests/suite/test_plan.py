@@ -147,7 +147,7 @@ def test_a_thorough_run_takes_each_case_apart_for_longer():
 
 @pytest.mark.slow
 def test_the_survey_tells_positive_rates(mnist_root):
-    found = Rates(**rates(State(load_images("MNIST", mnist_root)), ["cpu"]))
+    found = Rates(**rates(State(load_images("MNIST", mnist_root)), ["cpu"], threads=1))
     fixed, per_image = found.step_seconds["cpu"]
     assert 0 < fixed < math.inf
     assert 0 <= per_image < math.inf
