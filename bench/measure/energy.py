@@ -89,20 +89,30 @@ def why_not(device: str) -> str | None:
 
 
 def measure_energy(repeat: Callable[[], object], clock: Clock, seconds: float) -> Energy:
-    """The mean joules of `repeat`, which takes about `seconds`, over a window of 2 s or more."""
+    """The mean joules of `repeat`, which takes about `seconds`, over a window of 2 s or more.
+
+    On a GPU also those of the host's processor, which launches the kernels, where it has a counter.
+    """
     device = clock.device.torch_name
     if reason := why_not(device):
         return Energy(None, None, None, f"not measurable here: {reason}")
     meter = next(meter for meter in METERS if meter.device == device)
+    host = next((meter for meter in METERS if meter.device == "cpu" != device), None)
+    host_reason = why_not("cpu") if host else None
     repetitions = math.ceil(1.25 * WINDOW_SECONDS / seconds)
     try:
+        host_before = host.joules() if host and not host_reason else None
         before = meter.joules()
         window = clock.time_block(repeat, repetitions).host_seconds
         joules = meter.joules_since(before)
+        host_joules = host.joules_since(host_before) if host and host_before is not None else None
     except MeterError as error:
         return Energy(None, None, None, f"the counter was lost: {error}")
     if window < WINDOW_SECONDS:
         return Energy(None, None, None, f"the window of {window:.2f} s is too short for {meter.name}")
     if joules <= 0:
         return Energy(None, None, None, f"{meter.name} did not move in {window:.1f} s")
-    return Energy(joules / repetitions, window, meter.name, None)
+    if host and host_joules is not None and host_joules <= 0:
+        host_joules, host_reason = None, f"{host.name} did not move in {window:.1f} s"
+    of_host = None if host_joules is None else host_joules / repetitions
+    return Energy(joules / repetitions, window, meter.name, None, of_host, host_reason)

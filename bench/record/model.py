@@ -130,12 +130,33 @@ class Energy:
         window_seconds: How long the counter ran; windows under 2 s are not reported.
         meter: Which counter.
         reason: Why there is no number.
+        host_joules: What the processor of a GPU's host took meanwhile, per repetition; None elsewhere, or if unknown.
+        host_reason: Why that is not known.
     """
 
     joules: float | None
     window_seconds: float | None
     meter: str | None
     reason: str | None
+    host_joules: float | None = None
+    host_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class DeviceUse:
+    """What a repetition takes of a CUDA device.
+
+    Attributes:
+        peak_allocated_bytes: The most that tensors of the process held, images and models included.
+        peak_reserved_bytes: The most that torch's allocator held for them.
+        utilisation_fraction: Of NVML's sampling period, in which a kernel ran; either that or a reason is there.
+        utilisation_reason: Why it is not known.
+    """
+
+    peak_allocated_bytes: int
+    peak_reserved_bytes: int
+    utilisation_fraction: float | None
+    utilisation_reason: str | None
 
 
 @dataclass(frozen=True)
@@ -216,6 +237,7 @@ class Measurement:
         phases: The repetition's parts; None for a part alone.
         energy: Joules a repetition, or why they are not known; None where nobody asked.
         start_ups: Of a training, in processes of their own; empty where nobody asked.
+        device_use: The device's memory and utilisation; None elsewhere than on CUDA.
     """
 
     id: str
@@ -237,6 +259,7 @@ class Measurement:
     counters: Counters | None = None
     phases: Phases | None = None
     energy: Energy | None = None
+    device_use: DeviceUse | None = None
     accuracy: Accuracy | None = None
     start_ups: list[StartUp] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
@@ -413,6 +436,7 @@ def _measurement(data: dict[str, Any]) -> Measurement:
             "compilation": data["compilation"] and Compilation(**data["compilation"]),
             "phases": data["phases"] and Phases(**data["phases"]),
             "energy": data["energy"] and Energy(**data["energy"]),
+            "device_use": DeviceUse(**data["device_use"]) if data.get("device_use") else None,
             "earlier": data["earlier"] and Earlier(**data["earlier"]),
             "accuracy": data["accuracy"] and Accuracy(**data["accuracy"]),
             "flags": [Flag(**flag) for flag in data["flags"]],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.starting import median_of
 from bench.analyse.statistics import Summary
-from bench.record.model import Accuracy, Compilation, Counters, Measurement, Phases, StartUp
+from bench.record.model import Accuracy, Compilation, Counters, DeviceUse, Measurement, Phases, StartUp
 from bench.report import units
 from bench.report.units import MISSING
 
@@ -129,6 +130,20 @@ def of_counters(
         return get(found) if found else None
 
     return Column(name, views, heading, count, lambda cell: units.count(count(cell)))
+
+
+def of_device_use(name: str, heading: str, get: Callable[[DeviceUse], Raw], show: Callable[[Any], str]) -> Column:
+    """What a case takes of a CUDA device; missing elsewhere. Without a heading, for the CSV file."""
+
+    def value(cell: Cell) -> Raw:
+        found = cell.measurement.device_use if cell.measurement else None
+        return get(found) if found else None
+
+    def shown(cell: Cell) -> str:
+        found = value(cell)
+        return MISSING if found is None else show(found)
+
+    return Column(name, (COUNTS,), heading, value, shown if heading else None)
 
 
 def of_compilation(

@@ -85,6 +85,12 @@ def joules(cell: Cell) -> float | None:
     return energy.joules if energy else None
 
 
+def host_joules(cell: Cell) -> float | None:
+    """Energy that the host's processor took of a repetition on a GPU."""
+    energy = cell.measurement.energy if cell.measurement else None
+    return energy.host_joules if energy else None
+
+
 def no_joules(cell: Cell) -> str | None:
     """Why there is none."""
     energy = cell.measurement.energy if cell.measurement else None

@@ -15,6 +15,7 @@ from bench.measure import honesty, settings
 from bench.measure.clock import Clock, clock_resolution_seconds
 from bench.measure.compilation import compilations
 from bench.measure.counters import GROWTH_REPETITION_SECONDS, count
+from bench.measure.device_use import device_use
 from bench.measure.energy import measure_energy
 from bench.measure.honesty import Seen
 from bench.measure.phases import FEW_ROUNDS, measure_phases
@@ -54,8 +55,8 @@ def observe(
         cache: A folder with what compilers have made of it before.
 
     Returns:
-        `counters`, `phases`, `energy`, `compilation` and `flags`, as `bench.record.model.Measurement` has them;
-        without `compilation`'s cold seconds.
+        `counters`, `phases`, `energy`, `device_use`, `compilation` and `flags`, as `bench.record.model.Measurement` has
+        them; without `compilation`'s cold seconds.
     """
     built = Case(**case)
     if cache:
@@ -98,6 +99,9 @@ def _observe(
     energy = None
     if thorough and case.workload in ("step", "epoch"):
         energy = measure_energy(prepared.repeat, clock, seconds)
+    use = None
+    if case.workload not in ("epoch", "accuracy"):  # their repetitions are too long for a few more
+        use = device_use(prepared.repeat, clock, busy=energy is not None and energy.joules is not None)
     seen = Seen(
         case=case,
         training=prepared.training,
@@ -106,7 +110,7 @@ def _observe(
         block_seconds=seconds * repetitions,
         clock_resolution_seconds=clock_resolution_seconds(),
     )
-    found = {"counters": counters, "phases": phases, "energy": energy}
+    found = {"counters": counters, "phases": phases, "energy": energy, "device_use": use}
     return seen, {name: value and dataclasses.asdict(value) for name, value in found.items()}
 
 

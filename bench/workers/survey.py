@@ -86,7 +86,7 @@ def thread_seconds(state: State) -> dict[str, Any]:
 def _best_step_seconds(state: State, batch_size: int, threads: int) -> float:
     repeat, clock = _step(state, "cpu", batch_size, threads)
     clock.time_block(repeat, 2)
-    begin, times = clock.now(), []
+    begin, times = clock.now(), list[float]()
     while not times or clock.now() - begin < COUNT_SECONDS:
         times.append(clock.time_block(repeat, 2).host_seconds / 2)
     return min(times)

@@ -158,6 +158,23 @@ def test_the_gpus_counter_is_in_millijoules(monkeypatch):
     assert (found.joules, found.meter) == (0.5, GPU)  # one reading a question, 1.5 J apart, over three repetitions
 
 
+def test_on_a_gpu_the_hosts_energy_is_taken_beside_it_or_the_reason_why_not(monkeypatch, powercap):
+    time, millijoules = SimulatedTime(), itertools.count(5_000_000, 1_500)
+    gpu(monkeypatch, DeviceGetTotalEnergyConsumption=lambda: next(millijoules))
+    clock = time.clock(torch_name="cuda")
+    drawn = itertools.count(1)
+
+    def repeat():
+        time.seconds += 1
+        zone(powercap, "0", "package-0", 7 * next(drawn))
+
+    found = measure_energy(repeat, clock, 1.0)
+    assert (found.joules, found.host_joules) == (0.5, None)
+    assert found.host_reason.startswith("this system shows no energy counter of the processor (RAPL)")
+    found = measure_energy(repeat, clock, 1.0)
+    assert (found.joules, found.host_joules, found.host_reason) == (0.5, 7.0, None)
+
+
 @pytest.mark.parametrize("answer", [NVMLError("Not Supported"), NVMLError("Driver Not Loaded")])
 def test_a_gpu_without_a_counter_gives_nvmls_reason(monkeypatch, answer):
     gpu(monkeypatch, DeviceGetTotalEnergyConsumption=answer)
