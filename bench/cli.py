@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import command
-from bench.axes import matrix
+from bench.axes import devices, matrix
 from bench.errors import USAGE, BenchError
 from bench.text import one_line
 from fcnn import __version__
@@ -122,8 +122,8 @@ def make_parser() -> Parser:
     ladder = verbs.add_parser(
         "ladder", help="how fast could this be? One change a rung, from the tutorial to the floor"
     )
-    ladder.add_argument("--device", nargs="+", choices=["cpu", "cuda"], metavar="DEVICE",
-                        help="cpu, cuda; default: those that are here")  # fmt: skip
+    ladder.add_argument("--device", nargs="+", type=_ladder_device, metavar="DEVICE",
+                        help="cpu, cuda, or a GPU by its number (cuda:1); default: those that are here")  # fmt: skip
     ladder.add_argument("--rungs", nargs="+", metavar="NAME", help="which, beside the tutorial; default: all")
     ladder.add_argument("--epochs", type=matrix.whole, default=5, metavar="N", help="fewest epochs a rung (5)")
     ladder.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
@@ -197,6 +197,12 @@ def _ladder(options: argparse.Namespace) -> int:
     return run_ladder(_filled(Asked, options))
 
 
+def _ladder_device(text: str) -> str:
+    if matrix.device(text).partition(":")[0] not in ("cpu", "cuda"):
+        raise argparse.ArgumentTypeError(f"{text!r}: the ladder is climbed on cpu and cuda")
+    return text
+
+
 def _filled(kind: type[T], options: argparse.Namespace) -> T:
     """What a verb is asked: a dataclass whose fields are its options."""
     return kind(**{field.name: getattr(options, field.name) for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
@@ -246,4 +252,9 @@ def work(words: list[str]) -> int:
     """Parses and runs; returns the exit code."""
     parser = make_parser()
     options = parser.parse_args(verb_first(parser, words))
+    if getattr(options, "device", None):
+        try:
+            options.device = devices.choose(options.device)
+        except ValueError as error:
+            raise BenchError(f"argument --device: {error}", USAGE) from error
     return int(options.do(argparse.Namespace(**vars(options), words=words)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,11 @@ def _cuda_missing() -> str | None:
 
     if not torch.backends.cuda.is_built():
         return "this build of torch has no CUDA"
-    return None if torch.cuda.is_available() else "no CUDA GPU here (torch.cuda.is_available() is False)"
+    if torch.cuda.is_available():
+        return None
+    visible = os.environ.get(VISIBLE)
+    among = "" if visible is None else f" among {VISIBLE}={visible}"
+    return f"no CUDA GPU here{among} (torch.cuda.is_available() is False)"
 
 
 def _cuda_model() -> str:
@@ -124,6 +129,46 @@ DEVICES = {
         Device("xpu", "xpu", _xpu_missing, _xpu_model, _xpu_synchronize, lowers_clocks=True),
     )
 }
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"  # of CUDA's environment variables; a process reads it when it first uses a GPU
+
+
+def gpu_number(name: str) -> int | None:
+    """The number of the GPU in a device's name such as `cuda:1`; None of a name without one.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    kind, colon, number = name.partition(":")
+    if kind not in DEVICES or (colon and (kind != "cuda" or not number.isdecimal())):
+        names = ", ".join(DEVICES)
+        raise ValueError(f"{name!r} is no device: there are {names}, and a GPU by its number, like cuda:1")
+    return int(number) if colon else None
+
+
+def choose(names: Sequence[str]) -> list[str]:
+    """The kinds of devices, and from now on their GPU is the only one that this process and its children see.
+
+    So a case on `cuda:1` is called as one on `cuda`, and is timed by the same code. Not after a GPU has been used.
+
+    Args:
+        names: Devices, of CUDA's one GPU alone; a number counts those that are visible.
+
+    Raises:
+        ValueError: There is no such device, or two GPUs are named: a run is on one.
+    """
+    numbers = {name: gpu_number(name) for name in names}
+    gpus = [name for name in numbers if name.partition(":")[0] == "cuda"]
+    if len(gpus) > 1:
+        raise ValueError(f"a run is on one GPU, not on {' and '.join(gpus)}")
+    for number in (numbers[name] for name in gpus):
+        if number is not None:
+            visible = [one for one in os.environ.get(VISIBLE, "").split(",") if one]
+            if visible and number >= len(visible):
+                raise ValueError(f"there is no cuda:{number}: {VISIBLE} names {len(visible)}")
+            os.environ[VISIBLE] = visible[number] if visible else str(number)
+    return [name.partition(":")[0] for name in names]
+
 
 _UNUSABLE: dict[str, str | None] = {}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.axes.case import BATCH_SIZES, Case
 from bench.axes.compilers import COMPILERS
-from bench.axes.devices import DEVICES
+from bench.axes.devices import DEVICES, gpu_number
 from bench.axes.feeds import FEEDS
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
@@ -54,6 +54,15 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def device(text: str) -> str:
+    """A device for argparse, a GPU also by its number."""
+    try:
+        gpu_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 @dataclass(frozen=True)
 class Axis:
     """An option that takes several values and multiplies the matrix; `field` is the case's field it sets."""
@@ -63,11 +72,19 @@ class Axis:
     help: str
     choices: Sequence[str] | None = None
     type: Callable[[str], object] = str
+    metavar: str = "N"
 
 
 AXES = (
     Axis("workload", "workload", "what is timed", tuple(WORKLOADS)),
-    Axis("device", "device", "where; default: the CPU and every accelerator here", tuple(DEVICES)),
+    Axis(
+        "device",
+        "device",
+        f"where: {', '.join(DEVICES)}, or a GPU by its number (cuda:1); default: the CPU and every accelerator here",
+        None,
+        device,
+        "DEVICE",
+    ),
     Axis("batch", "batch_size", "images a step, powers of two from 1 to 16384", None, _batch_size),
     Axis("precision", "precision", "number format", tuple(PRECISIONS)),
     Axis("compile", "compiler", "mode of torch.compile, or the whole step as a CUDA graph", tuple(COMPILERS)),
@@ -81,7 +98,7 @@ def add_options(add: Callable[..., Any], prefix: str = "") -> None:
     """Declares the options through `add`, which is argparse's `add_argument` or pytest's `addoption`."""
     for axis in AXES:
         extra = {"choices": axis.choices} if axis.choices else {"type": axis.type}
-        metavar = {} if axis.choices else {"metavar": "N"}
+        metavar = {} if axis.choices else {"metavar": axis.metavar}
         add(f"--{prefix}{axis.option}", nargs="+", default=None, help=axis.help, **extra, **metavar)
     add(
         f"--{prefix}num-workers",

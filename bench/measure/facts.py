@@ -124,8 +124,19 @@ def _cuda_facts(software: dict[str, Any]) -> dict[str, Any]:
         "cuda_compute_capability": f"{properties.major}.{properties.minor}",
         "cuda_multiprocessors": properties.multi_processor_count,
         "cuda_memory_bytes": properties.total_memory,
+        **_several_gpus(torch.cuda.device_count()),
         **{name: _told(question) for name, question in BOARD.items()},
     }
+
+
+def _several_gpus(count: int) -> dict[str, Any]:
+    """Which GPUs are visible, where it is more than the one that is used."""
+    import torch
+
+    if count < 2:
+        return {}
+    named = [f"cuda:{number} {torch.cuda.get_device_name(number)}" for number in range(count)]
+    return {"cuda_visible_gpus": count, "cuda_used": named[0], "cuda_not_used": ", ".join(named[1:])}
 
 
 def _told(question: Callable[[Any, Any], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The sentences about the CPU of a host with a GPU: its threads, and what the GPU in sight costs it."""
+"""The sentences about a host with GPUs: which was used, the threads of its CPU, what the GPU in sight costs that."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ CLEAR = 0.03  # two processes of one program differ by about as much
 
 def sentences(record: Record) -> list[str]:
     """What was chosen and found; nothing of a host without a GPU."""
-    settings = record.environment["settings"]
-    return [*_threads(settings), *_cost(settings)]
+    settings, hardware = record.environment["settings"], record.environment["hardware"]
+    return [*_gpus(hardware), *_threads(settings), *_cost(settings)]
+
+
+def _gpus(hardware: dict[str, object]) -> list[str]:
+    if "cuda_not_used" not in hardware:
+        return []
+    return [f"Of {hardware['cuda_visible_gpus']} GPUs, {hardware['cuda_used']} was used, and not "
+            f"{hardware['cuda_not_used']}: --device names another by its number."]  # fmt: skip
 
 
 def _threads(settings: dict[str, object]) -> list[str]:

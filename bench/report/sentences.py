@@ -46,7 +46,7 @@ def findings(records: Sequence[Record]) -> list[Finding]:
         Finding("Measured", _measured(records[0], everything)),
         # Ratios first: they are what a single run can promise.
         Finding("CPU or GPU", _devices(records, everything, elsewhere)),
-        Finding("CPU settings", host.sentences(records[0])),
+        Finding("Host", host.sentences(records[0])),
         Finding("Crossover", reasons.crossovers(records, everything, elsewhere)),
         Finding("Variants", [*_variants(everything), *formats.instructions(records[0], everything)]),
         Finding("torch.compile", reasons.compiling(records[0], everything)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from bench.axes import matrix
 from bench.axes.case import Case, case_id, command_words
+from bench.axes.devices import VISIBLE
 from bench.measure import git
 from bench.suite import host
 from bench.suite import plan as planning
@@ -127,12 +129,13 @@ def plan_of(run: Mapping[str, Any]) -> Plan:
 def first_line(surveyed: Surveyed, command: str, dataset: str) -> dict[str, Any]:
     """The first line of the run's journal."""
     verb = ["run"] if surveyed.plan.effort.thorough else []
+    visible = os.environ.get(VISIBLE)
+    seen = "" if visible is None else f"{VISIBLE}={shlex.quote(visible)} "
 
     def own_command(id: str, case: Case) -> str:
         planned = dataclasses.replace(case, threads=case.threads if f"-t{case.threads}]" in id else 0)
-        return shlex.join(
-            ["fcnn-bench", *verb, *command_words(planned, dataset=dataset), *surveyed.plan.effort.words()]
-        )
+        words = ["fcnn-bench", *verb, *command_words(planned, dataset=dataset), *surveyed.plan.effort.words()]
+        return f"{seen}{shlex.join(words)}" if case.device == "cuda" else shlex.join(words)
 
     return {
         "created_utc": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -142,6 +145,7 @@ def first_line(surveyed: Surveyed, command: str, dataset: str) -> dict[str, Any]
         "accuracy": ACCURACY,
         "plan": dataclasses.asdict(surveyed.plan),
         "asked": {"dataset": dataset},
+        "visible_gpus": visible,
         "cases": {
             id: {
                 "case": dataclasses.asdict(case),

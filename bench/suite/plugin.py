@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.axes import matrix
+from bench.axes import devices, matrix
 
 PREFIX = "fcnn-"
 
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuses benchmarks that share the machine with each other; tests may run in parallel."""
+    """Refuses benchmarks that share the machine with each other; tests may run in parallel. Then chooses the GPU."""
     only, skipped = config.getoption("benchmark_only", False), config.getoption("benchmark_skip", False)
     # pytest-xdist's option, which its -n sets as well, in the process that is in charge.
     if (only or not skipped) and config.getoption("dist", "no") != "no":
@@ -32,6 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
             "fcnn-bench: benchmarks in parallel processes would time each other, and each would write half a record: "
             "leave out -n and --dist, or skip the benchmarks with --benchmark-skip"
         )
+    if named := config.getoption(f"{PREFIX}device".replace("-", "_"), None):
+        try:
+            setattr(config.option, f"{PREFIX}device".replace("-", "_"), devices.choose(named))
+        except ValueError as error:
+            raise pytest.UsageError(f"fcnn-bench: argument --{PREFIX}device: {error}") from error
 
 
 def options(config: pytest.Config) -> dict[str, Any]:

@@ -53,3 +53,43 @@ def test_whether_a_device_is_here_is_asked_without_computing_on_it(monkeypatch):
 
     monkeypatch.setattr(devices, "_fault", fail)
     assert all(why_unusable(name) is None or isinstance(why_unusable(name), str) for name in DEVICES)
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """A copy of the process's, without any GPUs named."""
+    monkeypatch.setattr(devices.os, "environ", {})
+    return devices.os.environ
+
+
+@pytest.mark.parametrize(
+    ("names", "before", "kinds", "visible"),
+    [
+        (["cpu", "cuda"], None, ["cpu", "cuda"], None),
+        (["cuda:1", "cpu"], None, ["cuda", "cpu"], "1"),
+        (["cuda:1"], "4,GPU-5f1c", ["cuda"], "GPU-5f1c"),
+        (["cuda"], "4,7", ["cuda"], "4,7"),
+    ],
+)
+def test_a_gpu_by_its_number_is_the_only_one_in_sight(environment, names, before, kinds, visible):
+    if before:
+        environment["CUDA_VISIBLE_DEVICES"] = before
+    assert devices.choose(names) == kinds
+    assert environment.get("CUDA_VISIBLE_DEVICES") == visible
+
+
+@pytest.mark.parametrize(
+    ("names", "before", "reason"),
+    [
+        (["cuda:0", "cuda:1"], None, "a run is on one GPU, not on cuda:0 and cuda:1"),
+        (["cuda:2"], "4,7", "there is no cuda:2: CUDA_VISIBLE_DEVICES names 2"),
+        (["tpu"], None, "'tpu' is no device: there are cpu, cuda, mps, xpu, and a GPU by its number, like cuda:1"),
+        (["cpu:1"], None, "'cpu:1' is no device"),
+        (["cuda:x"], None, "'cuda:x' is no device"),
+    ],
+)
+def test_a_gpu_that_cannot_be_chosen_is_an_error(environment, names, before, reason):
+    if before:
+        environment["CUDA_VISIBLE_DEVICES"] = before
+    with pytest.raises(ValueError, match=reason):
+        devices.choose(names)

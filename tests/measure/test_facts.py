@@ -71,6 +71,15 @@ def test_a_gpu_is_described_with_its_driver(hardware, cuda):
     }
 
 
+def test_of_several_gpus_the_used_one_and_the_others_are_named(hardware, cuda, monkeypatch):
+    cuda()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"GPU {'ABC'[number]}")
+    found = facts.environment(["cpu", "cuda"])["hardware"]
+    assert (found["cuda_visible_gpus"], found["cuda_used"]) == (3, "cuda:0 GPU A")
+    assert found["cuda_not_used"] == "cuda:1 GPU B, cuda:2 GPU C"
+
+
 def test_without_nvml_the_driver_is_unknown_and_all_else_is_there(hardware, cuda, monkeypatch):
     cuda()
     no_nvml(monkeypatch)

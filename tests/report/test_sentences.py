@@ -279,3 +279,12 @@ def test_a_gpu_in_sight_that_costs_nothing_is_said_so_and_without_one_nothing_is
     assert said.startswith("The GPU in sight costs the CPU's cases nothing that shows: ")
     assert host.sentences(CPU_RECORD) == []
     assert host.sentences(with_settings(cpu_optimizer_seconds="not known: it died")) == []
+
+
+def test_of_several_gpus_it_is_said_which_was_used():
+    several = {"cuda_visible_gpus": 2, "cuda_used": "cuda:0 GPU A", "cuda_not_used": "cuda:1 GPU B"}
+    hardware = {**CPU_RECORD.environment["hardware"], **several}
+    record = dataclasses.replace(CPU_RECORD, environment={**CPU_RECORD.environment, "hardware": hardware})
+    assert host.sentences(record) == [
+        "Of 2 GPUs, cuda:0 GPU A was used, and not cuda:1 GPU B: --device names another by its number."
+    ]
