@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bench.analyse.compiling import Payoff
 from bench.analyse.explain import Verdict
-from bench.analyse.floor import Floor
+from bench.analyse.floor import Floor, why_no_latency
 from bench.analyse.statistics import Ratio, Summary
 from bench.analyse.trust import HARMLESS, objections
 from bench.record.model import CaseFields, Flag, Measurement, Record, Unmeasured
@@ -39,7 +39,7 @@ class Cell:
         against_loader: For epochs, how many times as fast as with the tutorial's DataLoader.
         against_eager: For compiled cases, how many times as fast as the same case not compiled.
         share_of_step: For the parts of a step, this part's time over the whole step's.
-        floor: The least time that arithmetic and bytes allow here; None with the reason in `why_no_floor`.
+        floor: The least time that arithmetic, bytes and latency allow here; None with the reason in `why_no_floor`.
         verdict: What takes the most of the time; None where there is no floor or no price of a call.
         payoff: For compiled cases, when compiling has paid; None with the reason in `why_no_payoff`.
     """
@@ -82,6 +82,11 @@ class Cell:
             return f"not measured ({self.unmeasured.kind})"
         names = objections(self.measurement) if self.measurement else None
         return f"flagged: {names}" if names else None
+
+    @property
+    def why_half_a_floor(self) -> str | None:
+        """Why the floor lacks the latency of a GPU's dependent steps, in part or in whole; None if it does not."""
+        return why_no_latency(self.record.yardsticks, self.case.device) if self.floor else None
 
     @property
     def times_above_floor(self) -> float | None:

@@ -15,6 +15,7 @@ HELP = {
     "launch": "a larger batch, a fused optimizer, or CUDA graphs: fewer and larger kernels",
     "compute": "a faster number format, more cores, or a faster processor: the arithmetic itself takes the time",
     "memory": "fewer bytes: a smaller number format, fused operators, or a processor with more bandwidth",
+    "latency": "a larger batch, so that there are fewer steps: each waits for the one before, however fast it is",
 }
 
 
@@ -44,7 +45,8 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
 
     Every candidate is a time: the waiting for data, the copy to an accelerator, the operator calls at the price of
     one (dispatch on the CPU, launch on an accelerator), the arithmetic at the measured peak, the bytes at the
-    measured bandwidth. The largest is the verdict. Its share says how much it explains.
+    measured bandwidth, on a GPU the steps that wait for one another. The largest is the verdict. Its share says how
+    much it explains.
     """
     bounds = floor(measurement, record)
     counters, phases, case = measurement.counters, measurement.phases, measurement.case
@@ -63,6 +65,7 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
         dispatch: (calls * price, f"{calls:,} operator calls at {price * 1e6:.1f} µs each"),
         "compute": (bounds.compute_seconds, f"{bounds.flops / 1e6:,.1f} MFLOP at the measured peak"),
         "memory": (bounds.memory_seconds, "the bytes that must move, at the measured bandwidth"),
+        "latency": (bounds.latency_seconds, "dependent steps, at the least that lies between two"),
     }
     bound = max(found, key=lambda name: found[name][0])
     seconds, what = found[bound]

@@ -1,7 +1,10 @@
-"""The floor: the least time that the arithmetic and the bytes of a case allow on this machine, and how far above it is.
+"""The floor: the least time that a case can take on this machine, and how far above it is.
 
 After the roofline model (Williams, Waterman and Patterson, Communications of the ACM 52, 2009), with ceilings that are
-measured in the same run instead of read off a data sheet.
+measured in the same run instead of read off a data sheet. That model knows arithmetic and bytes. A GPU that does little
+at a time waits for neither: a step needs the weights of the step before it, and the soonest that all of a GPU can go on
+with what all of it has done is the next kernel of a CUDA graph or the next barrier within one kernel. So many of the
+quicker of the two as there are steps are a bound as well, for all programs that spread a step over the GPU.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from bench.record.model import CaseFields, Counters, Measurement, Record, Yardst
 
 PIXELS, FLOAT_BYTES, LABEL_BYTES = 784, 4, 8
 UPDATING = ("optimizer", "step", "epoch", "accuracy")
+LATENCIES = ("graph_node", "grid_barrier")  # yardsticks of what lies between a step and the next
+COMPUTE, MEMORY = "compute", "memory"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Floor:
             the bandwidth inside the cache.
         flops: Floating-point operations of a repetition.
         peak_flops_per_second: The measured peak that `compute_seconds` used.
+        latency_seconds: The steps, each of which waits for the one before, at the price of `latency`; 0 on a CPU, and
+            where neither was timed.
+        latency: The quicker yardstick of `LATENCIES`; None where `latency_seconds` is 0.
     """
 
     compute_seconds: float
@@ -33,6 +41,8 @@ class Floor:
     update_seconds: float
     flops: int
     peak_flops_per_second: float
+    latency_seconds: float = 0.0
+    latency: str | None = None
 
     @property
     def memory_seconds(self) -> float:
@@ -41,8 +51,15 @@ class Floor:
 
     @property
     def seconds(self) -> float:
-        """The larger bound: arithmetic and transfer can overlap, neither can be skipped."""
-        return max(self.compute_seconds, self.memory_seconds)
+        """The largest bound: arithmetic, transfer and waiting can overlap, none can be skipped."""
+        return max(self.compute_seconds, self.memory_seconds, self.latency_seconds)
+
+    @property
+    def bound(self) -> str:
+        """Which bound that is: `compute`, `memory`, or the name of a yardstick of `LATENCIES`."""
+        if self.latency and self.latency_seconds == self.seconds:
+            return self.latency
+        return COMPUTE if self.compute_seconds == self.seconds else MEMORY
 
     def times_above(self, seconds: float) -> float:
         """How many times the floor `seconds` is: "x floor"."""
@@ -58,20 +75,37 @@ def rate(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
 
     The fastest sample, before or after: a ceiling that a lucky moment reaches is still below the machine's own.
     """
-    found = [y for y in yardsticks if (y.device, y.name) == (device, name)]
+    found = _timed(yardsticks, device, name)
     if not found:
         return None
     samples = [*found[0].samples_seconds, *(found[0].after_samples_seconds or [])]
     return found[0].work_per_repetition / min(samples)
 
 
+def _timed(yardsticks: list[Yardstick], device: str, name: str) -> list[Yardstick]:
+    return [y for y in yardsticks if (y.device, y.name) == (device, name) and y.samples_seconds]
+
+
 def cost(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
     """The median seconds of one call, of the quieter of a yardstick's two probes; None if it was not timed."""
-    found = [y for y in yardsticks if (y.device, y.name) == (device, name)]
+    found = _timed(yardsticks, device, name)
     if not found:
         return None
     probes = [samples for samples in (found[0].samples_seconds, found[0].after_samples_seconds) if samples]
     return min(summarise(samples).median for samples in probes) / found[0].work_per_repetition
+
+
+def latency(yardsticks: list[Yardstick], device: str) -> tuple[float, str] | None:
+    """Least seconds between two steps that all of a GPU takes part in, and the yardstick; None if none was timed."""
+    rates = {name: rate(yardsticks, device, name) for name in LATENCIES}
+    found = [(1 / per_second, name) for name, per_second in rates.items() if per_second]
+    return min(found) if found else None
+
+
+def why_no_latency(yardsticks: list[Yardstick], device: str) -> str | None:
+    """Why some yardstick of `LATENCIES` is not known, a sentence's part each; None if all are, or none was asked."""
+    found = [y for y in yardsticks if y.device == device and y.name in LATENCIES and y.reason]
+    return "; ".join(f"{y.name} is not known: {y.reason}" for y in found) or None
 
 
 def floor(measurement: Measurement, record: Record) -> Floor | None:
@@ -102,6 +136,7 @@ def floor_of(
     if case.workload in UPDATING:
         # Adam reads parameters, gradients and both moments and writes all but the gradients.
         updated = 2 * counters.parameter_bytes + counters.gradient_bytes + 2 * counters.optimizer_state_bytes
+    wait, named = latency(yardsticks, case.device) or (0.0, None)
     # The copy yardstick counts a byte read and a byte written; reading alone is half of a copy.
     return Floor(
         compute_seconds=flops / peak,
@@ -109,4 +144,6 @@ def floor_of(
         update_seconds=steps * updated / cached,
         flops=flops,
         peak_flops_per_second=peak,
+        latency_seconds=steps * wait,
+        latency=named,
     )

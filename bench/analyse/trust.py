@@ -8,7 +8,7 @@ import math
 import statistics
 from collections.abc import Callable
 
-from bench.analyse.floor import Floor, floor
+from bench.analyse.floor import MEMORY, Floor, floor
 from bench.analyse.levels import by_process, counting, rounds_of, time_of
 from bench.analyse.statistics import ratio, summarise
 from bench.record.model import Flag, Measurement, Record, Yardstick
@@ -35,7 +35,7 @@ def drift(yardstick: Yardstick) -> str | None:
     A machine that has changed is slower or faster at its best, too. A neighbour that was busy for the tenth of a second
     of one probe moves the median alone, and has not changed the machine that the cases saw.
     """
-    if yardstick.after_samples_seconds is None:
+    if not yardstick.samples_seconds or not yardstick.after_samples_seconds:
         return None
     before, after = summarise(yardstick.samples_seconds), summarise(yardstick.after_samples_seconds)
     moved = ratio(after, before)
@@ -61,7 +61,8 @@ def impossible(measurement: Measurement, record: Record) -> str | None:
     share = bounds.share_of_peak(median)
     if share <= 1:
         below = bounds.seconds / median
-        return f"{below:.1f} times as fast as its bytes can be moved here" if below > 2 else None
+        what = "its bytes can be moved" if bounds.bound == MEMORY else "its steps can follow one another"
+        return f"{below:.1f} times as fast as {what} here" if below > 2 else None
     return f"{share:.1f} times the measured peak of {bounds.peak_flops_per_second / 1e9:,.0f} GFLOP/s"
 
 
@@ -159,4 +160,5 @@ def _shares(bounds: Floor, measurement: Measurement, record: Record) -> dict[str
         f"matmul_{measurement.case.precision}": bounds.compute_seconds / seconds,
         "copy": bounds.images_seconds / seconds,
         "copy_cached": bounds.update_seconds / seconds,
+        **({bounds.latency: bounds.latency_seconds / seconds} if bounds.latency else {}),
     }

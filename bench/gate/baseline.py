@@ -166,8 +166,9 @@ def _time_yardsticks(worker: Conversation, cases: Sequence[Case], found: dict[tu
         precisions, threads = sorted({case.precision for case in here}), max(case.threads for case in here)
         timed = worker.ask("calibrate", devices=[device], threads=threads, precisions={device: precisions})
         for yardstick in timed:
-            value = math.log(undisturbed(yardstick["samples_seconds"]))
-            found.setdefault((device, yardstick["name"]), []).append(value)
+            if samples := yardstick["samples_seconds"]:
+                value = math.log(undisturbed(samples) / yardstick["work_per_repetition"])
+                found.setdefault((device, yardstick["name"]), []).append(value)
 
 
 def _count(id: str, record: Record, then: Measurement, seen: Seen, accepted: list[dict[str, Any]]) -> Outcome:
@@ -224,7 +225,7 @@ def _machine_moved(
         for yardstick in concerning(measurement, record):
             for samples in (yardstick.samples_seconds, yardstick.after_samples_seconds):
                 if samples:
-                    value = math.log(undisturbed(samples))
+                    value = math.log(undisturbed(samples) / yardstick.work_per_repetition)
                     then.setdefault((yardstick.device, yardstick.name), []).append(value)
     if not then:
         return "the records have no yardstick: whether the machine has changed cannot be told"

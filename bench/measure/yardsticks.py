@@ -1,7 +1,8 @@
 """Yardsticks: fixed probes of the machine, timed in the same run by the same clock.
 
-They say what this machine can do at all (matrix product, copy) and what an operator costs before it does anything
-(dispatch, launch), so that a case's time can be set against a floor, and a machine that changed under way is noticed.
+They say what this machine can do at all (matrix product, copy), what an operator costs before it does anything
+(dispatch, launch) and how soon a GPU can go on with what depends on what it did (graph_node, grid_barrier), so that a
+case's time can be set against a floor, and a machine that changed under way is noticed.
 """
 
 from __future__ import annotations
@@ -9,112 +10,155 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
 from bench.axes.devices import DEVICES
 from bench.axes.precisions import PRECISIONS, Precision
-from bench.measure import settings
+from bench.errors import reason_of
+from bench.measure import latency, nvrtc, settings
 from bench.measure.clock import Clock
+from bench.measure.probe import Prepared, Probe
 from bench.measure.sampling import Rule, measure
 from bench.record.model import Yardstick
 
 RULE = Rule(budget_seconds=0.15, warmup_seconds=0.1)
+# Of a matrix product on an accelerator: the largest that takes at most so long and so much of the free memory.
+MATMUL_SIZES = (8192, 4096, 2048)
+MATMUL_SECONDS = 0.03
+MEMORY_SHARE = 1 / 4  # of what is free, for all the buffers of a probe
+UNKNOWN_FREE_BYTES = 4 * 2**30  # taken to be free where that cannot be asked
+FREE_BYTES: dict[str, Callable[[], int]] = {"cuda": lambda: torch.cuda.mem_get_info()[0]}
+GIVE_BACK: dict[str, Callable[[], None]] = {
+    "cuda": torch.cuda.empty_cache, "mps": torch.mps.empty_cache, "xpu": torch.xpu.empty_cache,
+}  # fmt: skip
+CPU_MATMUL_SIZE = 1024  # 2 GFLOP: large enough for the peak rate, small enough for a probe
+CPU_COPY_BYTES = 64 * 2**20  # each of two buffers
+# Each of two buffers; on a CPU together about what an update of the network touches. A GPU copies that in less time
+# than a launch takes; there a cache of 50 MB just holds both of 16 MiB, so that it is the bytes that take the time.
+CPU_CACHED_BYTES, CACHED_BYTES = 512 * 2**10, 16 * 2**20
+# On an accelerator 1 GiB each, far above its caches, or as much as there is room for.
+COPY_BYTES, LEAST_COPY_BYTES = 2**30, 2**26
 
 
-@dataclass(frozen=True)
-class Probe:
-    """One probe: `make` builds a repetition for a device (by torch's name), `work` is what a repetition does.
-
-    Attributes:
-        unit: What the work is counted in: `flop`, `byte` or `call`.
-    """
-
-    name: str
-    unit: str
-    work: Callable[[str], float]
-    make: Callable[[str], Callable[[], object]]
-    only_on: str | None = None
+def _free_bytes(device: str) -> int:
+    return FREE_BYTES.get(torch.device(device).type, lambda: UNKNOWN_FREE_BYTES)()
 
 
 def _matmul(precision: Precision) -> Probe:
     dtype = getattr(torch, precision.amp_dtype) if precision.amp_dtype else torch.float32
 
-    def make(device: str) -> Callable[[], object]:
-        size = _matmul_size(device)
-        generator = torch.Generator().manual_seed(0)
-        # Random numbers: processors multiply zeros faster than they multiply numbers.
-        a, b = (torch.randn(size, size, generator=generator).to(device, dtype) for _ in range(2))
-        # As nn.Linear has its weight. Number formats that the processor lacks are slow in other layouts: on an AVX2
-        # EPYC, bfloat16 runs at 21 GFLOP/s like this and at 1 GFLOP/s with b as it is.
-        b, out = b.t(), torch.empty_like(a)
+    def prepare(device: str, clock: Clock) -> Prepared:
+        size = _matmul_size(device, clock, functools.partial(_product, precision, dtype), dtype.itemsize)
+        # 2 n^3: a multiplication and an addition for every element of every row and column.
+        return Prepared(_product(precision, dtype, size, device), 2.0 * size**3)
 
-        def repeat() -> None:
-            torch.set_float32_matmul_precision(precision.float32_matmul)
-            torch.mm(a, b, out=out)
-
-        return repeat
-
-    # 2 n^3: a multiplication and an addition for every element of every row and column.
-    return Probe(f"matmul_{precision.name}", "flop", lambda device: 2.0 * _matmul_size(device) ** 3, make)
+    return Probe(f"matmul_{precision.name}", "flop", prepare)
 
 
-def _matmul_size(device: str) -> int:
-    """Large enough to be at the peak rate, small enough for a probe: 2 GFLOP on a CPU, 1 TFLOP on a GPU."""
-    return 1024 if device == "cpu" else 8192
+def _product(precision: Precision, dtype: torch.dtype, size: int, device: str) -> Callable[[], object]:
+    # Made where they are used: 8192^2 numbers take a CPU longer than the probe.
+    generator = torch.Generator().manual_seed(0) if device == "cpu" else None
+    # Random numbers: processors multiply zeros faster than they multiply numbers.
+    a, b = (torch.randn(size, size, generator=generator, device=device).to(dtype) for _ in range(2))
+    # As nn.Linear has its weight. Number formats that the processor lacks are slow in other layouts: on an AVX2
+    # EPYC, bfloat16 runs at 21 GFLOP/s like this and at 1 GFLOP/s with b as it is.
+    b, out = b.t(), torch.empty_like(a)
+
+    def repeat() -> None:
+        torch.set_float32_matmul_precision(precision.float32_matmul)
+        torch.mm(a, b, out=out)
+
+    return repeat
 
 
-COPY_BYTES = {"cpu": 64 * 2**20}  # each of two buffers; on an accelerator 1 GiB, far above its caches
-# Each of two buffers; on a CPU together about what an update of the network touches. A GPU copies that in less time
-# than a launch takes; there a cache of 50 MB just holds both of 16 MiB, so that it is the bytes that take the time.
-CACHED_BYTES = {"cpu": 512 * 2**10}
+def _matmul_size(
+    device: str, clock: Clock, product: Callable[[int, str], Callable[[], object]], number_bytes: int
+) -> int:
+    """Large enough to be at the peak rate, small enough for a probe, by a first estimate with the smallest size."""
+    if device == "cpu":
+        return CPU_MATMUL_SIZE
+    least = MATMUL_SIZES[-1]
+    seconds = _quickest_seconds(product(least, device), clock)
+    room = MEMORY_SHARE * _free_bytes(device)
+    fit = (
+        size
+        for size in MATMUL_SIZES
+        # Both factors are drawn in float32, one after the other.
+        if seconds * (size / least) ** 3 <= MATMUL_SECONDS and size**2 * (3 * number_bytes + 4) <= room
+    )
+    return next(fit, least)
 
 
-def _copy(size: Callable[[str], int]) -> Callable[[str], Callable[[], object]]:
-    def make(device: str) -> Callable[[], object]:
-        source, target = (torch.ones(size(device) // 4, device=device) for _ in range(2))
-        return lambda: target.copy_(source)
+def _quickest_seconds(repeat: Callable[[], object], clock: Clock) -> float:
+    """The best of what fits into the time that an idle GPU needs to raise its clocks."""
+    begin = clock.now()
+    found: list[float] = []
+    while not found or clock.now() - begin < RULE.warmup_seconds:
+        found.append(clock.time_block(repeat, 1).host_seconds)
+    return min(found)
 
-    return make
+
+def _copy(size: Callable[[str], int]) -> Callable[[str, Clock], Prepared]:
+    def prepare(device: str, clock: Clock) -> Prepared:
+        count = size(device) // 4
+        source, target = (torch.ones(count, device=device) for _ in range(2))
+        return Prepared(lambda: target.copy_(source), 2.0 * 4 * count)  # read once and written once
+
+    return prepare
 
 
 def _copy_bytes(device: str) -> int:
-    return COPY_BYTES.get(device, 2**30)
+    if device == "cpu":
+        return CPU_COPY_BYTES
+    # A power of two, so that a little less that is free does not change what is measured.
+    room = int(MEMORY_SHARE * _free_bytes(device) / 2)
+    return min(COPY_BYTES, max(LEAST_COPY_BYTES, 1 << (room.bit_length() - 1)))
 
 
 def _cached_bytes(device: str) -> int:
-    return CACHED_BYTES.get(device, 16 * 2**20)
+    return CPU_CACHED_BYTES if device == "cpu" else CACHED_BYTES
 
 
-def _dispatch(device: str) -> Callable[[], object]:
-    x = torch.ones((), device="cpu")
-    return lambda: x.add_(1.0)
-
-
-def _launch(device: str) -> Callable[[], object]:
+def _call(device: str, clock: Clock) -> Prepared:
     x = torch.ones((), device=device)
-    return lambda: x.add_(1.0)
+    return Prepared(lambda: x.add_(1.0), 1.0)
+
+
+def _on_cpu(device: str) -> bool:
+    return device == "cpu"
+
+
+def _on_accelerators(device: str) -> bool:
+    return device != "cpu"
+
+
+def _on_cuda(device: str) -> bool:
+    return device == "cuda"
 
 
 PROBES = (
     *(_matmul(precision) for precision in PRECISIONS.values()),
-    # Read once and written once.
-    Probe("copy", "byte", lambda device: 2.0 * _copy_bytes(device), _copy(_copy_bytes)),
-    Probe("copy_cached", "byte", lambda device: 2.0 * _cached_bytes(device), _copy(_cached_bytes)),
-    Probe("dispatch", "call", lambda device: 1.0, _dispatch, only_on="cpu"),
-    Probe("launch", "call", lambda device: 1.0, _launch),
+    Probe("copy", "byte", _copy(_copy_bytes)),
+    Probe("copy_cached", "byte", _copy(_cached_bytes)),
+    Probe("dispatch", "call", _call, _on_cpu),
+    Probe("launch", "call", _call, _on_accelerators),
+    Probe("graph_node", "node", latency.graph_node, _on_cuda),
+    Probe("grid_barrier", "barrier", latency.grid_barrier, _on_cuda, nvrtc.why_not),
 )
 
 
 @functools.cache
-def _repetition(probe: Probe, device: str) -> Callable[[], object]:
+def _kept(probe: Probe) -> Prepared:
     """Made once a process: fresh buffers lie on other pages, and a copy's rate depends on them by half."""
-    return probe.make(device)
+    return probe.prepare("cpu", Clock(DEVICES["cpu"]))
 
 
 def run(device: str, threads: int, precisions: set[str]) -> list[Yardstick]:
     """Times every probe that makes sense on `device` with the threads that its cases use.
+
+    A probe that fails is a yardstick without samples, with its reason. Of an accelerator's memory nothing is kept: the
+    cases are to have it.
 
     Args:
         device: A row of the device axis that is here.
@@ -122,29 +166,27 @@ def run(device: str, threads: int, precisions: set[str]) -> list[Yardstick]:
         precisions: Names of the precisions that the run's cases use; other matrix products are not timed.
     """
     settings.use_threads(threads)
-    clock, name = Clock(DEVICES[device]), DEVICES[device].torch_name
     found = []
     for probe in PROBES:
         precision = probe.name.removeprefix("matmul_")
         if precision in PRECISIONS and (precision not in precisions or PRECISIONS[precision].why_not(device)):
             continue
-        if (probe.only_on or device) != device or (probe.name == "launch" and device == "cpu"):
-            continue
-        samples = measure(_repetition(probe, name), clock, RULE)
-        found.append(
-            Yardstick(
-                name=probe.name,
-                device=device,
-                unit=probe.unit,
-                work_per_repetition=probe.work(name),
-                samples_seconds=samples.seconds,
-            )
-        )
+        if probe.concerns(device):
+            found.append(_timed(probe, device))
+            GIVE_BACK.get(torch.device(DEVICES[device].torch_name).type, lambda: None)()
     torch.set_float32_matmul_precision("highest")
     return found
 
 
-def joined(before: list[Yardstick], after: list[Yardstick]) -> list[Yardstick]:
-    """The yardsticks of a run, with the samples taken after the cases beside those taken before."""
-    later = {(y.device, y.name): y.samples_seconds for y in after}
-    return [dataclasses.replace(y, after_samples_seconds=later.get((y.device, y.name))) for y in before]
+def _timed(probe: Probe, device: str) -> Yardstick:
+    clock, name = Clock(DEVICES[device]), DEVICES[device].torch_name
+    nothing = Yardstick(probe.name, device, probe.unit, 1.0, [])
+    if reason := probe.why_not():
+        return dataclasses.replace(nothing, reason=reason)
+    try:
+        prepared = _kept(probe) if name == "cpu" else probe.prepare(name, clock)
+        samples = measure(prepared.repeat, clock, RULE)
+        prepared.check()
+    except Exception as error:  # one probe's failure costs no other
+        return dataclasses.replace(nothing, reason=reason_of(error))
+    return dataclasses.replace(nothing, work_per_repetition=prepared.work, samples_seconds=samples.seconds)

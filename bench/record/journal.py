@@ -225,15 +225,18 @@ def _round(line: Line) -> Round:
 
 
 def _yardsticks(lines: Sequence[Line]) -> list[Yardstick]:
-    """Those of the first calibration, with the samples of the last beside them."""
+    """Those of the first calibration, with the samples of the last beside them, if these are of the same work."""
     found = of_kind(lines, "calibration")
     if not found:
         return []
     before = [Yardstick(**yardstick) for yardstick in found[0]["yardsticks"]]
     if len(found) == 1:
         return before
-    after = {(y["device"], y["name"]): y["samples_seconds"] for y in found[-1]["yardsticks"]}
-    return [dataclasses.replace(y, after_samples_seconds=after.get((y.device, y.name))) for y in before]
+    after = {(y["device"], y["name"], y["work_per_repetition"]): y["samples_seconds"] for y in found[-1]["yardsticks"]}
+    return [
+        dataclasses.replace(y, after_samples_seconds=after.get((y.device, y.name, y.work_per_repetition)) or None)
+        for y in before
+    ]
 
 
 def _measurement(

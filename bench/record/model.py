@@ -323,9 +323,10 @@ class Yardstick:
     """A probe of the machine, timed before and after the cases.
 
     Attributes:
-        unit: What `work_per_repetition` counts: `flop`, `byte` or `call`.
-        samples_seconds: Host wall seconds a repetition before the first case.
-        after_samples_seconds: The same after the last; None if the run was stopped before.
+        unit: What `work_per_repetition` counts: `flop`, `byte`, `call`, `node` or `barrier`.
+        samples_seconds: Host wall seconds a repetition before the first case; none where there is a `reason`.
+        after_samples_seconds: The same after the last; None if the run was stopped before, or the work was another.
+        reason: Why it could not be timed; None if it was.
     """
 
     name: str
@@ -334,6 +335,7 @@ class Yardstick:
     work_per_repetition: float
     samples_seconds: list[float]
     after_samples_seconds: list[float] | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

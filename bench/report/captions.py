@@ -33,10 +33,12 @@ HOW_TO_READ = (
     ("× eager fp32 CPU", "how many times as fast as the same work on the CPU of the same machine, with 32-bit floats, "
      "without torch.compile, with plain Adam. Above 1 is faster."),
     ("× floor", "how many times the least time: that of the arithmetic at the peak rate measured with large matrix "
-     "products, or of the bytes at the measured bandwidth, whichever is more. 1 is as fast as this machine can be."),
+     "products, of the bytes at the measured bandwidth, or, on a GPU, of its steps' launch latency, whichever is more. "
+     "Each step needs the weights of the one before, so between two lies at least a kernel of a CUDA graph or a "
+     "barrier of the whole GPU; the quicker of the two counts. 1 is as fast as this machine can be."),
     ("Of peak", "the arithmetic's rate as a share of that peak."),
     ("Bound", "what takes the most of the time, and its share: waiting for data, transfer to the device, dispatch "
-     "(calling operators), launch (starting kernels), compute or memory."),
+     "(calling operators), launch (starting kernels), compute, memory or latency (steps waiting for one another)."),
     ("Sum ÷ unmarked", "parts are timed in blocks with marks, which alternate with blocks without; 100% means that the "
      "marks changed nothing and the parts are the whole."),
     ("Flag", "a named reason not to trust a number. It is shown, but takes part in no comparison."),

@@ -12,7 +12,7 @@ from bench.analyse.crossover import crossover
 from bench.analyse.explain import Verdict
 from bench.record.model import Record
 from bench.report import units
-from bench.report.words import BOUNDS, REFERENCE_BATCH, capitalised, fed_from, flag_mark, name, plural
+from bench.report.words import BOUNDS, FLOORS, REFERENCE_BATCH, capitalised, fed_from, flag_mark, name, plural
 
 # Below this share, the largest known cause is called that and no more.
 MAIN_SHARE = 0.5
@@ -22,6 +22,7 @@ def why(everything: Sequence[Cell]) -> list[str]:
     """What takes the time of the plain step and of the epochs from host memory, on every device."""
     found: list[str] = []
     helped: set[str] = set()  # advice is given once
+    meant: set[str] = set()  # and so is what a floor is
     disturbed: list[str] = []
     for device in measured_devices(everything):
         step = plain_step(everything, device, REFERENCE_BATCH)
@@ -31,7 +32,8 @@ def why(everything: Sequence[Cell]) -> list[str]:
             chosen += [(epoch, f"an epoch with {name(feed)}")] if epoch else []
         for cell, what in chosen:
             if cell.verdict and cell.times_above_floor:
-                meaning = "" if found else ", the least that the arithmetic and the bytes allow here"
+                meaning = _meaning(cell)
+                meaning = "" if meaning in meant else meaning
                 advice = "" if cell.verdict.help in helped else f" What would help: {cell.verdict.help}."
                 found.append(
                     _why(
@@ -44,9 +46,17 @@ def why(everything: Sequence[Cell]) -> list[str]:
                     + advice
                 )
                 helped.add(cell.verdict.help)
+                meant.add(_meaning(cell))
             elif cell.why_no_floor == DISTURBED and not disturbed:
                 disturbed = [f"{capitalised(what)} on {name(device)} cannot be explained: {DISTURBED}."]
     return found + disturbed
+
+
+def _meaning(cell: Cell) -> str:
+    """What the floor of a cell is, in the words of the bound that sets it."""
+    least = FLOORS.get(cell.floor.bound if cell.floor else "", "the arithmetic and the bytes allow")
+    unknown = f" ({cell.why_half_a_floor})" if cell.why_half_a_floor else ""
+    return f", the least that {least} here{unknown}"
 
 
 def _why(verdict: Verdict, times: float, what: str, meaning: str, mark: str) -> str:

@@ -26,6 +26,12 @@ BOUNDS = {
     "launch": "launches, the starting of kernels",
     "compute": "arithmetic",
     "memory": "memory traffic",
+    "latency": "launch latency, the waiting of each step for the one before",
+}
+# What sets a floor that neither arithmetic nor bytes set, by `bench.analyse.floor.Floor.bound`.
+FLOORS = {
+    "graph_node": "launch latency allows (a kernel of a CUDA graph per step)",
+    "grid_barrier": "launch latency allows (a barrier of the whole GPU per step)",
 }
 REPETITIONS = {"epoch": "epoch", "accuracy": "training"}  # of all other workloads, a step
 FLAGS = {

@@ -42,6 +42,11 @@ def yardstick(name: str, device: str = "cpu", after: float | None = 1.0, **chang
     return Yardstick(**{**dataclasses.asdict(Yardstick(name, device, unit, work, before, later)), **changes})
 
 
+def latencies(**seconds: float) -> list[Yardstick]:
+    """How long a GPU takes for one of `graph_node` or `grid_barrier`, timed a thousand at once."""
+    return [Yardstick(name, "cuda", "node", 1000.0, steady(1000 * each)) for name, each in seconds.items()]
+
+
 def yardsticks(device: str = "cpu", **after: float) -> list[Yardstick]:
     """All that a device has, with how some of them moved."""
     call = "dispatch" if device == "cpu" else "launch"

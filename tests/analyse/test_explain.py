@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from bench.analyse.explain import HELP, explain
-from tests.analyse.synthetic import COUNTERS, epoch, phases, record, step, yardsticks
+from tests.analyse.synthetic import COUNTERS, epoch, latencies, phases, record, step, yardsticks
 
 
 def with_counters(**changes):
@@ -71,3 +71,11 @@ def test_without_counters_or_yardsticks_there_is_no_verdict():
     assert explain(step(), record(sticks=[])) is None
     assert explain(step(), record(sticks=[y for y in yardsticks() if y.name != "dispatch"])) is None
     assert explain(step(device="cuda"), record()) is None
+
+
+def test_a_chain_of_steps_is_bound_by_latency():
+    few = with_counters(aten_calls={"aten::add_ float32": 1}, flops=1000)
+    gpu = record(sticks=[*yardsticks("cuda"), *latencies(grid_barrier=2e-4)])
+    found = explain(epoch(0.3, device="cuda", counters=few, phases=phases(forward=0.1)), gpu)
+    assert (found.bound, found.help) == ("latency", HELP["latency"])
+    assert found.evidence == "dependent steps, at the least that lies between two: 63% of the time"

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.floor import Floor, cost, floor, rate
+from bench.analyse.floor import Floor, cost, floor, latency, rate, why_no_latency
 from bench.record.model import Yardstick
-from tests.analyse.synthetic import COUNTERS, RATES, epoch, record, step, yardstick, yardsticks
+from tests.analyse.synthetic import COUNTERS, RATES, epoch, latencies, record, step, yardstick, yardsticks
 
 IMAGE_BYTES = 784 * 4 + 8
 # Read: parameters, gradients and both moments; written: all but the gradients.
@@ -76,6 +76,39 @@ def test_the_peak_is_that_of_the_cases_precision_and_device():
     assert floor(bf16, record(sticks=[*yardsticks(), half])).peak_flops_per_second == 2e11
     assert floor(bf16, record()) is None
     assert floor(step(device="cuda"), record()) is None
+
+
+def on_a_gpu(**seconds):
+    return record(sticks=[*yardsticks("cuda"), *latencies(**seconds)])
+
+
+def test_on_a_gpu_a_step_waits_for_the_one_before_by_the_quicker_of_a_kernel_and_a_barrier():
+    gpu = on_a_gpu(graph_node=3e-4, grid_barrier=2e-4)
+    one, whole = floor(step(device="cuda"), gpu), floor(epoch(device="cuda"), gpu)
+    assert one.seconds == one.latency_seconds == pytest.approx(2e-4, rel=2e-3)
+    assert one.compute_seconds == pytest.approx(1e-4, rel=2e-3)  # which is less
+    assert whole.seconds == pytest.approx(938 * 2e-4, rel=2e-3)
+    assert one.bound == whole.bound == "grid_barrier"
+    assert floor(step(device="cuda"), on_a_gpu(graph_node=1.5e-4, grid_barrier=2e-4)).bound == "graph_node"
+    assert floor(step(device="cuda"), on_a_gpu(graph_node=1.5e-4)).bound == "graph_node"
+
+
+def test_the_bound_that_binds_is_named():
+    quick = on_a_gpu(graph_node=1e-6, grid_barrier=1e-6)
+    assert floor(step(device="cuda"), quick).bound == "compute"
+    assert floor(step(device="cuda", images_per_repetition=640), quick).bound == "memory"
+    assert floor(step(), record()).bound == "compute"
+    assert floor(step(), record()).latency_seconds == 0  # a CPU has no such thing
+
+
+def test_a_latency_that_is_not_known_bounds_nothing_and_has_its_reason():
+    unknown = Yardstick("grid_barrier", "cuda", "barrier", 1.0, [], reason="cuda-bindings is not installed")
+    sticks = [*yardsticks("cuda"), *latencies(graph_node=3e-4), unknown]
+    assert latency(sticks, "cuda") == (pytest.approx(3e-4, rel=2e-3), "graph_node")
+    assert why_no_latency(sticks, "cuda") == "grid_barrier is not known: cuda-bindings is not installed"
+    assert (latency(sticks, "cpu"), why_no_latency(sticks, "cpu")) == (None, None)
+    assert latency([unknown], "cuda") is None
+    assert (rate([unknown], "cuda", "grid_barrier"), cost([unknown], "cuda", "grid_barrier")) == (None, None)
 
 
 @pytest.mark.parametrize("missing", list(RATES))

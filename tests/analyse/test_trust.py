@@ -7,7 +7,7 @@ from bench.analyse.floor import floor
 from bench.analyse.statistics import summarise
 from bench.analyse.trust import concerning, drift, impossible, judged, objections
 from bench.record.model import Flag
-from tests.analyse.synthetic import COUNTERS, epoch, names, record, steady, step, yardstick, yardsticks
+from tests.analyse.synthetic import COUNTERS, epoch, latencies, names, record, steady, step, yardstick, yardsticks
 from tests.data.records import CPU_RECORD, samples
 
 FULL = 101e-6  # the step's 10 MFLOP take 100 µs at the peak
@@ -93,6 +93,24 @@ def test_less_than_half_of_what_the_bytes_take_is_impossible():
     slow, quick = (dataclasses.replace(by_bytes, samples_seconds=[share * at] * 40) for share in (0.6, 0.4))
     assert impossible(slow, record()) is None
     assert impossible(quick, record()) == "2.5 times as fast as its bytes can be moved here"
+
+
+def test_steps_that_follow_one_another_too_soon_are_impossible():
+    here = record(sticks=[*yardsticks(), *yardsticks("cuda"), *latencies(graph_node=1e-3)])
+    assert impossible(step(0.6e-3, device="cuda"), here) is None
+    found = impossible(step(0.4e-3, device="cuda"), here)
+    assert found == "2.5 times as fast as its steps can follow one another here"
+
+
+def test_a_latency_concerns_the_cases_of_which_it_may_be_a_tenth():
+    here = record(sticks=[*yardsticks("cuda"), *latencies(graph_node=2e-4, grid_barrier=1e-4)])
+    for seconds, concerned in ((5e-4, {"grid_barrier"}), (5e-3, set())):
+        found = {y.name for y in concerning(step(seconds, device="cuda"), here)}
+        assert found & {"graph_node", "grid_barrier"} == concerned
+
+
+def test_a_yardstick_without_samples_has_not_drifted():
+    assert drift(yardstick("copy", samples_seconds=[], after_samples_seconds=[1.0])) is None
 
 
 def test_flags_are_added_to_those_that_are_there():

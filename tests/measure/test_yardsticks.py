@@ -3,8 +3,9 @@ import torch
 
 from bench.axes.devices import DEVICES
 from bench.measure import yardsticks
+from bench.measure.clock import Clock
+from bench.measure.probe import Prepared, Probe
 from bench.measure.sampling import Rule
-from bench.record.model import Yardstick
 from tests.measure.simulated import SimulatedTime
 
 QUICK = Rule(block_seconds=1e-4, budget_seconds=1e-3, warmup_seconds=1e-4)
@@ -13,18 +14,24 @@ QUICK = Rule(block_seconds=1e-4, budget_seconds=1e-3, warmup_seconds=1e-4)
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     monkeypatch.setattr(yardsticks, "RULE", QUICK)
-    monkeypatch.setattr(yardsticks, "_matmul_size", lambda device: 16)
-    monkeypatch.setattr(yardsticks, "COPY_BYTES", {"cpu": 4096, "meta": 4096})
-    monkeypatch.setattr(yardsticks, "CACHED_BYTES", {"cpu": 1024})
-    yardsticks._repetition.cache_clear()
+    monkeypatch.setattr(yardsticks, "CPU_MATMUL_SIZE", 16)
+    monkeypatch.setattr(yardsticks, "CPU_COPY_BYTES", 4096)
+    monkeypatch.setattr(yardsticks, "CPU_CACHED_BYTES", 1024)
+    yardsticks._kept.cache_clear()
     yield
-    yardsticks._repetition.cache_clear()
+    yardsticks._kept.cache_clear()
 
 
 @pytest.fixture
 def accelerator(monkeypatch):
-    """A GPU without memory or arithmetic, in the place of CUDA's row."""
+    """A GPU without memory or arithmetic, in the place of CUDA's row; its graphs and barriers do nothing."""
     monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda", torch_name="meta"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    chains = [
+        Probe(name, unit, lambda device, clock: Prepared(lambda: None, 10), lambda device: device == "cuda")
+        for name, unit in (("graph_node", "node"), ("grid_barrier", "barrier"))
+    ]
+    monkeypatch.setattr(yardsticks, "PROBES", (*yardsticks.PROBES[:-2], *chains))
     return "cuda"
 
 
@@ -37,14 +44,77 @@ def test_the_cpu_is_probed_for_its_matrix_product_copies_and_dispatch():
     assert set(found) == {"matmul_fp32", "copy", "copy_cached", "dispatch"}
     assert {y.device for y in found.values()} == {"cpu"}
     assert all(len(y.samples_seconds) >= QUICK.minimum_samples for y in found.values())
-    assert all(y.after_samples_seconds is None for y in found.values())
+    assert all((y.after_samples_seconds, y.reason) == (None, None) for y in found.values())
 
 
-def test_an_accelerator_is_probed_for_its_launches_and_not_for_the_hosts_dispatch(accelerator, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+def test_a_gpu_is_probed_for_its_launches_and_chains_and_not_for_the_hosts_dispatch(accelerator):
     found = by_name(yardsticks.run(accelerator, 1, {"fp32", "tf32"}))
-    assert set(found) == {"matmul_fp32", "matmul_tf32", "copy", "copy_cached", "launch"}
+    assert set(found) == {"matmul_fp32", "matmul_tf32", "copy", "copy_cached", "launch", "graph_node", "grid_barrier"}
     assert {y.device for y in found.values()} == {"cuda"}
+    assert [(found[name].unit, found[name].work_per_repetition) for name in ("graph_node", "grid_barrier")] == [
+        ("node", 10), ("barrier", 10)
+    ]  # fmt: skip
+
+
+def test_only_cuda_has_graphs_and_barriers(monkeypatch):
+    monkeypatch.setitem(DEVICES, "mps", SimulatedTime().device(name="mps", torch_name="meta"))
+    assert set(by_name(yardsticks.run("mps", 1, set()))) == {"copy", "copy_cached", "launch"}
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "copied_bytes", "size"),
+    [(140, 2**30, 8192), (6, 2**29, 8192), (3.5, 2**28, 4096), (0.5, 2**26, 2048), (0.1, 2**26, 2048)],
+)
+def test_buffers_follow_the_free_memory(accelerator, monkeypatch, free_gib, copied_bytes, size):
+    monkeypatch.setattr(yardsticks, "_quickest_seconds", lambda repeat, clock: 0.0)
+    monkeypatch.setitem(yardsticks.FREE_BYTES, "meta", lambda: int(free_gib * 2**30))
+    found = by_name(yardsticks.run(accelerator, 1, {"fp32"}))
+    assert found["copy"].work_per_repetition == 2 * copied_bytes
+    assert found["matmul_fp32"].work_per_repetition == 2 * size**3
+
+
+@pytest.mark.parametrize(("seconds", "size"), [(0.0001, 8192), (0.001, 4096), (0.01, 2048), (1.0, 2048)])
+def test_a_product_takes_no_seconds_on_a_small_card(accelerator, monkeypatch, seconds, size):
+    """`seconds` are those of the smallest, of which the largest takes 64 times as long."""
+    monkeypatch.setitem(yardsticks.FREE_BYTES, "meta", lambda: 2**36)
+    monkeypatch.setattr(yardsticks, "_quickest_seconds", lambda repeat, clock: seconds)
+    found = by_name(yardsticks.run(accelerator, 1, {"fp32"}))
+    assert found["matmul_fp32"].work_per_repetition == 2 * size**3
+
+
+def test_an_idle_gpu_has_time_to_raise_its_clocks_before_sizes_are_chosen(monkeypatch):
+    monkeypatch.setattr(yardsticks, "RULE", Rule(warmup_seconds=0.1))
+    time = SimulatedTime()
+    slow_at_first = iter([0.004] * 20 + [0.001] * 1000)
+    assert yardsticks._quickest_seconds(time.repeat_taking(slow_at_first), time.clock()) == pytest.approx(0.001)
+
+
+def test_an_accelerators_memory_is_given_back_after_each_probe(accelerator, monkeypatch):
+    given = []
+    monkeypatch.setitem(yardsticks.GIVE_BACK, "meta", lambda: given.append(True))
+    assert len(yardsticks.run(accelerator, 1, {"fp32"})) == len(given) == 6
+
+
+@pytest.mark.parametrize("fails", ["prepare", "repeat", "check", "why_not"])
+def test_a_probe_that_fails_has_its_reason_and_costs_no_other(monkeypatch, fails):
+    def planted(*_):
+        raise RuntimeError("planted")
+
+    def nothing():
+        pass
+
+    prepared = Prepared(planted if fails == "repeat" else nothing, 10, planted if fails == "check" else nothing)
+    probe = Probe(
+        "broken", "call", planted if fails == "prepare" else lambda *_: prepared,
+        why_not=lambda: "it is not installed" if fails == "why_not" else None,
+    )  # fmt: skip
+    monkeypatch.setattr(yardsticks, "PROBES", (probe, *yardsticks.PROBES))
+    found = by_name(yardsticks.run("cpu", 1, set()))
+    broken = found.pop("broken")
+    reason = "it is not installed" if fails == "why_not" else "RuntimeError: planted"
+    assert (broken.reason, broken.samples_seconds) == (reason, [])
+    assert set(found) == {"copy", "copy_cached", "dispatch"}
+    assert all(y.samples_seconds for y in found.values())
 
 
 def test_work_is_in_its_unit():
@@ -78,7 +148,7 @@ def test_a_matrix_product_is_in_its_precision(monkeypatch, precision, dtype, set
     (probe,) = (probe for probe in yardsticks.PROBES if probe.name == f"matmul_{precision}")
     before = torch.get_float32_matmul_precision()
     try:
-        probe.make("cpu")()
+        probe.prepare("cpu", Clock(DEVICES["cpu"])).repeat()
         ((a, b),) = seen
         assert (a.dtype, b.dtype, a.shape, b.shape) == (dtype, dtype, (16, 16), (16, 16))
         assert b.t().is_contiguous()  # as nn.Linear has its weight
@@ -109,15 +179,3 @@ def test_probes_use_the_threads_of_the_cases():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-def yardstick(device, name, *samples):
-    return Yardstick(name, device, "call", 1.0, list(samples))
-
-
-def test_later_samples_stand_beside_the_earlier_of_the_same_device_and_name():
-    before = [yardstick("cpu", "copy", 1.0), yardstick("cuda", "copy", 2.0), yardstick("cuda", "launch", 3.0)]
-    after = [yardstick("cuda", "copy", 2.5), yardstick("cpu", "copy", 1.5)]
-    joined = yardsticks.joined(before, after)
-    assert [y.samples_seconds for y in joined] == [[1.0], [2.0], [3.0]]
-    assert [y.after_samples_seconds for y in joined] == [[1.5], [2.5], None]

@@ -11,7 +11,7 @@ import pytest
 
 from bench.record import journal, store
 from bench.record.journal import JOURNAL_FILE, Journal, folded, read_lines
-from bench.record.model import RecordError
+from bench.record.model import RecordError, Yardstick
 from tests.data.records import CPU_YARDSTICKS, case, counters
 
 STEP, FUSED, GPU = "step[cpu-b64-fp32]", "step[cpu-b64-fp32-fused]", "step[cuda-b64-fp32]"
@@ -74,6 +74,22 @@ def written(tmp_path):
     found.write("observed", id=STEP, counters=dataclasses.asdict(counters(CASES[STEP])), flags=flags)
     yield found
     found.close()
+
+
+def test_a_later_calibration_counts_where_it_did_the_same_work_and_a_failed_one_has_its_reason(tmp_path):
+    def of(name, work, samples, **fields):
+        return dataclasses.asdict(Yardstick(name, "cpu", "flop", work, samples, **fields))
+
+    other = Journal.create(tmp_path, header())
+    failed = of("grid_barrier", 1.0, [], reason="planted")
+    other.write("calibration", yardsticks=[of("same", 8.0, [1.0]), of("larger", 8.0, [1.0]), failed])
+    other.write("calibration", yardsticks=[of("same", 8.0, [1.5]), of("larger", 64.0, [9.0]), failed])
+    other.close()
+    found = {y.name: y for y in folded(other.lines).yardsticks}
+    assert found["same"].after_samples_seconds == [1.5]
+    assert found["larger"].after_samples_seconds is None
+    assert (found["grid_barrier"].samples_seconds, found["grid_barrier"].after_samples_seconds) == ([], None)
+    assert found["grid_barrier"].reason == "planted"
 
 
 def test_the_record_is_made_of_the_journal(written, tmp_path):

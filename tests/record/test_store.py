@@ -17,6 +17,7 @@ from bench.record.model import (
     RecordError,
     Round,
     Unmeasured,
+    Yardstick,
     from_json,
     to_json,
 )
@@ -98,6 +99,17 @@ def test_a_measurement_without_real_samples_is_refused(tmp_path, samples):
     data["measurements"][0]["samples_seconds"] = samples
     with pytest.raises(RecordError, match="samples_seconds"):
         store.read(written(tmp_path, measurements=data["measurements"]))
+
+
+def test_yardsticks_of_all_kinds_survive_and_older_records_have_no_reasons(tmp_path):
+    sticks = [
+        Yardstick("graph_node", "cuda", "node", 1000.0, [1.3e-3], [1.3e-3]),
+        Yardstick("grid_barrier", "cuda", "barrier", 1.0, [], reason="cuda-bindings is not installed"),
+    ]
+    data = to_json(dataclasses.replace(RECORD, yardsticks=sticks))
+    assert store.read(written(tmp_path, yardsticks=data["yardsticks"])).yardsticks == sticks
+    older = [{name: value for name, value in y.items() if name != "reason"} for y in data["yardsticks"][:1]]
+    assert store.read(written(tmp_path, yardsticks=older)).yardsticks == sticks[:1]
 
 
 def test_missing_truncated_and_binary_files_are_refused(tmp_path):

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from bench.record.model import Earlier
+from bench.record.model import Earlier, Yardstick
 from bench.report import host
 from bench.report.highlights import highlights
 from bench.report.sentences import findings, warnings
@@ -217,6 +217,20 @@ def test_accuracies_of_other_seeds_are_not_compared():
     both = [measured(case("accuracy"), 0.4, n=5, accuracy=ACCURACY),
             measured(case("accuracy", precision="bf16"), 0.4, n=5, accuracy=other)]  # fmt: skip
     assert "seed by seed" not in said(dataclasses.replace(CPU_RECORD, measurements=both))["Accuracy"]
+
+
+def test_a_gpus_floor_is_explained_by_what_sets_it():
+    node = Yardstick("graph_node", "cuda", "node", 1000.0, [4e-2] * 12)
+    missing = Yardstick("grid_barrier", "cuda", "barrier", 1.0, [], reason="planted")
+    barrier = dataclasses.replace(node, name="grid_barrier", unit="barrier", samples_seconds=[3e-2] * 12)
+    for sticks, words in (
+        ([node, missing], "launch latency allows (a kernel of a CUDA graph per step) here (grid_barrier is not known"),
+        ([node, barrier], "launch latency allows (a barrier of the whole GPU per step) here:"),
+        ([missing], "arithmetic and the bytes allow here (grid_barrier is not known: planted):"),
+    ):
+        text = said(dataclasses.replace(GPU_RECORD, yardsticks=[*GPU_RECORD.yardsticks, *sticks]))["Why"]
+        assert words in text
+        assert text.count("the least that the arithmetic and the bytes allow here:") == 1  # of the CPU, once
 
 
 def test_a_floor_above_the_time_explains_nothing():
