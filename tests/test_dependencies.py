@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-COMES_WITH_TORCH = {"triton"}  # where torch has it: on CUDA
+COMES_WITH_TORCH = {"cuda", "triton"}  # where torch has it: on CUDA
 
 
 def plain(name):

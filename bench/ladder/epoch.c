@@ -84,8 +84,9 @@ static void hidden_units(const float *w1, const float *b1, const uint16_t *place
         ((vector *)hidden)[j] = (vector)((mask)sums[j] & (sums[j] > all_of(0.0f)));
 }
 
-/* The loss's gradient by the scores: probabilities less the one-hot label, over the batch. */
-static void score_gradients(layers w, const float *hidden, long label, float share, float *back) {
+/* The loss's gradient by the scores: probabilities less the one-hot label, over the batch. Returns the share of the
+   batch's mean loss. */
+static float score_gradients(layers w, const float *hidden, long label, float share, float *back) {
     vector low = ((const vector *)w.b2)[0], high = ((const vector *)w.b2)[1];
     for (int k = 0; k < HIDDEN; k++) {
         const vector *row = (const vector *)(w.w2 + k * CLASSES_ROW);
@@ -97,10 +98,12 @@ static void score_gradients(layers w, const float *hidden, long label, float sha
     ((vector *)back)[1] = high;
     float most = back[0], sum = 0.0f;
     for (int c = 1; c < CLASSES; c++) most = back[c] > most ? back[c] : most;
+    const float below = most - back[label];
     for (int c = 0; c < CLASSES; c++) sum += back[c] = expf(back[c] - most);
     for (int c = 0; c < CLASSES; c++) back[c] *= share / sum;
     for (int c = CLASSES; c < CLASSES_ROW; c++) back[c] = 0.0f;
     back[label] -= share;
+    return (logf(sum) + below) * share;
 }
 
 /* Adds one image's gradients behind the first matrix; its hidden units' gradients go to `units`. */
@@ -137,6 +140,7 @@ typedef struct {
     float gradient[SECOND] ALIGNED;         /* of what lies behind the first matrix, by its images */
     float units[BATCH * HIDDEN_ROW] ALIGNED; /* hidden units' gradients of its images */
     uint8_t tile[PIXELS * BATCH] ALIGNED;    /* their pixels, [PIXELS, room], room a multiple of 8 */
+    float loss;                              /* theirs of the batches' mean losses, summed up */
 } own;
 
 typedef struct {
@@ -181,7 +185,7 @@ static void forwards(training *t, own *mine, long begin, long end, long count, i
         const uint16_t *places = t->place + t->start[at];
         const uint8_t *values = t->value + t->start[at];
         hidden_units(t->weights, w.b1, places, values, lit, t->shade, hidden);
-        score_gradients(w, hidden, t->labels[at], 1.0f / (float)count, back);
+        mine->loss += score_gradients(w, hidden, t->labels[at], 1.0f / (float)count, back);
         backward(w, g, hidden, back, mine->units + r * HIDDEN_ROW);
         for (long p = 0; p < lit; p++) mine->tile[places[p] * room + r] = values[p];
     }
@@ -239,17 +243,18 @@ static void *work(void *given) {
     return 0;
 }
 
-/* Images as `light_up` has them, labels [n], order [n]; weights, first and second moments [FIRST + SECOND].
-   Returns 0, or 1 if there could not be so many threads, and then nothing is trained. */
+/* Images as `light_up` has them, labels [n], order [n]; weights, first and second moments [FIRST + SECOND]; loss [1]
+   gets the sum of the batches' mean losses. Returns 0, or 1 if there could not be so many threads, and then nothing is trained. */
 int train_epoch(const int64_t *start, const uint16_t *place, const uint8_t *value, const int64_t *labels,
-                const int64_t *order, long n, float *weights, float *first, float *second, int64_t *steps, float rate,
-                float beta1, float beta2, float epsilon, int threads) {
+                const int64_t *order, long n, float *weights, float *first, float *second, int64_t *steps, float *loss,
+                float rate, float beta1, float beta2, float epsilon, int threads) {
     static training t;
     t.start = start, t.place = place, t.value = value, t.labels = labels, t.order = order, t.n = n;
     t.weights = weights, t.first = first, t.second = second, t.steps = steps;
     t.rate = rate, t.beta1 = beta1, t.beta2 = beta2, t.epsilon = epsilon;
     t.threads = threads < THREADS_MOST ? threads : THREADS_MOST;
     for (int i = 0; i < 256; i++) t.shade[i] = (float)i / 255.0f;
+    for (int rank = 0; rank < THREADS_MOST; rank++) t.each[rank].loss = 0.0f;
     pthread_t helpers[THREADS_MOST];
     share shares[THREADS_MOST];
     for (int rank = 0; rank < t.threads; rank++) {
@@ -265,5 +270,7 @@ int train_epoch(const int64_t *start, const uint16_t *place, const uint8_t *valu
     for (int rank = 1; rank < t.threads; rank++) pthread_join(helpers[rank], 0);
     atomic_store(&t.begun, 0);
     *steps += (n + BATCH - 1) / BATCH;
+    *loss = 0.0f;
+    for (int rank = 0; rank < t.threads; rank++) *loss += t.each[rank].loss;
     return 0;
 }

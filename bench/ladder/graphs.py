@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -53,17 +54,20 @@ def reference_steps(images: Images, seed: int, device: torch.device) -> Steps:
     options = {"fused": True, "capturable": device.type == "cuda"}
     training = train.make_training(device, seed, optimizer_options=options)
     pixels, labels = (tensor.to(device) for tensor in as_tensors(images.train))
+    total = torch.zeros((), device=device)
 
     def step(chosen: Tensor) -> None:
-        train.train_step(training, pixels.index_select(0, chosen), labels.index_select(0, chosen))
+        total.add_(train.train_step(training, pixels.index_select(0, chosen), labels.index_select(0, chosen)))
 
     weights = list(training.model.parameters())
     begin = [weight.detach().clone() for weight in weights]
-    step(torch.zeros(1, dtype=torch.int64, device=device))  # Adam's state, made in its first step
+    # Adam's state is made in its first step, and so is what autograd remembers of a weight: the stream of its gradient,
+    # which must be none that a graph does not record.
+    aside(lambda: step(torch.zeros(1, dtype=torch.int64, device=device)), device)
     moments = [value for state in training.optimizer.state.values() for value in state.values()]
-    _restore([*weights, *moments], [*begin, *map(torch.zeros_like, moments)])
+    _restore([*weights, *moments, total], [*begin, *map(torch.zeros_like, moments), torch.zeros_like(total)])
     generator = torch.Generator(device).manual_seed(seed)
-    return Steps(step, len(labels), generator, [*weights, *moments], weights)
+    return Steps(step, len(labels), generator, [*weights, *moments, total], weights, total)
 
 
 def replayed_steps(steps: Steps) -> Program:
@@ -72,10 +76,12 @@ def replayed_steps(steps: Steps) -> Program:
     batches = {size: torch.zeros(size, dtype=torch.int64, device=steps.generator.device) for size in sizes}
     replays = {size: _recorded(steps, [batch]) for size, batch in batches.items()}
 
-    def epoch() -> None:
+    def epoch() -> float:
+        steps.total.zero_()
         for chosen in steps.order().split(BATCH_SIZE):
             batches[len(chosen)].copy_(chosen)
             replays[len(chosen)]()
+        return steps.mean_loss()
 
     return Program(epoch, lambda: steps.weights)
 
@@ -85,9 +91,11 @@ def replayed_epochs(steps: Steps) -> Program:
     order = torch.zeros(steps.count, dtype=torch.int64, device=steps.generator.device)
     replay = _recorded(steps, order.split(BATCH_SIZE))
 
-    def epoch() -> None:
+    def epoch() -> float:
+        steps.total.zero_()
         order.copy_(steps.order())
         replay()
+        return steps.mean_loss()
 
     return Program(epoch, lambda: steps.weights)
 
@@ -106,19 +114,33 @@ def _recorded(steps: Steps, batches: Sequence[Tensor]) -> Callable[[], None]:
 
 
 def capture(warm: Callable[[], object], run: Callable[[], object]) -> Callable[[], None]:
-    """`run` as a CUDA graph, recorded after `warm` has met all that may only happen once (libraries, generated code).
-
-    On a side stream, as the CUDA semantics note of PyTorch's documentation asks.
-    """
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        warm()
-    torch.cuda.current_stream().wait_stream(side)
+    """`run` as a CUDA graph, recorded after `warm` has met what may only happen once (libraries, generated code)."""
+    aside(warm, torch.device("cuda"))
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=_side_stream()):
         run()
     return graph.replay
+
+
+def aside(run: Callable[[], object], device: torch.device) -> None:
+    """Runs on the stream on which a GPU's graphs are recorded, as the CUDA semantics note of PyTorch asks.
+
+    Autograd's nodes of the weights keep the stream of their first backward pass: were it another one, the recording
+    would have to wait for a stream that it does not know (pull requests 64339 and 180090 of pytorch/pytorch).
+    """
+    if device.type != "cuda":
+        run()
+        return
+    side = _side_stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        run()
+    torch.cuda.current_stream().wait_stream(side)
+
+
+@functools.cache
+def _side_stream() -> torch.cuda.Stream:
+    return torch.cuda.Stream()
 
 
 @torch.no_grad()

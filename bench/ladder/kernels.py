@@ -62,7 +62,7 @@ def begin(pixels, chosen, count, flat, steps, sums_to, small_to):  # type: ignor
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def learn(pixels, labels, chosen, count, flat, first, second, steps, sums, small):  # type: ignore[no-untyped-def]
+def learn(pixels, labels, chosen, count, flat, first, second, steps, total, sums, small):  # type: ignore[no-untyped-def]
     """Gradient and update of the first matrix's columns of `COLUMNS` pixels; the last program has all the rest."""
     rows, units, classes = tl.arange(0, BATCH), tl.arange(0, HIDDEN_ROW), tl.arange(0, CLASSES_ROW)
     is_image, is_unit, is_class = rows < count, units < HIDDEN, classes < CLASSES
@@ -76,10 +76,13 @@ def learn(pixels, labels, chosen, count, flat, first, second, steps, sums, small
     w2 = tl.load(small + (W2 - B1) + w2_at, mask=w2_mask, other=0.0)
     scores = tl.dot(hidden, w2, input_precision=IEEE)
     scores += tl.load(small + (B2 - B1) + classes, mask=is_class, other=float("-inf"))[None, :]
-    powers = tl.exp(scores - tl.max(scores, 1)[:, None])
+    most = tl.max(scores, 1)
+    powers = tl.exp(scores - most[:, None])
     label = tl.load(labels + tl.load(chosen + rows, mask=is_image, other=0), mask=is_image, other=0)
-    one_hot = tl.where(classes[None, :] == label[:, None], 1.0, 0.0)
-    scores = tl.where(is_image[:, None], (powers / tl.sum(powers, 1)[:, None] - one_hot) / count, 0.0)
+    is_label = classes[None, :] == label[:, None]
+    losses = tl.log(tl.sum(powers, 1)) + most - tl.sum(tl.where(is_label, scores, 0.0), 1)
+    errors = powers / tl.sum(powers, 1)[:, None] - tl.where(is_label, 1.0, 0.0)
+    scores = tl.where(is_image[:, None], errors / count, 0.0)
     back = tl.where(hidden > 0, tl.dot(scores, tl.trans(w2), input_precision=IEEE), 0.0)
 
     step = tl.load(steps).to(tl.float64)  # in float32, 1 - 0.999 would have four digits
@@ -94,6 +97,7 @@ def learn(pixels, labels, chosen, count, flat, first, second, steps, sums, small
         adam(flat, first, second, B1 + units, tl.sum(back, 0), is_unit, size, scale)
         adam(flat, first, second, W2 + w2_at, gradient, w2_mask, size, scale)
         adam(flat, first, second, B2 + classes, tl.sum(scores, 0), is_class, size, scale)
+        tl.store(total, tl.load(total) + tl.sum(tl.where(is_image, losses, 0.0), 0) / count)
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
@@ -122,14 +126,15 @@ def steps_in_two_kernels(images: Images, seed: int, device: torch.device) -> Ste
     flat, weights = flattened([weight.to(device) for weight in parameters(seed)])
     first, second, steps = torch.zeros_like(flat), torch.zeros_like(flat), torch.zeros((), device=device)
     sums = torch.empty(PARTS.value, BATCH_SIZE, HIDDEN_ROW.value, device=device)
-    small = torch.empty(SMALL.value, device=device)
+    small, total = torch.empty(SMALL.value, device=device), torch.zeros((), device=device)
     programs = BATCH_SIZE // ROWS.value, PARTS.value
     columns = triton.cdiv(PIXELS.value, COLUMNS.value)
 
     def step(chosen: Tensor) -> None:
         count = len(chosen)
         begin[programs](pixels, chosen, count, flat, steps, sums, small, num_warps=WARPS)
-        learn[columns + 1,](pixels, labels, chosen, count, flat, first, second, steps, sums, small, num_warps=WARPS)
+        state = flat, first, second, steps, total
+        learn[columns + 1,](pixels, labels, chosen, count, *state, sums, small, num_warps=WARPS)
 
     generator = torch.Generator(device).manual_seed(seed)
-    return Steps(step, len(labels), generator, (flat, first, second, steps), weights)
+    return Steps(step, len(labels), generator, (flat, first, second, steps, total), weights, total)

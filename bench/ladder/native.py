@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import reason_in
-from bench.ladder.program import BETAS, CPU, EPSILON, LEARNING_RATE, Program, order, parameters
+from bench.ladder.program import BETAS, CPU, EPSILON, LEARNING_RATE, Program, order, parameters, steps_of
 from bench.record import files
 from fcnn.data import Images
 
@@ -110,17 +110,19 @@ def one_function(images: Images, seed: int, device: torch.device = CPU) -> Progr
     views = [w1[:, :HIDDEN].t(), b1[:HIDDEN], w2[:HIDDEN, :CLASSES].t(), b2[:CLASSES]]
     for view, begin in zip(views, parameters(seed), strict=True):
         view.copy_(begin)
-    steps, generator = torch.zeros(1, dtype=torch.int64), torch.Generator().manual_seed(seed)
+    steps, total = torch.zeros(1, dtype=torch.int64), torch.zeros(1)
+    generator = torch.Generator().manual_seed(seed)
     rates = [ctypes.c_float(value) for value in (LEARNING_RATE, *BETAS, EPSILON)]
 
-    def epoch() -> None:
+    def epoch() -> float:
         shuffled = order(len(labels), generator)
         failed = library.train_epoch(
             *map(_address, (start, place, value, labels, shuffled)), ctypes.c_long(len(labels)),
-            *map(_address, (weights, first, second, steps)), *rates, ctypes.c_int(torch.get_num_threads()),
+            *map(_address, (weights, first, second, steps, total)), *rates, ctypes.c_int(torch.get_num_threads()),
         )  # fmt: skip
         if failed:
             raise RuntimeError(f"there could not be {torch.get_num_threads()} threads")
+        return total.item() / steps_of(len(labels))
 
     return Program(epoch, lambda: views)
 

@@ -20,6 +20,7 @@ from bench.ladder.program import (
     flat_images,
     order,
     parameters,
+    steps_of,
 )
 from fcnn.data import Images
 
@@ -43,10 +44,10 @@ def scikit_learn(images: Images, seed: int, device: torch.device = CPU) -> Progr
         beta_2=BETAS[1], epsilon=EPSILON, alpha=0.0, max_iter=1, shuffle=True, random_state=seed, warm_start=True,
     )  # fmt: skip
 
-    def fit(count: int) -> None:
+    def fit(count: int) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch is what was asked for
-            network.fit(pixels[:count], labels[:count])
+            return float(network.fit(pixels[:count], labels[:count]).loss_)
 
     fit(BATCH_SIZE * 10)  # makes the arrays, which then get the reference's initial weights; fit starts Adam anew
     w1, b1, w2, b2 = (weight.numpy() for weight in parameters(seed))
@@ -77,9 +78,10 @@ def jax_scan(images: Images, seed: int, device: torch.device = CPU) -> Program:
     generator = torch.Generator().manual_seed(seed)
     state: list[Any] = [(weights, zeros, zeros, jnp.zeros((), jnp.int32))]
 
-    def epoch() -> None:
+    def epoch() -> float:
         shuffled = jnp.asarray(order(count, generator).numpy())
-        state[0] = jax.block_until_ready(epoch_of(state[0], pixels, labels, shuffled))
+        state[0], total = jax.block_until_ready(epoch_of(state[0], pixels, labels, shuffled))
+        return float(total) / steps_of(count)
 
     return Program(epoch, lambda: [torch.as_tensor(np.array(weight)) for weight in state[0][0]])
 
@@ -101,23 +103,25 @@ def _jax_epoch(count: int, whole: int) -> Any:
 
     def step(state: Any, x: Any, y: Any) -> Any:
         weights, first, second, steps = state
-        gradients = jax.grad(loss)(weights, x, y)
+        mean_loss, gradients = jax.value_and_grad(loss)(weights, x, y)
         steps = steps + 1
         m = jax.tree.map(lambda a, g: a + (1 - BETAS[0]) * (g - a), first, gradients)
         v = jax.tree.map(lambda a, g: BETAS[1] * a + (1 - BETAS[1]) * g * g, second, gradients)
         size, scale = LEARNING_RATE / (1 - BETAS[0] ** steps), 1 / jnp.sqrt(1 - BETAS[1] ** steps)
         new = jax.tree.map(lambda w, a, b: w - size * a / (jnp.sqrt(b) * scale + EPSILON), weights, m, v)
-        return new, m, v, steps
+        return (new, m, v, steps), mean_loss
 
     @jax.jit  # type: ignore[untyped-decorator, unused-ignore]
     def epoch(state: Any, pixels: Any, labels: Any, shuffled: Any) -> Any:
         def one(state: Any, chosen: Any) -> Any:
-            return step(state, pixels[chosen], labels[chosen]), None
+            return step(state, pixels[chosen], labels[chosen])
 
-        state, _ = jax.lax.scan(one, state, shuffled[:whole].reshape(-1, BATCH_SIZE))
+        state, losses = jax.lax.scan(one, state, shuffled[:whole].reshape(-1, BATCH_SIZE))
+        total = losses.sum()
         if whole < count:
-            state = step(state, pixels[shuffled[whole:]], labels[shuffled[whole:]])
-        return state
+            state, mean_loss = one(state, shuffled[whole:])
+            total += mean_loss
+        return state, total
 
     _jax_epochs[count, whole] = epoch
     return epoch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,11 +24,11 @@ class Program:
     """A fresh training from a seed.
 
     Attributes:
-        epoch: Trains on every image once, in a new order; on a GPU it may only have been queued.
+        epoch: Trains on every image once, in a new order, and returns the batches' mean loss, as `fcnn.train` does.
         weights: What it has learned by then: fc1 [50, 784], [50], fc2 [10, 50], [10].
     """
 
-    epoch: Callable[[], object]
+    epoch: Callable[[], float]
     weights: Callable[[], Sequence[Tensor]]
 
 
@@ -41,6 +42,7 @@ class Steps:
         generator: Draws the order of the images, on that device.
         state: Everything that a step changes for the next one.
         weights: Those of `Program`.
+        total: To which a step adds its mean loss, of `state`.
     """
 
     step: Callable[[Tensor], object]
@@ -48,20 +50,32 @@ class Steps:
     generator: torch.Generator
     state: Sequence[Tensor]
     weights: Sequence[Tensor]
+    total: Tensor
 
     def order(self) -> Tensor:
         """The numbers of all images, in a new order."""
         return order(self.count, self.generator)
 
+    def mean_loss(self) -> float:
+        """Of an epoch before which `total` was zero; waits for the device."""
+        return self.total.item() / steps_of(self.count)
+
 
 def one_by_one(steps: Steps) -> Program:
     """Every step is a call from Python."""
 
-    def epoch() -> None:
+    def epoch() -> float:
+        steps.total.zero_()
         for chosen in steps.order().split(BATCH_SIZE):
             steps.step(chosen)
+        return steps.mean_loss()
 
     return Program(epoch, lambda: steps.weights)
+
+
+def steps_of(count: int) -> int:
+    """Batches of so many images."""
+    return math.ceil(count / BATCH_SIZE)
 
 
 def parameters(seed: int) -> list[Tensor]:

@@ -117,15 +117,16 @@ def written_out(images: Images, seed: int, device: torch.device) -> Steps:
     first, second, steps = torch.zeros_like(flat), torch.zeros_like(flat), torch.zeros((), device=device)
     w1, b1, w2, b2 = weights
     rows = torch.empty(BATCH_SIZE, pixels.shape[1], device=device)
-    minus_one = torch.full((BATCH_SIZE, 1), -1.0, device=device)
+    minus_one, total = torch.full((BATCH_SIZE, 1), -1.0, device=device), torch.zeros((), device=device)
 
     @torch.no_grad()
     def step(chosen: Tensor) -> None:
         count = len(chosen)
         x, y = torch.index_select(pixels, 0, chosen, out=rows[:count]), labels[chosen]
         hidden = torch.addmm(b1, x, w1.t()).relu_()
-        scores = torch.addmm(b2, hidden, w2.t()).softmax(1)
-        scores.scatter_add_(1, y[:, None], minus_one[:count]).div_(count)
+        scores = torch.addmm(b2, hidden, w2.t()).log_softmax(1)
+        total.sub_(scores.gather(1, y[:, None]).mean())
+        scores.exp_().scatter_add_(1, y[:, None], minus_one[:count]).div_(count)
         torch.mm(scores.t(), hidden, out=gradients[2])
         torch.sum(scores, 0, out=gradients[3])
         back = torch.ops.aten.threshold_backward(torch.mm(scores, w2), hidden, 0)
@@ -138,7 +139,7 @@ def written_out(images: Images, seed: int, device: torch.device) -> Steps:
             weight_decay=0.0, eps=EPSILON, amsgrad=False, maximize=False,
         )  # fmt: skip
 
-    return Steps(step, len(labels), _generator(device, seed), (flat, first, second, steps), weights)
+    return Steps(step, len(labels), _generator(device, seed), (flat, first, second, steps, total), weights, total)
 
 
 def generated(
@@ -148,13 +149,13 @@ def generated(
     pixels, labels = flat_images(images, device)
     flat, weights = flattened([weight.to(device) for weight in parameters(seed)])
     first, second, steps = torch.zeros_like(flat), torch.zeros_like(flat), torch.zeros((), device=device)
-    function = _compiled(mode)
+    total, function = torch.zeros((), device=device), _compiled(mode)
 
     @torch.no_grad()
     def step(chosen: Tensor) -> None:
-        function(pixels, labels, flat, first, second, steps, chosen, dtype)
+        function(pixels, labels, flat, first, second, steps, total, chosen, dtype)
 
-    return Steps(step, len(labels), _generator(device, seed), (flat, first, second, steps), weights)
+    return Steps(step, len(labels), _generator(device, seed), (flat, first, second, steps, total), weights, total)
 
 
 @functools.cache
@@ -164,15 +165,17 @@ def _compiled(mode: str) -> Callable[..., None]:
 
 
 def pure_step(
-    pixels: Tensor, labels: Tensor, flat: Tensor, first: Tensor, second: Tensor, steps: Tensor, chosen: Tensor,
-    dtype: torch.dtype,
+    pixels: Tensor, labels: Tensor, flat: Tensor, first: Tensor, second: Tensor, steps: Tensor, total: Tensor,
+    chosen: Tensor, dtype: torch.dtype,
 ) -> None:  # fmt: skip
     """The written-out step without buffers, which the compiler places itself."""
     w1, b1, w2, b2 = _views(flat, SIZES)
     x, y, v1, v2 = pixels[chosen].to(dtype), labels[chosen], w1.to(dtype), w2.to(dtype)
     hidden = torch.addmm(b1.to(dtype), x, v1.t()).relu()
-    scores = torch.addmm(b2.to(dtype), hidden, v2.t()).float().softmax(1)
-    scores = (scores - (y[:, None] == torch.arange(len(b2), device=y.device)).float()) / len(chosen)
+    scores = torch.addmm(b2.to(dtype), hidden, v2.t()).float().log_softmax(1)
+    one_hot = (y[:, None] == torch.arange(len(b2), device=y.device)).float()
+    total.sub_((scores * one_hot).sum() / len(chosen))
+    scores = (scores.exp() - one_hot) / len(chosen)
     narrow = scores.to(dtype)
     back = torch.mm(narrow, v2) * (hidden > 0)
     products = (torch.mm(back.t(), x), back.float().sum(0), torch.mm(narrow.t(), hidden), scores.sum(0))

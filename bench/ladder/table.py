@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from bench.axes.compilers import COMPILERS
-from bench.ladder import graphs, native, peers, rungs
+from bench.ladder import graphs, native, peers, persistent, rungs
 from bench.ladder.program import Program
 from bench.measure.facts import has
 from fcnn.data import Images
@@ -133,6 +133,13 @@ RUNGS = {
             "all kernels of a step but two, and gradients in memory",
             _uncompiled["cuda"],
             (KERNELS, graphs.replayed_epochs, graphs.capture),
+        ),
+        Rung(
+            "one kernel",
+            persistent.one_kernel,
+            "all kernels of an epoch but one: weights stay in registers",
+            persistent.why_not,
+            (persistent.SOURCE, persistent.Resident.learn),
         ),
     ),
 }

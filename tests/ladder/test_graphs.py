@@ -60,10 +60,14 @@ def images(mnist_root, monkeypatch):
 
 
 def weights_after(make, images, epochs=3, seed=4):
+    return trained(make, images, epochs, seed)[0]
+
+
+def trained(make, images, epochs=3, seed=4):
+    """The weights, and every epoch's mean loss."""
     program = make(images, seed, CPU)
-    for _ in range(epochs):
-        program.epoch()
-    return [weight.detach().clone() for weight in program.weights()]
+    losses = [program.epoch() for _ in range(epochs)]
+    return [weight.detach().clone() for weight in program.weights()], losses
 
 
 SAME = [
@@ -81,9 +85,10 @@ SAME = [
 def test_a_replayed_epoch_reaches_the_same_weights(images, make, count):
     """Recording changes nothing, every replay takes new images, and the last, smaller batch is one of them."""
     images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
-    expected, found = weights_after(rungs.index_select, images), weights_after(make, images)
+    (expected, expected_losses), (found, losses) = trained(rungs.index_select, images), trained(make, images)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3)
+    assert losses == pytest.approx(expected_losses, rel=1e-4)
 
 
 @pytest.mark.parametrize("make", SAME)
@@ -121,8 +126,8 @@ torch.set_num_threads(1)
 images = embedded_images("asked for")
 images.train.data, images.train.targets = images.train.data[:88], images.train.targets[:88]
 programs = [make(images, 4, torch.device("cpu")) for make in (rungs.index_select, graphs.two_kernels)]
-for program in programs:
-    program.epoch()  # a whole batch, and a smaller last one
+expected, loss = (program.epoch() for program in programs)  # a whole batch, and a smaller last one
+assert abs(loss - expected) < 1e-4
 for one, other in zip(*(program.weights() for program in programs), strict=True):
     torch.testing.assert_close(other, one.detach(), atol=2e-4, rtol=2e-3)
 """

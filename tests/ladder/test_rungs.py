@@ -26,10 +26,14 @@ def images(mnist_root, monkeypatch):
 
 
 def weights_after(make, images, epochs=3, seed=4):
+    return trained(make, images, epochs, seed)[0]
+
+
+def trained(make, images, epochs=3, seed=4):
+    """The weights, and every epoch's mean loss."""
     program = make(images, seed, CPU)
-    for _ in range(epochs):
-        program.epoch()
-    return [weight.detach().clone() for weight in program.weights()]
+    losses = [program.epoch() for _ in range(epochs)]
+    return [weight.detach().clone() for weight in program.weights()], losses
 
 
 needs_compiler = pytest.mark.skipif(native.why_not() is not None, reason="no C compiler here")
@@ -49,8 +53,9 @@ SAME = [
 @pytest.mark.parametrize("count", [640, 600])
 def test_the_same_arithmetic_reaches_the_same_weights(images, make, count):
     images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
-    expected = weights_after(rungs.index_select, images)
-    found = weights_after(make, images)
+    expected, expected_losses = trained(rungs.index_select, images)
+    found, losses = trained(make, images)
+    assert losses == pytest.approx(expected_losses, rel=1e-4)
     assert [weight.shape for weight in found] == [weight.shape for weight in expected]
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3)
@@ -63,8 +68,8 @@ from fcnn.data import embedded_images
 
 images = embedded_images("asked for")
 programs = [make(images, 4, torch.device("cpu")) for make in (rungs.index_select, peers.jax_scan)]
-for program in programs:
-    program.epoch()
+expected, loss = (program.epoch() for program in programs)
+assert abs(loss - expected) < 1e-4
 for one, other in zip(*(program.weights() for program in programs), strict=True):
     torch.testing.assert_close(other, one.detach(), atol=2e-4, rtol=2e-3)
 """
@@ -106,8 +111,9 @@ def test_black_pixels_are_left_out_and_all_others_kept(images):
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [rungs.decoded_once, rungs.index_select, peers.scikit_learn])
 def test_every_way_learns(images, make):
-    weights = weights_after(make, images, epochs=12)
+    weights, losses = trained(make, images, epochs=12)
     assert accuracy(images, weights) > 0.9
+    assert losses[-1] < losses[0] / 2
     assert accuracy(images, parameters(4)) < 0.5
 
 
