@@ -71,11 +71,12 @@ def start_up(state: State, case: dict[str, Any], dataset: str, data: str | None,
     device = clock.time_block(lambda: torch.ones(1, device=name) + 1, 1).host_seconds
     begin = clock.now()
     fresh = workloads.make_training(built)
-    pixels, labels = next(iter(FEEDS[built.feed].batches(images, built, workloads.SEED)))
-    clock.time_block(lambda: train.train_step(fresh, pixels, labels), 1)
+    first = next(iter(FEEDS[built.feed].batches(images, built, workloads.SEED)))
+    learn = workloads.learning(built, fresh)
+    clock.time_block(lambda: learn([first]), 1)
     first_step = clock.now() - begin
     evaluation = workloads.evaluation_batches(images, built.device)
-    trained = training.train_from(workloads.SEED, fresh, built, images, clock, evaluation)
+    trained = training.train_from(workloads.SEED, fresh, learn, built, images, clock, evaluation)
     return {
         "import_seconds": imported,
         "images_seconds": found,

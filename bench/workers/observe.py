@@ -62,7 +62,7 @@ def observe(
     if cache:
         cold.use_cache(cache)
     settings.apply(built)
-    if built.compiler != "off":
+    if COMPILERS[built.compiler].mode:
         settings.compile_in_process()
     with compilations() as compiled:
         seen, found = _observe(built, state.images, seconds, repetitions, thorough)

@@ -66,7 +66,7 @@ def prepare(
     if cache:
         cold.use_cache(cache)
     settings.apply(built)
-    if built.compiler != "off":
+    if COMPILERS[built.compiler].mode:
         settings.compile_in_process()
     clock = Clock(DEVICES[built.device])
     if built.workload == "accuracy":
