@@ -51,7 +51,7 @@ def on_gpu(**fields):
 
 def difference(one, other):
     pairs = zip(one.model.parameters(), other.model.parameters(), strict=True)
-    return max(float((a - b).abs().max()) for a, b in pairs)
+    return max(float((a - b).detach().abs().max()) for a, b in pairs)
 
 
 def repeated(case, images, times):
