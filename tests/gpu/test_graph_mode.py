@@ -17,6 +17,7 @@ from bench.measure.clock import Clock
 from bench.measure.counters import count
 from bench.measure.device_work import GRAPH_LAUNCH, device_work, quiet_profiler
 from bench.profile import tracing
+from bench.profile.events import Ranges, within_steps
 from bench.workers import capture, training, workloads
 from bench.workers.serve import State, serve
 from fcnn.data import load_images
@@ -131,8 +132,8 @@ def test_a_captured_step_is_traced_in_two_parts(images):
     prepared = repeated(case, images, 3)
     steps = tracing.steps_of(case, prepared)
     traced = tracing.trace(case, steps, 3, None)
-    names = [event.name for event in traced.events if event.name in steps.parts and not event.on_device]
-    assert names == [*capture.PARTS] * 3
+    within = within_steps(traced.events, Ranges(traced.events, steps.parts, 3))
+    assert [event.name for event in within if event.name in steps.parts] == [*capture.PARTS] * 3
     assert any(event.on_device for event in traced.events)
 
 
@@ -169,7 +170,7 @@ def test_tf32_is_read_back_whichever_interface_set_it(images):
     finally:
         settings.apply(case)
     assert why_not_as_claimed(case, prepared.training, None) is None
-    assert error() == fine
+    assert error() < 2 * fine
 
 
 @pytest.mark.gpu(limit_seconds=120)

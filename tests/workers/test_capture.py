@@ -1,16 +1,20 @@
 """What is captured learns as what is not. The capturing itself, which needs CUDA, is a fake here: see tests/gpu."""
 
+import dataclasses
 import functools
+import gc
 
 import pytest
 import torch
 
 from bench.axes.devices import DEVICES
+from bench.measure.claims import FLOPS_PER_IMAGE
 from bench.measure.counters import count
 from bench.measure.phases import measure_phases
 from bench.profile.tracing import steps_of
-from bench.workers import capture, training, workloads
+from bench.workers import capture, observe, training, turns, workloads
 from bench.workers.capture import WARM_RUNS, Replayed
+from bench.workers.serve import State
 from fcnn.data import load_images
 from fcnn.train import make_training, train_epoch, train_step
 from tests.axes.test_case import changed
@@ -135,6 +139,23 @@ def test_the_parts_of_a_captured_step_are_the_copy_and_the_replay(images, worklo
     time.now = lambda: setattr(time, "seconds", time.seconds + 1.0) or time.seconds
     found = measure_phases(prepared.marked, time.clock(), repetitions=1, rounds=1)
     assert tuple(found.host_seconds) == (*fetch, "to_device", "replay", "rest")
+
+
+@pytest.mark.parametrize("workload", [*workloads.BUILDERS, "accuracy"])
+def test_a_worker_prepares_times_and_takes_apart_what_is_captured(images, workload, monkeypatch):
+    monkeypatch.setattr(observe, "PHASES_SECONDS", 0.0)
+    monkeypatch.setattr(gc, "disable", lambda: None)  # of a worker's process, and not of this one
+    case = dataclasses.asdict(changed(workload=workload, compiler="graph", threads=1))
+    state = State(images=images)
+    prepared = turns.prepare(state, "a", case)
+    if workload == "accuracy":
+        assert turns.train_seed(state, "a", 0)["test_accuracy_fraction"] > 0.5
+    else:
+        assert turns.turn(state, "a", 2)[2] == 0
+    answer = observe.observe(state, case, prepared["repetition_seconds"], 1, thorough=False)
+    assert "compilation" not in answer
+    assert "not-as-claimed" not in [flag["name"] for flag in answer["flags"]]
+    assert answer["counters"]["flops"] == 64 * FLOPS_PER_IMAGE[workload]
 
 
 def test_adam_keeps_its_count_where_a_graph_can_count(monkeypatch):
