@@ -15,8 +15,14 @@ HELP = {
     "launch": "a larger batch, a fused optimizer, or CUDA graphs: fewer and larger kernels",
     "compute": "a faster number format, more cores, or a faster processor: the arithmetic itself takes the time",
     "memory": "fewer bytes: a smaller number format, fused operators, or a processor with more bandwidth",
+    "thread": "CUDA graphs, or the backward pass on the caller's own thread "
+    "(torch.autograd.set_multithreading_enabled): on a GPU autograd wakes a thread of its own for it",
+    "replay": "fewer kernels: a fused optimizer, or one kernel for many, as the ladder has them",
     "latency": "a larger batch, so that there are fewer steps: each waits for the one before, however fast it is",
 }
+BACKWARD = ("forward_backward", "step", "epoch", "accuracy")  # workloads with a backward pass
+CAPTURED = "graph"  # of the compiler axis, what replays all of it
+WORTH_A_WORD = 0.05  # of the time, beside what takes the most
 
 
 @dataclass(frozen=True)
@@ -45,24 +51,33 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
 
     Every candidate is a time: the waiting for data, the copy to an accelerator, the operator calls at the price of
     one (dispatch on the CPU, launch on an accelerator), the arithmetic at the measured peak, the bytes at the
-    measured bandwidth, on a GPU the steps that wait for one another. The largest is the verdict. Its share says how
-    much it explains.
+    measured bandwidth, on a GPU the steps that wait for one another, the waking of autograd's thread, and the kernels
+    of a captured step, which wait for one another. The largest is the verdict. Its share says how much it explains.
     """
     bounds = floor(measurement, record)
     counters, phases, case = measurement.counters, measurement.phases, measurement.case
     if bounds is None or counters is None:
         return None
     median = time_of(measurement, record).value
-    calls = sum(counters.aten_calls.values()) * (measurement.steps_per_epoch or 1)
+    steps = measurement.steps_per_epoch or 1
+    calls = sum(counters.aten_calls.values()) * steps
     dispatch = "dispatch" if case.device == "cpu" else "launch"
     price = cost(record.yardsticks, case.device, dispatch)
     if price is None:
         return None
     parts = phases.host_seconds if phases else {}
+    thread = node = 0.0  # of what is not there, or was not timed
+    if case.compiler == CAPTURED:
+        node = cost(record.yardsticks, case.device, "graph_node") or 0.0
+    elif case.workload in BACKWARD:
+        thread = cost(record.yardsticks, case.device, "backward_thread") or 0.0
+    kernels = (counters.kernels_launched or 0) * steps
     found = {
         "data": (parts.get("fetch", 0.0), "fetching batches"),
         "transfer": (0.0 if case.device == "cpu" else parts.get("to_device", 0.0), "copying batches to the device"),
         dispatch: (calls * price, f"{calls:,} operator calls at {price * 1e6:.1f} µs each"),
+        "thread": (steps * thread, f"waking autograd's thread and being woken, {thread * 1e6:.0f} µs"),
+        "replay": (kernels * node, f"{kernels:,} kernels of a graph at {node * 1e6:.1f} µs each"),
         "compute": (bounds.compute_seconds, f"{bounds.flops / 1e6:,.1f} MFLOP at the measured peak"),
         "memory": (bounds.memory_seconds, "the bytes that must move, at the measured bandwidth"),
         "latency": (bounds.latency_seconds, "dependent steps, at the least that lies between two"),
@@ -70,4 +85,8 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
     bound = max(found, key=lambda name: found[name][0])
     seconds, what = found[bound]
     share = seconds / median
-    return Verdict(bound, seconds, share, f"{what}: {share:.0%} of the time")
+    evidence = f"{what}: {share:.0%} of the time"
+    beside, what = found["thread"]
+    if bound != "thread" and beside / median >= WORTH_A_WORD:
+        evidence += f"; {what}: {beside / median:.0%}"
+    return Verdict(bound, seconds, share, evidence)

@@ -28,7 +28,7 @@ class Probe:
     """One fixed probe of a device.
 
     Attributes:
-        unit: What the work is counted in: `flop`, `byte`, `call`, `node` or `barrier`.
+        unit: What the work is counted in: `flop`, `byte`, `call`, `pass`, `node` or `barrier`.
         prepare: Makes it ready on a device (by torch's name), with a clock for a first estimate.
         concerns: Whether it makes sense on a device (by the name of its row).
         why_not: Why it cannot be had here; None if it can.

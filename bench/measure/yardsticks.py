@@ -1,8 +1,9 @@
 """Yardsticks: fixed probes of the machine, timed in the same run by the same clock.
 
 They say what this machine can do at all (matrix product, copy), what an operator costs before it does anything
-(dispatch, launch) and how soon a GPU can go on with what depends on what it did (graph_node, grid_barrier), so that a
-case's time can be set against a floor, and a machine that changed under way is noticed.
+(dispatch, launch), what it costs to hand a backward pass over to a GPU's thread (backward_thread) and how soon a GPU
+can go on with what depends on what it did (graph_node, grid_barrier), so that a case's time can be set against a floor,
+and a machine that changed under way is noticed.
 """
 
 from __future__ import annotations
@@ -125,6 +126,16 @@ def _call(device: str, clock: Clock) -> Prepared:
     return Prepared(lambda: x.add_(1.0), 1.0)
 
 
+def _backward_thread(device: str, clock: Clock) -> Prepared:
+    """A backward pass that computes nothing. On an accelerator, a thread of autograd's own is woken for it.
+
+    See `Engine::execute` in PyTorch's `torch/csrc/autograd/engine.cpp`: a thread per device, and none for the CPU.
+    """
+    leaf, gradient = torch.ones((), device=device, requires_grad=True), torch.ones(1, device=device)
+    view = leaf.view(1)
+    return Prepared(lambda: torch.autograd.grad(view, leaf, gradient, retain_graph=True), 1.0)
+
+
 def _on_cpu(device: str) -> bool:
     return device == "cpu"
 
@@ -143,6 +154,7 @@ PROBES = (
     Probe("copy_cached", "byte", _copy(_cached_bytes)),
     Probe("dispatch", "call", _call, _on_cpu),
     Probe("launch", "call", _call, _on_accelerators),
+    Probe("backward_thread", "pass", _backward_thread, _on_accelerators),
     Probe("graph_node", "node", latency.graph_node, _on_cuda),
     Probe("grid_barrier", "barrier", latency.grid_barrier, _on_cuda, nvrtc.why_not),
 )

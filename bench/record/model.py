@@ -323,7 +323,7 @@ class Yardstick:
     """A probe of the machine, timed before and after the cases.
 
     Attributes:
-        unit: What `work_per_repetition` counts: `flop`, `byte`, `call`, `node` or `barrier`.
+        unit: What `work_per_repetition` counts: `flop`, `byte`, `call`, `pass`, `node` or `barrier`.
         samples_seconds: Host wall seconds a repetition before the first case; none where there is a `reason`.
         after_samples_seconds: The same after the last; None if the run was stopped before, or the work was another.
         reason: Why it could not be timed; None if it was.

@@ -38,7 +38,8 @@ HOW_TO_READ = (
      "barrier of the whole GPU; the quicker of the two counts. 1 is as fast as this machine can be."),
     ("Of peak", "the arithmetic's rate as a share of that peak."),
     ("Bound", "what takes the most of the time, and its share: waiting for data, transfer to the device, dispatch "
-     "(calling operators), launch (starting kernels), compute, memory or latency (steps waiting for one another)."),
+     "(calling operators), launch (starting kernels), compute, memory, thread (waking autograd's thread), "
+     "replay (kernels of a graph waiting for one another) or latency (steps waiting for one another)."),
     ("Sum ÷ unmarked", "parts are timed in blocks with marks, which alternate with blocks without; 100% means that the "
      "marks changed nothing and the parts are the whole."),
     ("Flag", "a named reason not to trust a number. It is shown, but takes part in no comparison."),

@@ -26,6 +26,8 @@ BOUNDS = {
     "launch": "launches, the starting of kernels",
     "compute": "arithmetic",
     "memory": "memory traffic",
+    "thread": "the hand-over of the backward pass to autograd's thread",
+    "replay": "kernels that wait for one another in a CUDA graph",
     "latency": "launch latency, the waiting of each step for the one before",
 }
 # What sets a floor that neither arithmetic nor bytes set, by `bench.analyse.floor.Floor.bound`.

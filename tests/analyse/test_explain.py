@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from bench.analyse.explain import HELP, explain
-from tests.analyse.synthetic import COUNTERS, epoch, latencies, phases, record, step, yardsticks
+from bench.record.model import Yardstick
+from tests.analyse.synthetic import COUNTERS, epoch, latencies, phases, record, steady, step, yardsticks
 
 
 def with_counters(**changes):
@@ -79,3 +80,36 @@ def test_a_chain_of_steps_is_bound_by_latency():
     found = explain(epoch(0.3, device="cuda", counters=few, phases=phases(forward=0.1)), gpu)
     assert (found.bound, found.help) == ("latency", HELP["latency"])
     assert found.evidence == "dependent steps, at the least that lies between two: 63% of the time"
+
+
+def hand_over(seconds):
+    return Yardstick("backward_thread", "cuda", "pass", 1.0, steady(seconds))
+
+
+def test_the_thread_of_the_backward_pass_is_named_beside_what_takes_the_most():
+    gpu = record(sticks=[*yardsticks("cuda"), hand_over(145e-6)])
+    found = explain(step(1e-3, device="cuda", counters=calling(300)), gpu)
+    assert found.bound == "launch"
+    assert found.evidence == (
+        "300 operator calls at 1.0 µs each: 30% of the time; waking autograd's thread and being woken, 145 µs: 15%"
+    )
+    few = explain(step(1e-3, device="cuda", counters=calling(10)), gpu)
+    assert (few.bound, few.evidence) == ("thread", "waking autograd's thread and being woken, 145 µs: 15% of the time")
+    assert explain(step(10e-3, device="cuda", counters=calling(5000)), gpu).evidence.endswith("50% of the time")
+
+
+def test_a_part_without_a_backward_pass_wakes_no_thread():
+    gpu = record(sticks=[*yardsticks("cuda"), hand_over(145e-6)])
+    forward = step(1e-3, device="cuda", counters=calling(300))
+    forward = dataclasses.replace(forward, case=dataclasses.replace(forward.case, workload="forward"))
+    assert "thread" not in explain(forward, gpu).evidence
+
+
+def test_a_captured_step_is_bound_by_its_kernels_and_wakes_no_thread():
+    sticks = [*yardsticks("cuda"), hand_over(145e-6), *latencies(graph_node=2e-6)]
+    counters = dataclasses.replace(calling(2), kernels_launched=30, flops=1000)
+    captured = step(100e-6, device="cuda", counters=counters)
+    captured = dataclasses.replace(captured, case=dataclasses.replace(captured.case, compiler="graph"))
+    found = explain(captured, record(sticks=sticks))
+    assert found.bound == "replay"
+    assert found.evidence == "30 kernels of a graph at 2.0 µs each: 60% of the time"

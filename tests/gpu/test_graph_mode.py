@@ -11,7 +11,7 @@ import torch
 
 from bench.axes.case import why_impossible
 from bench.axes.devices import DEVICES
-from bench.measure import settings
+from bench.measure import settings, yardsticks
 from bench.measure.claims import why_not_as_claimed
 from bench.measure.clock import Clock
 from bench.measure.counters import count
@@ -135,6 +135,22 @@ def test_a_captured_step_is_traced_in_two_parts(images):
     within = within_steps(traced.events, Ranges(traced.events, steps.parts, 3))
     assert [event.name for event in within if event.name in steps.parts] == [*capture.PARTS] * 3
     assert any(event.on_device for event in traced.events)
+
+
+def test_a_backward_pass_of_nothing_wakes_autograds_thread(clock):
+    """And costs less where it stays on the caller's."""
+    prepared = yardsticks._backward_thread("cuda", clock)
+
+    def seconds():
+        clock.time_block(prepared.repeat, 50)
+        return min(clock.time_block(prepared.repeat, 50).host_seconds / 50 for _ in range(10))
+
+    woken = seconds()
+    with torch.autograd.set_multithreading_enabled(False):
+        own = seconds()
+    print(f"a backward pass of nothing: {woken * 1e6:.1f} µs on autograd's thread, {own * 1e6:.1f} µs on its own")
+    assert own < woken
+    assert device_work(prepared.repeat, clock).kernels_launched == 0
 
 
 def test_a_block_has_the_time_between_its_events(clock):

@@ -49,7 +49,8 @@ def test_the_cpu_is_probed_for_its_matrix_product_copies_and_dispatch():
 
 def test_a_gpu_is_probed_for_its_launches_and_chains_and_not_for_the_hosts_dispatch(accelerator):
     found = by_name(yardsticks.run(accelerator, 1, {"fp32", "tf32"}))
-    assert set(found) == {"matmul_fp32", "matmul_tf32", "copy", "copy_cached", "launch", "graph_node", "grid_barrier"}
+    rates, calls = {"matmul_fp32", "matmul_tf32", "copy", "copy_cached"}, {"launch", "backward_thread"}
+    assert set(found) == {*rates, *calls, "graph_node", "grid_barrier"}
     assert {y.device for y in found.values()} == {"cuda"}
     assert [(found[name].unit, found[name].work_per_repetition) for name in ("graph_node", "grid_barrier")] == [
         ("node", 10), ("barrier", 10)
@@ -58,7 +59,7 @@ def test_a_gpu_is_probed_for_its_launches_and_chains_and_not_for_the_hosts_dispa
 
 def test_only_cuda_has_graphs_and_barriers(monkeypatch):
     monkeypatch.setitem(DEVICES, "mps", SimulatedTime().device(name="mps", torch_name="meta"))
-    assert set(by_name(yardsticks.run("mps", 1, set()))) == {"copy", "copy_cached", "launch"}
+    assert set(by_name(yardsticks.run("mps", 1, set()))) == {"copy", "copy_cached", "launch", "backward_thread"}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_an_idle_gpu_has_time_to_raise_its_clocks_before_sizes_are_chosen(monkey
 def test_an_accelerators_memory_is_given_back_after_each_probe(accelerator, monkeypatch):
     given = []
     monkeypatch.setitem(yardsticks.GIVE_BACK, "meta", lambda: given.append(True))
-    assert len(yardsticks.run(accelerator, 1, {"fp32"})) == len(given) == 6
+    assert len(yardsticks.run(accelerator, 1, {"fp32"})) == len(given) == 7
 
 
 @pytest.mark.parametrize("fails", ["prepare", "repeat", "check", "why_not"])
