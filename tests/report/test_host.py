@@ -1,0 +1,53 @@
+"""What is said of a host with GPUs."""
+
+import dataclasses
+
+from bench.report import host
+from bench.report.sentences import findings
+from tests.data.records import CPU_RECORD
+
+
+def with_settings(**settings):
+    record = CPU_RECORD
+    return dataclasses.replace(
+        record, environment={**record.environment, "settings": {**record.environment["settings"], **settings}}
+    )
+
+
+def test_beside_a_gpu_the_cpus_threads_are_said_and_what_the_gpu_in_sight_costs():
+    chosen = {
+        "cpu_threads_chosen": 4,
+        "cpu_4_threads_b64_step_seconds": 5e-4,
+        "cpu_16_threads_b4096_step_seconds": 1e-2,
+    }
+    said = host.sentences(
+        with_settings(**chosen, cpu_optimizer_seconds=1.5e-4, cpu_optimizer_gpu_hidden_seconds=1.2e-4)
+    )
+    assert said == [
+        "The CPU computes with 4 threads: of 4, 16, that is the fastest count, or one close to it, over steps of 64 "
+        "and 4,096 images. --threads names another.",
+        "The GPU in sight costs a CPU's step 30.0 µs: Adam's update takes 150 µs on the CPU, and 120 µs with "
+        "CUDA_VISIBLE_DEVICES= (no GPU seen); torch asks for the GPU's stream in it.",
+    ]
+
+
+def test_a_gpu_in_sight_that_costs_nothing_is_said_so_and_without_one_nothing_is():
+    (said,) = host.sentences(with_settings(cpu_optimizer_seconds=1.2e-4, cpu_optimizer_gpu_hidden_seconds=1.19e-4))
+    assert said.startswith("The GPU in sight costs the CPU's cases nothing that shows: ")
+    assert host.sentences(CPU_RECORD) == []
+    assert host.sentences(with_settings(cpu_optimizer_seconds="not known: it died")) == []
+
+
+def test_of_several_gpus_it_is_said_which_was_used():
+    several = {"cuda_visible_gpus": 2, "cuda_used": "cuda:0 GPU A", "cuda_not_used": "cuda:1 GPU B"}
+    hardware = {**CPU_RECORD.environment["hardware"], **several}
+    record = dataclasses.replace(CPU_RECORD, environment={**CPU_RECORD.environment, "hardware": hardware})
+    assert host.sentences(record) == [
+        "Of 2 GPUs, cuda:0 GPU A was used, and not cuda:1 GPU B: --device names another by its number."
+    ]
+
+
+def test_it_stands_in_the_summary():
+    record = with_settings(cpu_threads_chosen=4, cpu_4_threads_b64_step_seconds=5e-4)
+    (finding,) = (finding for finding in findings([record]) if finding.topic == "Host")
+    assert finding.sentences == host.sentences(record)
