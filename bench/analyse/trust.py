@@ -98,7 +98,7 @@ def disturbed(measurement: Measurement, record: Record) -> tuple[str, str] | Non
     if not reasons:
         return None
     name = "gpu-shared" if "GPU" in (first := reasons.most_common(1)[0][0] or "") else "contended"
-    name = "throttled" if "quota" in first or "lowered its clocks" in first else name
+    name = "throttled" if any(words in first for words in ("quota", "lowered its clocks", "held back")) else name
     return name, f"{sum(reasons.values())} of {len(kept)} rounds were disturbed, so all count: {first}"
 
 

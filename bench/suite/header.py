@@ -24,7 +24,7 @@ from bench.suite import plan as planning
 from bench.suite.plan import Plan, Rates
 from bench.workers import presence
 from bench.workers.process import HARNESS
-from bench.workers.start import Workers
+from bench.workers.start import FORKS, Workers
 
 SURVEY_LIMIT_SECONDS = 120.0
 # How a training is judged, by `bench.workers.training`, which this process does not import.
@@ -67,7 +67,9 @@ def survey(
     """
     workers.wait()
     found = presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose))
-    if found.facts["gpu"] and (here := [case for case in found.possible.values() if case.device == "cpu"]):
+    here = [case for case in found.possible.values() if case.device == "cpu"]
+    # Where workers are not forked, two more import torch for longer than a quick report has.
+    if found.facts["gpu"] and here and (FORKS or plan != "quick"):
         found.facts["environment"]["settings"].update(host.cost_of_gpu(workers, here[0].threads))
     return found
 
