@@ -125,13 +125,16 @@ def make_parser() -> Parser:
     ladder.add_argument("--device", nargs="+", type=_ladder_device, metavar="DEVICE",
                         help="cpu, cuda, or a GPU by its number (cuda:1); default: those that are here")  # fmt: skip
     ladder.add_argument("--rungs", nargs="+", metavar="NAME", help="which, beside the tutorial; default: all")
-    ladder.add_argument("--epochs", type=matrix.whole, default=5, metavar="N", help="fewest epochs a rung (5)")
+    ladder.add_argument(
+        "--epochs", type=matrix.whole, default=3, metavar="N", help="fewest timed epochs per rung (default 3)"
+    )
     ladder.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
     ladder.add_argument(
         "--results", type=matrix.path, default=Path("results"), metavar="DIR", help="results folder (results)"
     )
     ladder.add_argument("--run", type=matrix.path, metavar="DIR",
                         help="run folder to write to; default: the newest one of this machine")  # fmt: skip
+    ladder.add_argument("--resume", type=matrix.path, metavar="DIR", help="go on with the ladder of this folder")
     ladder.set_defaults(do=_ladder)
 
     env = verbs.add_parser("env", help="what this machine is, and what would make its numbers untrustworthy")

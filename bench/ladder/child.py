@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.workers.serve import State
 
-RUNG = "the rung"
+RUNG, FLOOR = "the rung", "the floor"
 
 
 def one_epoch(make: Any, images: Any, seed: int, device: Any) -> dict[str, float]:
@@ -31,10 +31,18 @@ def one_epoch(make: Any, images: Any, seed: int, device: Any) -> dict[str, float
     return {"seconds": seconds, "with_all_seconds": with_all, "test_accuracy_fraction": reached}
 
 
-def floor_seconds(images: Any, device: Any) -> dict[str, float]:
-    """The least that an epoch's arithmetic and bytes allow, by yardsticks timed here and now."""
-    from bench.analyse.floor import floor_of
+def floor_of_an_epoch(images: Any, device: Any) -> dict[str, Any]:
+    """The least that an epoch can take, by yardsticks timed here and now.
+
+    Returns:
+        `seconds`, by which `bound`, and why some bound is `unknown`, None if none is.
+
+    Raises:
+        BenchError: Yardsticks without which there is no floor could not be timed.
+    """
+    from bench.analyse.floor import floor_of, why_no_latency
     from bench.axes.case import Case
+    from bench.errors import BenchError
     from bench.measure import settings, yardsticks
     from bench.measure.clock import Clock
     from bench.measure.counters import count
@@ -46,34 +54,33 @@ def floor_seconds(images: Any, device: Any) -> dict[str, float]:
     counters = count(prepared.counted, prepared.training, Clock(device), growth=False)
     calibration = yardsticks.run(device.name, case.threads, {"fp32"})
     floor = floor_of(case, counters, len(images.train), math.ceil(len(images.train) / case.batch_size), calibration)
-    assert floor is not None
-    return {"seconds": floor.seconds, "compute_seconds": floor.compute_seconds, "memory_seconds": floor.memory_seconds}
+    if floor is None:
+        raise BenchError("; ".join(f"{one.name}: {one.reason}" for one in calibration if one.reason))
+    return {"seconds": floor.seconds, "bound": floor.bound, "unknown": why_no_latency(calibration, device.name)}
 
 
-def bound(state: State, device: str, dataset: str, data: str) -> dict[str, float]:
-    """The floor's seconds."""
-    return floor_seconds(*_found(device, dataset, data))
-
-
-def prepare(state: State, device: str, rung: str, dataset: str, data: str) -> None:
-    """Takes the images; `epoch` is then of the rung of that name."""
+def prepare(state: State, device: str, dataset: str, data: str, rung: str | None = None) -> None:
+    """Imports what it takes, and takes the images; `epoch` is then of the rung of that name, `bound` of the device."""
+    from bench.axes.devices import DEVICES
     from bench.ladder.table import rows
+    from bench.measure import settings
+    from bench.workers.images import find
 
-    images, row = _found(device, dataset, data)
-    (chosen,) = (one for one in rows(device) if one.name == rung)
-    state.cases[RUNG] = lambda seed: one_epoch(chosen.make, images, seed, row)
+    settings.use_threads(settings.default_threads())
+    images, row = find(dataset, data), DEVICES[device]
+    state.cases[FLOOR] = lambda: floor_of_an_epoch(images, row)
+    for one in rows(device):
+        if one.name == rung:
+            state.cases[RUNG] = lambda seed, make=one.make: one_epoch(make, images, seed, row)
+
+
+def bound(state: State) -> dict[str, Any]:
+    """`floor_of_an_epoch` of the device that was prepared."""
+    found: dict[str, Any] = state.cases[FLOOR]()
+    return found
 
 
 def epoch(state: State, seed: int) -> dict[str, float]:
     """`one_epoch` of the rung that was prepared."""
     found: dict[str, float] = state.cases[RUNG](seed)
     return found
-
-
-def _found(device: str, dataset: str, data: str) -> tuple[Any, Any]:
-    from bench.axes.devices import DEVICES
-    from bench.measure import settings
-    from bench.workers.images import find
-
-    settings.use_threads(settings.default_threads())
-    return find(dataset, data), DEVICES[device]

@@ -2,168 +2,265 @@
 
 One rung after the other would not do: on a shared machine, what uses two cores takes half as long again for seconds or
 minutes, and whichever rung it meets looks slow. In a round all are met alike, and ratios are taken within rounds.
+
+A ladder takes minutes, and whoever ends it early is to have what was measured. So a rung is timed once as soon as its
+process is warm, before the next one begins, and what has been measured is handed on after every rung and every round.
+
+Importing torch takes seconds and is no part of any number, so processes import side by side, as many as there are
+cores, before any of them is asked for an epoch: nothing is imported beside what is measured.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from bench import interruption
 from bench.errors import BenchError
 from bench.gate import accuracy
+from bench.ladder import progress
 from bench.ladder.model import Ladder, Step
+from bench.ladder.progress import INTERRUPTED, Climbed
 from bench.ladder.table import PEERS, Rung, lines_changed
-from bench.measure import facts
+from bench.measure import facts, settings
 from bench.measure.surroundings import Surroundings
 from bench.profile.disturbed import joined
 from bench.record import files
-from bench.workers.process import HARNESS, Process, ask_once, empty_compiler_caches
+from bench.workers.process import HARNESS, Process, empty_compiler_caches
 from bench.workers.rounds import Turn
 from fcnn.data import Images
 
-MOST_EPOCHS, ENOUGH_SECONDS = 12, 15.0  # more than were asked for, as long as they are quick
 LIMIT_SECONDS = 600.0  # for each answer of a rung; the slowest epoch seen took 9 s, the slowest compiler 60 s
+FLOOR_SECONDS = 12.0  # about what the floor takes
 # JAX would take most of a GPU's memory at once, which the other processes need.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-INTERRUPTED = "interrupted"
-Say = Callable[[str], None]
+Say = Callable[[str, float], None]
 
 
-@dataclass
-class _Climbed:
-    """What has come of a rung so far."""
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What is climbed.
 
-    cold_seconds: float | None = None
-    seconds: list[float] = field(default_factory=list)
-    accuracies: list[float] = field(default_factory=list)
-    reason: str | None = None
+    Attributes:
+        device: Its name.
+        rungs: Rows in the order in which they are shown; all others are told by the first.
+        images: That the processes load as well, by `request`.
+        request: See `bench.workers.images.requested`.
+        epochs: Fewest timed epochs per rung, each of a fresh training.
+    """
 
-    def wants(self, number: int, epochs: int) -> bool:
-        """Whether the rung is in the round of this number."""
-        return not self.reason and (number <= epochs or sum(self.seconds) <= ENOUGH_SECONDS)
+    device: str
+    rungs: Sequence[Rung]
+    images: Images
+    request: Mapping[str, str]
+    epochs: int
+
+
+def expected_seconds(asked: Asked, earlier: Ladder | None = None) -> float:
+    """About how long `climb` will take."""
+    climbed = _begun(asked, earlier)
+    names = progress.in_order(climbed, asked.epochs)
+    return progress.seconds_left(climbed, names, asked.epochs) + (FLOOR_SECONDS if names else 0.0)
 
 
 def climb(
-    device: str, chosen: Sequence[Rung], images: Images, request: dict[str, str], epochs: int, say: Say
+    asked: Asked,
+    earlier: Ladder | None = None,
+    say: Say = lambda what, left_seconds: None,
+    save: Callable[[Ladder], None] = lambda ladder: None,
 ) -> Ladder:
-    """All rows of a device; a rung that fails or cannot be climbed is kept with its reason.
+    """All rows of a device; a rung that fails or cannot be climbed is kept with its reason, as is the floor.
 
-    After an interruption the ladder has the epochs that were measured by then.
+    After an interruption the ladder has what was measured by then.
 
     Args:
-        device: Its name.
-        chosen: Rows in the order in which they are shown.
-        images: That the processes load as well, by `request`.
-        request: See `bench.workers.images.requested`.
-        epochs: Fewest epochs a rung, each of a fresh training.
-        say: Told what is under way.
+        asked: What is climbed.
+        earlier: What was measured of it before an interruption, to go on with.
+        say: Told what is under way, and about how many seconds are left.
+        save: Given the ladder as far as it is after every rung and every round.
 
     Raises:
-        BenchError: The floor could not be measured.
         KeyboardInterrupt: Nothing was measured by then.
     """
-    request = {**request, "device": device}
-    machine, software = facts.machine().label, facts.environment([device])["software"]
-    climbed = {rung.name: _Climbed(reason=rung.why_not()) for rung in chosen}
-    disturbances: dict[str, str] = {}
-    say(f"{device}: floor")
-    with files.scratch() as folder, _watched("floor", disturbances), interruption.allowed():
-        floor = ask_once("ladder_bound", LIMIT_SECONDS, "it", {"TMPDIR": str(folder)}, **request)
-    interrupted = False
-    try:
-        with interruption.allowed():
-            _measure(climbed, request, epochs, disturbances, say)
-    except KeyboardInterrupt:
-        if not any(one.accuracies for one in climbed.values()):
-            raise
-        interrupted = True
-    for one in climbed.values():
-        if interrupted and not one.seconds:
-            one.reason = one.reason or INTERRUPTED
-    return Ladder(
-        device=device,
-        machine=machine,
-        dataset=images.label,
-        torch=software.get("torch") or "unknown",
-        floor_seconds=floor["seconds"],
-        steps=[_step(rung, device, climbed[rung.name], images) for rung in chosen],
-        disturbed=joined(disturbances),
-        interrupted=interrupted,
+    return _Climb(asked, earlier, say, save).climb()
+
+
+class _Climb:
+    def __init__(self, asked: Asked, earlier: Ladder | None, say: Say, save: Callable[[Ladder], None]) -> None:
+        self._asked, self._say_left, self._save_ladder = asked, say, save
+        self._climbed = _begun(asked, earlier)
+        self._names = progress.in_order(self._climbed, asked.epochs)
+        self._floor = _floor_of(earlier)
+        self._disturbed_before = earlier.disturbed if earlier else None
+        self._disturbances: dict[str, str] = {}
+        self._machine = facts.machine().label
+        self._torch = facts.environment([asked.device])["software"].get("torch") or "unknown"
+        self._processes: dict[str, Process] = {}
+
+    def climb(self) -> Ladder:
+        interrupted = False
+        try:
+            with interruption.allowed():
+                self._measure()
+        except KeyboardInterrupt:
+            if not any(one.accuracies for one in self._climbed.values()):
+                raise
+            interrupted = True
+        return self._ladder(interrupted)
+
+    def _measure(self) -> None:
+        """Starts process after process for its epoch from cold and the first timed one; then the rounds."""
+        with contextlib.ExitStack() as stack:
+            at_once = settings.default_threads()
+            wanted = [*([] if self._floor else [None]), *self._names]  # None is the floor
+            for first in range(0, len(wanted), at_once):
+                wave = self._imported(wanted[first : first + at_once], stack)
+                if None in wave:
+                    with self._watched("floor"):
+                        self._take_floor(wave.pop(None))
+                with self._watched("cold epochs"):
+                    for name, process in wave.items():
+                        self._start(str(name), process)
+            with self._watched("rounds"):
+                for number in itertools.count(
+                    max((n for one in self._climbed.values() for n in one.rounds), default=0) + 1
+                ):
+                    names = progress.in_round(self._climbed, self._asked.epochs)
+                    if not names:
+                        return
+                    for name in names:
+                        self._take(name, number)
+                        self._climbed[name].turns += 1
+                    self._save()
+
+    def _imported(self, names: Sequence[str | None], stack: contextlib.ExitStack) -> dict[str | None, Process]:
+        """Processes that are ready to be asked, by the rung's name; all of them import at the same time."""
+        self._say("importing")
+        begun: dict[str | None, Process] = {}
+        for name in names:
+            with self._reason_kept(name):
+                folder = stack.enter_context(files.scratch())
+                # What a process takes for the system's temporary folder: nothing is left of it when it is killed.
+                variables = {**ENVIRONMENT, **empty_compiler_caches(folder), "TMPDIR": str(folder)}
+                begun[name] = stack.enter_context(Process(None, variables))
+                begun[name].begin("ladder_prepare", **self._asked.request, device=self._asked.device, rung=name)
+        ready: dict[str | None, Process] = {}
+        for name, process in begun.items():
+            interruption.check()
+            with self._reason_kept(name):
+                process.end(LIMIT_SECONDS)
+                ready[name] = process
+        return ready
+
+    def _take_floor(self, process: Process) -> None:
+        self._say("floor")
+        with self._reason_kept(None):
+            found = process.ask("ladder_bound", LIMIT_SECONDS)
+            self._floor = {
+                "floor_seconds": found["seconds"],
+                "floor_bound": found["bound"],
+                "floor_reason": found["unknown"],
+            }
+
+    def _start(self, name: str, process: Process) -> None:
+        """The epoch from cold, then the one that counts if there will be no round."""
+        one = self._climbed[name]
+        self._say(f"{name}, from cold")
+        with self._reason_kept(name):
+            first = self._epoch(name, process)
+            one.cold_seconds = one.cold_seconds or first["with_all_seconds"]
+            one.started, self._processes[name] = True, process
+            self._take(name, 0)
+        self._save()
+
+    def _take(self, name: str, number: int) -> None:
+        """A timed epoch of a fresh training."""
+        one = self._climbed[name]
+        self._say(f"{name}, epoch {len(one.seconds) + 1}")
+        with self._reason_kept(name):
+            found = self._epoch(name, self._processes[name])
+            one.seconds.append(found["seconds"])
+            one.rounds.append(number)
+
+    def _epoch(self, name: str, process: Process) -> dict[str, Any]:
+        """A rung's turn, from a seed that it has not had; raises WorkerError."""
+        interruption.check()
+        reached = self._climbed[name].accuracies
+        turn = Turn(name, process, "ladder_epoch", {"seed": len(reached)}, LIMIT_SECONDS)
+        answer: dict[str, Any] = turn.take()
+        reached.append(answer["test_accuracy_fraction"])
+        return answer
+
+    @contextlib.contextmanager
+    def _watched(self, part: str) -> Iterator[None]:
+        """Keeps what went on beside a part; ends while the processes are there, whose work is no other's."""
+        surroundings = Surroundings()
+        try:
+            yield
+        finally:
+            if reason := surroundings.disturbance():
+                self._disturbances[part] = reason
+
+    @contextlib.contextmanager
+    def _reason_kept(self, name: str | None) -> Iterator[None]:
+        try:
+            yield
+        except BenchError as error:
+            if name is None:
+                self._floor = {"floor_seconds": None, "floor_reason": str(error)}
+            else:
+                self._climbed[name].reason = str(error)
+
+    def _say(self, what: str) -> None:
+        left = progress.seconds_left(self._climbed, self._names, self._asked.epochs)
+        self._say_left(f"{self._asked.device}: {what}", left + (0.0 if self._floor else FLOOR_SECONDS))
+
+    def _save(self) -> None:
+        with interruption.deferred():
+            self._save_ladder(self._ladder(interrupted=True))
+
+    def _ladder(self, interrupted: bool) -> Ladder:
+        return Ladder(
+            device=self._asked.device,
+            machine=self._machine,
+            dataset=self._asked.images.label,
+            torch=self._torch,
+            steps=[_step(one, self._asked, interrupted) for one in self._climbed.values()],
+            disturbed="; ".join(filter(None, (self._disturbed_before, joined(self._disturbances)))) or None,
+            interrupted=interrupted,
+            **(self._floor or {"floor_seconds": None, "floor_reason": INTERRUPTED}),
+        )
+
+
+def _begun(asked: Asked, earlier: Ladder | None) -> dict[str, Climbed]:
+    before = {step.name: step for step in earlier.steps} if earlier else {}
+    return {rung.name: Climbed.begin(rung, before.get(rung.name)) for rung in asked.rungs}
+
+
+def _floor_of(earlier: Ladder | None) -> dict[str, Any] | None:
+    """What is known of the floor; None if nothing is."""
+    if earlier is None or (earlier.floor_seconds is None and earlier.floor_reason == INTERRUPTED):
+        return None
+    return {name: getattr(earlier, name) for name in ("floor_seconds", "floor_bound", "floor_reason")}
+
+
+def _step(one: Climbed, asked: Asked, interrupted: bool) -> Step:
+    reason = one.reason or (INTERRUPTED if interrupted and not one.seconds else None)
+    step = Step(
+        one.rung.name, one.rung.removed, lines_changed(one.rung, asked.device), one.rung in PEERS, reason=reason
     )
-
-
-def _measure(
-    climbed: Mapping[str, _Climbed], request: dict[str, str], epochs: int, disturbances: dict[str, str], say: Say
-) -> None:
-    """Starts every rung's process and its first epoch, from cold, one after the other; then the rounds."""
-    with contextlib.ExitStack() as stack:
-        processes: dict[str, Process] = {}
-        with _watched("cold epochs", disturbances):
-            for name, rung in climbed.items():
-                if rung.reason:
-                    continue
-                interruption.check()
-                say(f"{request['device']}: {name}, from cold")
-                with _reason_kept(rung):
-                    folder = stack.enter_context(files.scratch())
-                    # What a process takes for the system's temporary folder: nothing is left of it when it is killed.
-                    variables = {**ENVIRONMENT, **empty_compiler_caches(folder), "TMPDIR": str(folder)}
-                    processes[name] = stack.enter_context(Process(None, variables))
-                    processes[name].ask("ladder_prepare", LIMIT_SECONDS, **request, rung=name)
-                    first = _epoch(name, processes[name], 0)
-                    rung.cold_seconds = first["with_all_seconds"]
-                    rung.accuracies.append(first["test_accuracy_fraction"])
-        with _watched("rounds", disturbances):
-            for number in range(1, max(MOST_EPOCHS, epochs) + 1):
-                for name, process in processes.items():
-                    if climbed[name].wants(number, epochs):
-                        interruption.check()
-                        say(f"{request['device']}: {name}, epoch {number}")
-                        with _reason_kept(climbed[name]):
-                            one = _epoch(name, process, number)
-                            climbed[name].seconds.append(one["seconds"])
-                            climbed[name].accuracies.append(one["test_accuracy_fraction"])
-
-
-def _epoch(name: str, process: Process, seed: int) -> dict[str, Any]:
-    """A rung's turn: an epoch of a fresh training; raises WorkerError."""
-    answer: dict[str, Any] = Turn(name, process, "ladder_epoch", {"seed": seed}, LIMIT_SECONDS).take()
-    return answer
-
-
-@contextlib.contextmanager
-def _watched(part: str, disturbances: dict[str, str]) -> Iterator[None]:
-    """Keeps what went on beside a part of the ladder; ends while the processes are there, whose work is no other's."""
-    surroundings = Surroundings()
-    try:
-        yield
-    finally:
-        if reason := surroundings.disturbance():
-            disturbances[part] = reason
-
-
-@contextlib.contextmanager
-def _reason_kept(climbed: _Climbed) -> Iterator[None]:
-    try:
-        yield
-    except BenchError as error:
-        climbed.reason = str(error)
-
-
-def _step(rung: Rung, device: str, climbed: _Climbed, images: Images) -> Step:
-    step = Step(rung.name, rung.removed, lines_changed(rung, device), rung in PEERS, reason=climbed.reason)
-    if climbed.reason and climbed.reason != INTERRUPTED:
+    if one.reason:
         return step
     return dataclasses.replace(
         step,
-        seconds=climbed.seconds,
-        cold_seconds=climbed.cold_seconds,
-        test_accuracy_fraction=climbed.accuracies,
-        accuracy_p=_accuracy_p(climbed.accuracies, images) if climbed.seconds else None,
+        seconds=[*one.seconds],
+        rounds=[*one.rounds],
+        cold_seconds=one.cold_seconds,
+        test_accuracy_fraction=[*one.accuracies],
+        accuracy_p=_accuracy_p(one.accuracies, asked.images) if one.seconds else None,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.analyse.statistics import Summary, summarise
 
@@ -13,7 +15,9 @@ class Step:
     """What came of a row.
 
     Attributes:
-        seconds: Epochs, each of a fresh training, one a round; empty where there is a `reason`.
+        seconds: Epochs, each of a fresh training, one per round; empty where there is a `reason`.
+        rounds: The number of the round that each of them is of. Round 0 is none: every rung is then timed right after
+            its epoch from cold, so that a ladder that is ended before the first round has a number for it.
         cold_seconds: The first epoch of a fresh process, with all that it prepares and compiles.
         accuracy_p: The probability of a mean accuracy so far from the reference's, were they of one distribution.
         lines: Lines of its function that the one before does not have; None for the first and for peers.
@@ -29,6 +33,7 @@ class Step:
     test_accuracy_fraction: list[float] = field(default_factory=list)
     accuracy_p: float | None = None
     reason: str | None = None
+    rounds: list[int] = field(default_factory=list)
 
     @property
     def summary(self) -> Summary | None:
@@ -41,9 +46,17 @@ class Step:
         return self.summary.time if self.summary else None
 
     def times(self, other: Step) -> float | None:
-        """How many times as long as this the other takes: the median over the rounds that both were in."""
-        rounds = [theirs / ours for ours, theirs in zip(self.seconds, other.seconds, strict=False)]
-        return statistics.median(rounds) if rounds else None
+        """How many times as long as this the other takes: the median over the rounds that both were in.
+
+        Where they were in none together, that of their epochs in round 0, which were minutes apart.
+        """
+        ours, theirs = self._by_round(), other._by_round()
+        both = ours.keys() & theirs.keys()
+        ratios = [theirs[number] / ours[number] for number in both - {0} or both]
+        return statistics.median(ratios) if ratios else None
+
+    def _by_round(self) -> dict[int, float]:
+        return dict(zip(self.rounds or itertools.count(1), self.seconds, strict=False))
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,9 @@ class Ladder:
     """All rows and the floor of a device, of one run on one machine.
 
     Attributes:
+        floor_seconds: The least that an epoch can take here; None where it could not be measured.
+        floor_bound: What sets it, as `bench.analyse.floor.Floor.bound` has it.
+        floor_reason: What is not known of the floor, and why; None if all is.
         disturbed: What went on beside it, so that the times are not the rungs' own; None if nothing did.
         interrupted: Whether it was ended early: fewer rounds than were asked for, or rungs that had no turn.
     """
@@ -59,10 +75,12 @@ class Ladder:
     machine: str
     dataset: str
     torch: str
-    floor_seconds: float
+    floor_seconds: float | None
     steps: list[Step]
     disturbed: str | None = None
     interrupted: bool = False
+    floor_bound: str | None = None
+    floor_reason: str | None = None
 
     @property
     def first(self) -> Step:
@@ -83,6 +101,11 @@ class Ladder:
             if step.seconds and not step.is_peer and (same_accuracy(step) or not self.judged)
         ]
         return min(fit or [self.first], key=lambda step: step.median or float("inf"))
+
+
+def from_json(data: dict[str, Any]) -> Ladder:
+    """The ladder of what `dataclasses.asdict` made of it; raises TypeError or KeyError if it is none."""
+    return Ladder(**{**data, "steps": [Step(**step) for step in data["steps"]]})
 
 
 def same_accuracy(step: Step) -> bool:

@@ -50,7 +50,7 @@ def _row(ladder: Ladder, step: Step) -> list[str]:
         step.name,
         units.time(summary),
         f"{times:,.1f}" if times else units.MISSING,
-        f"{summary.time / ladder.floor_seconds:,.1f}",
+        f"{summary.time / ladder.floor_seconds:,.1f}" if ladder.floor_seconds else units.MISSING,
         cold,
         accuracy if same_accuracy(step) else f"{accuracy} ({'not judged' if step.accuracy_p is None else 'another'})",
         units.interval(summary),
@@ -64,6 +64,9 @@ def notices(ladder: Ladder) -> list[str]:
     said = [disturbed.notice(ladder.disturbed, "the rungs", "run the ladder again")] if ladder.disturbed else []
     if ladder.interrupted:
         said.append("Interrupted: these numbers are what was measured by then, in fewer rounds than were asked for.")
+    if ladder.floor_reason:
+        what = "The floor is not known" if ladder.floor_seconds is None else "Of the floor not all is known"
+        said.append(f"{what}: {ladder.floor_reason}.")
     return said
 
 
@@ -76,7 +79,7 @@ def sentences(ladder: Ladder) -> list[str]:
     said = [] if ladder.disturbed else _verdict(ladder, best, best.median, times)
     if not ladder.judged:
         said.append("No accuracy was judged: there is no reference for these images.")
-    if best.median < ladder.floor_seconds and ladder.device == "cpu" and not ladder.disturbed:
+    if ladder.floor_seconds and best.median < ladder.floor_seconds and ladder.device == "cpu" and not ladder.disturbed:
         said.append("The floor counts products with black pixels, which it skips.")
     return said
 
@@ -84,7 +87,7 @@ def sentences(ladder: Ladder) -> list[str]:
 def _verdict(ladder: Ladder, best: Step, median: float, times: float) -> list[str]:
     said = [
         f"The best rung, {best.name}, takes {units.duration(median)} an epoch: {times:,.1f} times as fast as the "
-        f"tutorial and {median / ladder.floor_seconds:.1f} times the floor of {units.duration(ladder.floor_seconds)}."
+        f"tutorial{_above_the_floor(ladder, median)}."
     ]
     for peer in (step for step in ladder.steps if step.is_peer):
         if (times_peer := best.times(peer)) is None or peer.median is None:
@@ -94,6 +97,15 @@ def _verdict(ladder: Ladder, best: Step, median: float, times: float) -> list[st
             f"{units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
         )
     return said
+
+
+def _above_the_floor(ladder: Ladder, seconds: float) -> str:
+    """How many times the floor it takes, and by what that is set where it is neither arithmetic nor bytes."""
+    if not ladder.floor_seconds:
+        return ""
+    least = words.FLOORS.get(ladder.floor_bound or "")
+    what = f", the least that {least}" if least else ""
+    return f" and {seconds / ladder.floor_seconds:.1f} times the floor of {units.duration(ladder.floor_seconds)}{what}"
 
 
 def heading(ladder: Ladder) -> str:

@@ -39,6 +39,11 @@ class Rung:
     why_not: Callable[[], str | None] = lambda: None
     also: tuple[Callable[..., object] | Path, ...] = ()
 
+    @property
+    def compiles(self) -> bool:
+        """Whether torch.compile generates its code, which takes the most of a minute from cold."""
+        return rungs.generated in self.also
+
 
 def _without_bf16() -> str | None:
     return "this CPU has no bf16 instructions and emulates them" if has("bf16") is False else None

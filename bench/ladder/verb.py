@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
 
 from bench import console, interruption
 from bench.axes.devices import DEVICES
 from bench.errors import DONE, USAGE, BenchError
-from bench.ladder import show
-from bench.ladder.climb import climb
+from bench.ladder import climb, kept, show
+from bench.ladder.kept import Kept
 from bench.ladder.model import Ladder
 from bench.ladder.picture import picture
-from bench.ladder.table import RUNGS, Rung, rows
+from bench.ladder.table import PEERS, RUNGS, Rung, rows
+from bench.measure import facts
 from bench.profile.destination import destination
-from bench.record import files, store
-from bench.report import later
-from bench.report.plot import Plot
+from bench.record import files
+from bench.report.units import duration
+from bench.suite.header import identity
+from bench.text import counted
 from bench.workers.images import images, requested
 from bench.workers.presence import why_unusable
+from fcnn.data import Images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,56 +39,46 @@ class Asked:
     data: Path | None
     results: Path
     run: Path | None
+    resume: Path | None
 
 
 def run_ladder(asked: Asked) -> int:
     """Climbs the named rungs, or all, and the peers, on the devices asked for that are here; writes the ladder's files.
 
-    The tutorial is always climbed: all others are told by it. After an interruption the files have what was measured.
+    The tutorial is always climbed: all others are told by it. What was measured is written after every rung and every
+    round, and after an interruption `--resume` goes on with it.
 
     Raises:
         BenchError: There is no such rung, nothing could be measured, or not all that was asked for.
     """
     terminal = console.make()
+    begun = kept.read(asked.resume) if asked.resume else None
+    if begun:
+        asked = dataclasses.replace(asked, **begun.asked)
     wanted = list(asked.device or RUNGS)
     missing = {device: reason for device in wanted if (reason := why_unusable(DEVICES[device]))}
-    chosen = {device: _chosen(device, asked.rungs) for device in wanted if device not in missing}
+    here = [device for device in wanted if device not in missing]
     known = dict.fromkeys(rung.name for device in wanted for rung in rows(device))
     if unknown := [name for name in asked.rungs or () if name not in known]:
         raise BenchError(f"there is no rung {unknown[0]!r}; there are {', '.join(map(repr, known))}", USAGE)
-    if not chosen:
+    if not here:
         raise BenchError(f"nothing can be measured: {'; '.join(missing.values())}")
     loaded = images("MNIST", asked.data)
+    now = _identity(here, loaded)
+    if begun and asked.resume:
+        kept.check_same(begun, now, asked.resume)
+        files.check_writable(asked.resume, "--resume")
+    folder = asked.resume or destination(asked.run, asked.results)
+    ladders = Kept({"rungs": asked.rungs, "device": here, "epochs": asked.epochs}, now, begun.ladders if begun else {})
     request = requested(loaded, "MNIST", asked.data)
-    folder = destination(asked.run, asked.results)
-    ladders: list[Ladder] = []
-    failures: list[str] = []
-    interrupted = False
+    chosen = {
+        device: climb.Asked(device, _chosen(device, asked.rungs), loaded, request, asked.epochs) for device in here
+    }
     with interruption.deferred():  # from the first epoch until all files are written
-        try:
-            with console.working(terminal) as say:
-                for device, rungs in chosen.items():
-                    try:
-                        ladders.append(climb(device, rungs, loaded, request, asked.epochs, say))
-                    except BenchError as error:
-                        failures.append(f"{device}: the floor could not be measured: {error}")
-                    if ladders and ladders[-1].interrupted:
-                        raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            interrupted = True
-        if not ladders and interrupted:
-            raise KeyboardInterrupt
-        if not ladders:
-            raise BenchError("; ".join(failures))
-        pictures = {ladder.device: plot for ladder in ladders if (plot := picture(ladder))}
-        try:
-            _write(ladders, pictures, folder)
-        except BenchError as error:
-            # What was measured in minutes is worth more than its place.
-            folder = Path(tempfile.mkdtemp(prefix="fcnn-bench-"))
-            failures.append(f"{error}; the ladder is in {folder}")
-            _write(ladders, pictures, folder)
-    for ladder in ladders:
+        ladders, interrupted = _climb(chosen, ladders, folder, terminal)
+        pictures = {device: plot for device, ladder in ladders.ladders.items() if (plot := picture(ladder))}
+        folder, elsewhere = kept.write(ladders, pictures, folder)
+    for ladder in ladders.ladders.values():
         show.show(ladder, terminal)
     for device, reason in missing.items():
         terminal.print(f"\nNo ladder for {device}: {reason}")
@@ -90,36 +86,77 @@ def run_ladder(asked: Asked) -> int:
     for plot in pictures.values():
         if plot.problem:
             console.error(f"picture {plot.name}: {plot.problem}")
+    failures = [elsewhere] if elsewhere else []
     if interrupted:
-        failures.append("interrupted: the ladder has what was measured by then")
-    failures += [
-        f"{ladder.device}: the tutorial was not measured: {ladder.first.reason}"
-        for ladder in ladders
-        if not ladder.first.seconds and not interrupted
-    ]
+        failures.append(
+            f"interrupted: the ladder has what was measured by then; to go on: fcnn-bench ladder --resume {folder}"
+        )
+    failures += [reason for ladder in ladders.ladders.values() if not interrupted for reason in _failures(ladder)]
     if failures:
         raise BenchError("; ".join(failures))
     return DONE
 
 
+def _climb(chosen: Mapping[str, climb.Asked], before: Kept, folder: Path, terminal: Console) -> tuple[Kept, bool]:
+    """The ladders of all devices, and whether that was interrupted; raises KeyboardInterrupt if there is none."""
+    ladders = dict(before.ladders)
+    left = {device: asked for device, asked in chosen.items() if device not in ladders or ladders[device].interrupted}
+    after = {device: climb.expected_seconds(asked, ladders.get(device)) for device, asked in left.items()}
+    _show_plan(terminal, left, sum(after.values()))
+    total = sum(after.values())
+    with console.Bar(terminal, total) as bar:
+        for device, asked in left.items():
+            del after[device]
+
+            def say(what: str, left_seconds: float) -> None:
+                whole = left_seconds + sum(after.values())
+                bar.show(what, f"about {duration(whole)} left", max(0.0, total - whole))
+
+            def save(ladder: Ladder, device: str = device) -> None:
+                kept.write_progress(dataclasses.replace(before, ladders={**ladders, device: ladder}), folder)
+
+            try:
+                ladders[device] = climb.climb(asked, ladders.get(device), say, save)
+            except KeyboardInterrupt:
+                if not ladders:
+                    raise
+                return dataclasses.replace(before, ladders=ladders), True
+            if ladders[device].interrupted:
+                return dataclasses.replace(before, ladders=ladders), True
+    return dataclasses.replace(before, ladders=ladders), False
+
+
+def _show_plan(terminal: Console, chosen: Mapping[str, climb.Asked], seconds: float) -> None:
+    first = next(iter(chosen.values()))
+    terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  {first.images.label}"), soft_wrap=True)
+    for device, asked in chosen.items():
+        peers = sum(rung in PEERS for rung in asked.rungs)
+        what = f"{counted(len(asked.rungs) - peers, 'rung')}" + (f", {counted(peers, 'peer')}" if peers else "")
+        terminal.print(f"  {device:6}{what}")
+    terminal.print(Text.assemble("  expected time about ", (duration(seconds), "bold")))
+
+
+def _identity(devices: Sequence[str], loaded: Images) -> dict[str, Any]:
+    """What must be the same for a ladder to go on, as `ladder.json` has it."""
+    software = facts.environment(list(devices))["software"]
+    return {
+        "machine": facts.machine().label,
+        "torch": software.get("torch"),
+        "dataset": loaded.sha256,
+        **identity(),
+    }
+
+
+def _failures(ladder: Ladder) -> list[str]:
+    """What a ladder that came to its end has not."""
+    found = []
+    if ladder.floor_seconds is None:
+        found.append(f"{ladder.device}: the floor could not be measured: {ladder.floor_reason}")
+    if not ladder.first.seconds:
+        found.append(f"{ladder.device}: the tutorial was not measured: {ladder.first.reason}")
+    return found
+
+
 def _chosen(device: str, names: Sequence[str] | None) -> list[Rung]:
     first, *others = rows(device)
     return [first, *(rung for rung in others if not names or rung.name in names)]
-
-
-def _write(ladders: Sequence[Ladder], pictures: Mapping[str, Plot], folder: Path) -> None:
-    """Writes the files into `folder`, whose pictures of earlier ladders go.
-
-    Raises:
-        BenchError: It cannot be written.
-    """
-    with store.staged(folder) as staged:
-        files.write_json(staged / "ladder.json", {"ladders": [dataclasses.asdict(ladder) for ladder in ladders]})
-        files.write(staged / "ladder.md", show.markdown(ladders, pictures))
-        for device, plot in pictures.items():
-            if plot.svg:
-                files.write(staged / show.picture_file(device), plot.svg)
-        later.insert(folder / "report.html", "ladder", show.section(ladders, pictures), staged / "report.html")
-    for device in RUNGS:
-        if device not in pictures or not pictures[device].svg:
-            (folder / show.picture_file(device)).unlink(missing_ok=True)

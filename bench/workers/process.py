@@ -103,6 +103,14 @@ class Process:
         """`bench.workers.conversation.Conversation.ask`."""
         return self._conversation.ask(name, limit_seconds, **arguments)
 
+    def begin(self, name: str, /, **arguments: Any) -> None:
+        """`bench.workers.conversation.Conversation.begin`."""
+        self._conversation.begin(name, **arguments)
+
+    def end(self, limit_seconds: float = LIMIT_SECONDS) -> Any:
+        """`bench.workers.conversation.Conversation.end`."""
+        return self._conversation.end(limit_seconds)
+
     def wait_for_end(self, limit_seconds: float) -> str:
         """Sends nothing more and waits so long at most for it to end by itself; what it said at its end."""
         assert self._process.stdin is not None

@@ -11,7 +11,7 @@ import pytest
 from bench.cli import main
 from bench.errors import BenchError
 from bench.gate.accuracy import Reference
-from bench.ladder import climb, picture, verb
+from bench.ladder import climb, kept, picture, progress, verb
 from bench.measure import facts
 from bench.record import files, store
 from bench.workers.conversation import WorkerDied, WorkerError
@@ -30,7 +30,9 @@ class Machine:
         asked: (device, name, seed) in order; the first request of a process has no seed.
         ends_at: A process ends when it is asked for this seed.
         interrupted_at: The name and the seed at which a signal comes.
+        interrupted_on: The device on which it comes at the first epoch.
         disturbances: What goes on beside a part of the ladder, by its number.
+        unknown: What is not known of the floor.
         caches: The compilers' folders of every process.
     """
 
@@ -38,19 +40,13 @@ class Machine:
         self.answers = {}
         self.asked = []
         self.ends_at = {}
-        self.interrupted_at = None
+        self.interrupted_at = self.interrupted_on = None
         self.disturbances = {}
         self.open = []
         self.caches = []
         self.watched = 0
-
-    def ask_once(self, name, limit_seconds, called, environment, **arguments):
-        assert name == "ladder_bound"
-        check_request(name, arguments)
-        assert 0 < limit_seconds < 3600
-        assert Path(environment["TMPDIR"]).exists()
-        self.asked.append((arguments["device"], "floor", None))
-        return self._answer("floor", {"seconds": 0.05})
+        self.importing = self.imported_at_once = 0
+        self.unknown = None
 
     def _answer(self, name, answer):
         self._interrupt(name, None)
@@ -58,8 +54,8 @@ class Machine:
             raise WorkerError(reason)
         return answer
 
-    def _interrupt(self, name, seed):
-        if self.interrupted_at == (name, seed):
+    def _interrupt(self, name, seed, device=None):
+        if self.interrupted_at == (name, seed) or (device and device == self.interrupted_on):
             raise KeyboardInterrupt
 
     def surroundings(machine):
@@ -82,18 +78,30 @@ class Machine:
             def __exit__(self, *_):
                 machine.open.remove(self.name)
 
+            def begin(self, name, **arguments):
+                assert name == "ladder_prepare"
+                check_request(name, arguments)
+                self.device, self.name = arguments["device"], arguments["rung"] or "floor"
+                machine.open.append(self.name)
+                machine.importing += 1
+                machine.imported_at_once = max(machine.imported_at_once, machine.importing)
+
+            def end(self, limit_seconds):
+                assert 0 < limit_seconds < 3600
+                machine.importing -= 1
+                machine.asked.append((self.device, self.name, None))
+                return None if self.name == "floor" else machine._answer(self.name, None)
+
             def ask(self, name, limit_seconds, **arguments):
                 check_request(name, arguments)
                 assert 0 < limit_seconds < 3600
-                if name == "ladder_prepare":
-                    self.device, self.name = arguments["device"], arguments["rung"]
-                    machine.open.append(self.name)
-                    machine.asked.append((self.device, self.name, None))
-                    return machine._answer(self.name, None)
+                assert machine.importing == 0  # beside what is measured nothing is imported
+                if name == "ladder_bound":
+                    return machine._answer("floor", {"seconds": 0.05, "bound": "compute", "unknown": machine.unknown})
                 assert name == "ladder_epoch"
                 seed = arguments["seed"]
                 machine.asked.append((self.device, self.name, seed))
-                machine._interrupt(self.name, seed)
+                machine._interrupt(self.name, seed, self.device)
                 if machine.ends_at.get(self.name) == seed:
                     raise WorkerDied("it was killed by SIGKILL, as for lack of memory")
                 seconds = machine.answers.get(self.name, 1.0) * (1 + 0.01 * seed)
@@ -111,7 +119,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr(climb.accuracy, "read_reference", lambda *_: known)
     machine = Machine()
     monkeypatch.setattr(picture, "_svg", lambda *_: "<svg/>")  # the tests of what is shown draw it
-    monkeypatch.setattr(climb, "ask_once", machine.ask_once)
+    monkeypatch.setattr(climb.settings, "default_threads", lambda: 16)  # all import at once
     monkeypatch.setattr(climb, "Process", machine.process)
     monkeypatch.setattr(climb, "Surroundings", machine.surroundings)
     return machine
@@ -155,17 +163,36 @@ def test_the_verb_writes_the_ladder(machine, tmp_path, capsys):
 
 
 def test_the_rungs_take_turns_and_the_quick_ones_go_on(machine, tmp_path):
-    machine.answers = {"tutorial": 7.0, "index_select": 4.0, "fused Adam": 0.5}
+    machine.answers = {"tutorial": 7.0, "index_select": 2.5, "fused Adam": 0.1}
     words = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "index_select", "fused Adam", "--epochs", "3"]
     assert main(words) == 0
     turns = [(name, seed) for _, name, seed in machine.asked if seed is not None]
     three = ["tutorial", "index_select", "fused Adam"]
-    assert turns[:12] == [(name, seed) for seed in range(4) for name in three]
-    # 21 s are enough of the tutorial, 12 s of index_select are not.
+    # From cold and then timed at once; in the rounds by turns.
+    assert turns[:12] == [*((name, seed) for name in three for seed in (0, 1)),
+                          *((name, seed) for seed in (2, 3) for name in three)]  # fmt: skip
+    # 21 s are enough of the tutorial, 7.5 s of index_select are not.
     assert turns[12:15] == [("index_select", 4), ("fused Adam", 4), ("fused Adam", 5)]
-    assert turns[-1] == ("fused Adam", climb.MOST_EPOCHS)
+    assert turns[-1] == ("fused Adam", progress.MOST_EPOCHS)
     (data,) = ladders(tmp_path)
-    assert [len(step["seconds"]) for step in data["steps"]] == [3, 4, climb.MOST_EPOCHS]
+    assert [len(step["seconds"]) for step in data["steps"]] == [3, 4, progress.MOST_EPOCHS]
+    assert [step["rounds"] for step in data["steps"]] == [[0, 1, 2], [0, 1, 2, 3], list(range(progress.MOST_EPOCHS))]
+
+
+def test_the_rungs_that_compile_are_started_last(machine, tmp_path):
+    words = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam", "compiled", "JAX"]
+    assert main(words) == 0
+    cold = [name for _, name, seed in machine.asked if seed == 0]
+    assert cold == ["tutorial", "fused Adam", "JAX", "compiled"]
+    assert [step["name"] for step in ladders(tmp_path)[0]["steps"]] == ["tutorial", "fused Adam", "compiled", "JAX"]
+
+
+@pytest.mark.parametrize(("cores", "most"), [(16, 3), (2, 2), (1, 1)])
+def test_as_many_processes_import_at_once_as_there_are_cores(machine, tmp_path, monkeypatch, cores, most):
+    monkeypatch.setattr(climb.settings, "default_threads", lambda: cores)
+    assert main(SHORT) == 0
+    assert machine.imported_at_once == most  # the floor's and two rungs'
+    assert all(step["seconds"] for step in ladders(tmp_path)[0]["steps"])
 
 
 def test_what_is_compiled_from_cold_finds_nothing_that_another_has_compiled(machine, tmp_path):
@@ -220,7 +247,7 @@ def test_a_rung_that_fails_is_kept_with_its_reason_and_the_others_go_on(machine,
 
 def test_a_rung_whose_process_cannot_be_started_costs_no_other(machine, tmp_path, monkeypatch):
     def start(words, environment):
-        if len(machine.caches) == 1:
+        if len(machine.caches) == 2:  # the floor's and the tutorial's
             raise WorkerError("python cannot be started: planted")
         return machine.process(words, environment)
 
@@ -244,23 +271,23 @@ def test_where_nothing_was_measured_the_reasons_are_written(machine, tmp_path):
     assert "Nothing was measured that could be compared." in (tmp_path / "run" / "ladder.md").read_text()
 
 
-def test_without_a_floor_nothing_is_written(machine, tmp_path, capsys):
+def test_without_a_floor_the_ladder_has_its_reason_in_place_of_one(machine, tmp_path, capsys):
     machine.answers["floor"] = "planted"
     assert main(["ladder", "--run", "run", "--device", "cpu"]) == 3
-    assert capsys.readouterr().err == "fcnn-bench: cpu: the floor could not be measured: planted\n"
-    assert not (tmp_path / "run").exists()
+    out, err = capsys.readouterr()
+    assert err == "fcnn-bench: cpu: the floor could not be measured: planted\n"
+    assert "The floor is not known: planted." in out
+    (data,) = ladders(tmp_path)
+    assert (data["floor_seconds"], data["floor_reason"]) == (None, "planted")
+    assert data["steps"][0]["seconds"]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
 
 
-def test_a_device_without_a_floor_costs_no_other(machine, gpu, monkeypatch, tmp_path, capsys):
-    def ask_once(*words, device, **arguments):
-        if device == "cuda":
-            raise WorkerError("planted")
-        return machine.ask_once(*words, device=device, **arguments)
-
-    monkeypatch.setattr(climb, "ask_once", ask_once)
-    assert main(["ladder", "--run", "run", "--rungs", "JAX"]) == 3
-    assert capsys.readouterr().err == "fcnn-bench: cuda: the floor could not be measured: planted\n"
-    assert [data["device"] for data in ladders(tmp_path)] == ["cpu"]
+def test_what_is_not_known_of_a_floor_is_told_and_no_failure(machine, tmp_path, capsys):
+    machine.unknown = "grid_barrier is not known: planted"
+    assert main(SHORT) == 0
+    assert "Of the floor not all is known: grid_barrier is not known: planted." in capsys.readouterr().out
+    assert ladders(tmp_path)[0]["floor_seconds"] == 0.05
 
 
 def test_an_unknown_rung_is_named(machine, capsys):
@@ -279,12 +306,19 @@ def test_what_goes_on_beside_each_part_is_kept_and_is_no_failure(machine, tmp_pa
     assert err == ""
 
 
+TO_GO_ON = (
+    "fcnn-bench: interrupted: the ladder has what was measured by then; to go on: fcnn-bench ladder --resume run\n"
+)
+
+
 @pytest.mark.parametrize(
     ("at", "epochs", "reasons"),
     [
         (("tutorial", 2), [1, 1], [None, None]),
+        (("fused Adam", 2), [2, 1], [None, None]),
         (("fused Adam", 1), [1, 0], [None, "interrupted"]),
-        (("fused Adam", None), [0, 0], ["interrupted", "interrupted"]),
+        (("fused Adam", 0), [1, 0], [None, "interrupted"]),
+        (("tutorial", 1), [0, 0], ["interrupted", "interrupted"]),
     ],
 )
 def test_an_interruption_leaves_what_was_measured(machine, tmp_path, capsys, at, epochs, reasons):
@@ -296,9 +330,17 @@ def test_an_interruption_leaves_what_was_measured(machine, tmp_path, capsys, at,
     assert [step["reason"] for step in data["steps"]] == reasons
     assert data["steps"][0]["cold_seconds"] == 2.0
     out, err = capsys.readouterr()
-    assert err == "fcnn-bench: interrupted: the ladder has what was measured by then\n"
+    assert err == TO_GO_ON
     assert "Interrupted: these numbers are what was measured by then" in " ".join(out.split())
     assert machine.open == []
+
+
+def test_what_is_timed_before_the_first_round_can_be_compared(machine, tmp_path, capsys):
+    """As a ladder on a GPU that was ended while its last process compiled."""
+    machine.answers = {"tutorial": 4.0, "fused Adam": 0.5}
+    machine.interrupted_at = ("compiled", 0)
+    assert main(["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam", "compiled"]) == 3
+    assert "8.0 times as fast as the tutorial" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("name", ["floor", "tutorial"])
@@ -309,15 +351,113 @@ def test_an_interruption_before_anything_was_measured_leaves_nothing(machine, tm
     assert not (tmp_path / "run").exists()
 
 
-def test_an_interruption_keeps_the_device_before(machine, gpu, tmp_path):
-    def floor(*words, device, **arguments):
-        if device == "cuda":
-            raise KeyboardInterrupt
-        return machine.ask_once(*words, device=device, **arguments)
-
-    climb.ask_once = floor  # the fixture puts back what was there
+def test_an_interruption_keeps_the_device_before(machine, gpu, tmp_path, capsys):
+    machine.interrupted_on = "cuda"
     assert main(["ladder", "--run", "run", "--rungs", "JAX"]) == 3
     assert [(data["device"], data["interrupted"]) for data in ladders(tmp_path)] == [("cpu", False)]
+    assert capsys.readouterr().err == TO_GO_ON
+    machine.interrupted_on, before = None, len(machine.asked)
+    assert main(["ladder", "--resume", "run"]) == 0
+    assert [(data["device"], data["interrupted"]) for data in ladders(tmp_path)] == [("cpu", False), ("cuda", False)]
+    assert {device for device, _, _ in machine.asked[before:]} == {"cuda"}
+
+
+def test_every_rung_and_every_round_is_written_at_once(machine, tmp_path, monkeypatch):
+    seen = []
+    replaced = climb._Climb._epoch
+
+    def epoch(self, name, process):
+        if (tmp_path / "run" / "ladder.json").exists():
+            seen.append([len(step["seconds"]) for step in ladders(tmp_path)[0]["steps"]])
+            assert ladders(tmp_path)[0]["interrupted"]
+            assert (tmp_path / "run" / "ladder.md").exists()
+        return replaced(self, name, process)
+
+    monkeypatch.setattr(climb._Climb, "_epoch", epoch)
+    machine.answers = {"tutorial": 9.0, "fused Adam": 9.0}
+    assert main(SHORT) == 0
+    assert seen == [[1, 0], [1, 0], [1, 1], [1, 1], [2, 2], [2, 2]]
+    assert not ladders(tmp_path)[0]["interrupted"]
+
+
+def test_a_ladder_goes_on_where_it_was_ended(machine, tmp_path, capsys):
+    machine.answers = {"tutorial": 9.0, "index_select": 9.0, "compiled": "planted"}
+    machine.interrupted_at = ("fused Adam", 1)
+    words = ["ladder", "--run", "run", "--device", "cpu", "--epochs", "3"]
+    assert main([*words, "--rungs", "index_select", "fused Adam", "compiled"]) == 3
+    (before,) = ladders(tmp_path)
+    machine.interrupted_at, machine.asked = None, []
+    assert main(["ladder", "--resume", "run"]) == 0
+    (after,) = ladders(tmp_path)
+    assert not after["interrupted"]
+    tutorial, index_select, fused, compiled = after["steps"]
+    assert "floor" not in {name for _, name, _ in machine.asked}
+    # No seed twice, whose accuracy would be the same.
+    seeds = {name: [seed for _, other, seed in machine.asked if other == name and seed is not None]
+             for name in ("tutorial", "index_select", "fused Adam")}  # fmt: skip
+    assert seeds["tutorial"][:2] == seeds["index_select"][:2] == [2, 3]
+    assert tutorial["cold_seconds"] == before["steps"][0]["cold_seconds"]
+    assert index_select["seconds"][0] == before["steps"][1]["seconds"][0]
+    assert fused["cold_seconds"] == 2.0
+    assert (len(index_select["seconds"]), len(fused["seconds"])) == (3, 8)
+    assert compiled["reason"] == "planted"
+    assert "fcnn-bench ladder --resume" not in capsys.readouterr().err.split("\n", 1)[1]
+
+
+def test_a_rung_that_was_done_is_not_climbed_again_but_the_first_is_beside_the_others(machine, tmp_path):
+    machine.answers = {"tutorial": 9.0, "index_select": 9.0, "fused Adam": 1.0}
+    machine.interrupted_at = ("fused Adam", 6)
+    words = ["ladder", "--run", "run", "--device", "cpu", "--epochs", "3", "--rungs", "index_select", "fused Adam"]
+    assert main(words) == 3
+    machine.interrupted_at, machine.asked = None, []
+    assert main(["ladder", "--resume", "run"]) == 0
+    assert {name for _, name, _ in machine.asked} == {"tutorial", "fused Adam"}
+    tutorial, _, fused = ladders(tmp_path)[0]["steps"]
+    assert set(fused["rounds"][-2:]) <= set(tutorial["rounds"])  # what they are told by
+
+
+def test_a_ladder_that_has_ended_or_is_of_another_program_does_not_go_on(machine, tmp_path, monkeypatch, capsys):
+    assert main(SHORT) == 0
+    capsys.readouterr()
+    assert main(["ladder", "--resume", "run"]) == 2
+    assert capsys.readouterr().err == "fcnn-bench: run: this ladder has come to its end: see run/ladder.md\n"
+    machine.interrupted_at = ("fused Adam", 2)
+    assert main(SHORT) == 3
+    capsys.readouterr()
+    monkeypatch.setattr(verb, "identity", lambda: {"commit": None, "program": "another"})
+    assert main(["ladder", "--resume", "run"]) == 2
+    assert capsys.readouterr().err.startswith("fcnn-bench: run: the ladder cannot go on: its ")
+    assert main(["ladder", "--resume", "nowhere"]) == 3
+    assert capsys.readouterr().err == "fcnn-bench: nowhere/ladder.json: there is no such file\n"
+    (tmp_path / "run" / "ladder.json").write_text('{"ladders": []}')
+    assert main(["ladder", "--resume", "run"]) == 2
+    assert "run/ladder.json: is no ladder that this program can go on with: 'asked'" in capsys.readouterr().err
+
+
+def test_the_plan_and_what_is_left_are_told(machine, tmp_path, monkeypatch, capsys):
+    said = []
+
+    class Bar:
+        def __init__(self, terminal, total_seconds):
+            self.total = total_seconds
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def show(self, what, left, done_seconds):
+            assert 0 <= done_seconds <= self.total
+            said.append((what, left))
+
+    monkeypatch.setattr(verb.console, "Bar", Bar)
+    assert main(SHORT) == 0
+    out = capsys.readouterr().out
+    assert "  cpu   2 rungs\n  expected time about " in out
+    assert said[0][0] == "cpu: importing"
+    assert ("cpu: fused Adam, from cold") in [what for what, _ in said]
+    assert said[-1] == ("cpu: fused Adam, epoch 8", "about 1.04 s left")
 
 
 def test_without_a_run_it_goes_to_a_folder_that_is_called_like_one(machine, tmp_path):
@@ -348,7 +488,7 @@ def test_what_cannot_be_written_at_the_end_is_written_elsewhere(machine, tmp_pat
 
     monkeypatch.setattr(files, "write", full)
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.setattr(verb.tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(kept.tempfile, "tempdir", str(tmp_path / "elsewhere"))
     assert main(SHORT) == 3
     (file,) = tmp_path.glob("elsewhere/*/ladder.json")
     assert f"No space left on device; the ladder is in {file.parent}\n" in capsys.readouterr().err
@@ -369,7 +509,7 @@ def test_a_picture_that_fails_costs_that_picture_only(machine, tmp_path, monkeyp
     assert err == "fcnn-bench: picture ladder-cpu: it could not be drawn: RuntimeError: planted\n"
 
 
-@pytest.mark.parametrize("at", [(climb, "joined"), (verb, "picture"), (verb.later, "insert")])
+@pytest.mark.parametrize("at", [(climb, "joined"), (verb, "picture"), (kept.later, "insert")])
 def test_a_signal_after_the_last_epoch_waits_until_all_files_are_there(machine, tmp_path, monkeypatch, at):
     sent_at(monkeypatch, *at)
     assert main(SHORT) == 3
@@ -385,7 +525,7 @@ def test_signals_leave_what_was_measured_and_no_process(tmp_path):
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         command.send(number)
     ended = command.end()
-    assert (ended.code, ended.err) == (3, "fcnn-bench: interrupted: the ladder has what was measured by then\n")
+    assert (ended.code, ended.err) == (3, TO_GO_ON)
     assert "ladder: run/ladder.md" in ended.out
     (data,) = ladders(tmp_path)
     assert all(step["seconds"] for step in data["steps"])

@@ -12,7 +12,7 @@ import pytest
 
 from bench import console
 from bench.ladder import show
-from bench.ladder.model import Ladder, Step, same_accuracy
+from bench.ladder.model import Ladder, Step, from_json, same_accuracy
 from bench.ladder.picture import picture
 from bench.record import files
 from bench.report.plot import Plot
@@ -65,6 +65,39 @@ def test_times_are_those_within_a_round():
     one, other = (dataclasses.replace(FAST, seconds=seconds) for seconds in ([1.0, 1.1, 2.0, 1.0], [3.0, 3.3, 6.0]))
     assert one.times(other) == pytest.approx(3)
     assert one.times(BLOCKED) is None
+
+
+def test_epochs_before_the_first_round_count_where_there_is_no_round_of_both():
+    one = dataclasses.replace(FAST, seconds=[1.0, 1.0, 1.0], rounds=[0, 1, 2])
+    other = dataclasses.replace(FAST, seconds=[9.0, 3.0], rounds=[0, 1])
+    assert one.times(other) == pytest.approx(3)
+    assert one.times(dataclasses.replace(other, seconds=[9.0], rounds=[0])) == pytest.approx(9)
+    later = dataclasses.replace(other, seconds=[5.0, 4.0], rounds=[2, 3])  # of a ladder that was gone on with
+    assert one.times(later) == pytest.approx(5)
+    assert one.times(dataclasses.replace(other, seconds=[5.0], rounds=[7])) is None
+
+
+def test_a_ladder_survives_its_file():
+    assert from_json(json.loads(json.dumps(dataclasses.asdict(LADDER)))) == LADDER
+
+
+def test_a_ladder_without_a_floor_has_everything_else():
+    without = dataclasses.replace(LADDER, floor_seconds=None, floor_reason="planted")
+    assert show.notices(without) == ["The floor is not known: planted."]
+    assert [row[3] for row in show.rows(without)] == ["-"] * len(without.steps)
+    assert show.sentences(without)[0].endswith("as fast as the tutorial.")
+    root = ElementTree.fromstring(picture(without).svg)
+    assert "floor" not in "".join(root.itertext())
+
+
+def test_a_floor_that_latency_sets_is_called_that():
+    gpu = dataclasses.replace(
+        LADDER, device="cuda", floor_bound="grid_barrier", floor_reason="graph_node is not known: x"
+    )
+    assert show.sentences(gpu)[0].endswith(
+        "2.2 times the floor of 50.0 ms, the least that launch latency allows (a barrier of the whole GPU per step)."
+    )
+    assert show.notices(gpu) == ["Of the floor not all is known: half: x."]
 
 
 def test_an_accuracy_says_whether_it_is_the_same():
