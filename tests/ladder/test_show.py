@@ -97,7 +97,7 @@ def test_a_floor_that_latency_sets_is_called_that():
     assert show.sentences(gpu)[0].endswith(
         "2.2 times the floor of 50.0 ms, the least that launch latency allows (a barrier of the whole GPU per step)."
     )
-    assert show.notices(gpu) == ["Of the floor not all is known: half: x."]
+    assert show.notices(gpu) == ["Of the floor not all is known: graph_node is not known: x."]
 
 
 def test_an_accuracy_says_whether_it_is_the_same():
