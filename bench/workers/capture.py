@@ -38,10 +38,23 @@ def capture(run: Callable[[], object], warm: Callable[[], object] | None = None)
             (warm or run)()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    # Of this thread alone: a loader's thread that pins memory may go on meanwhile.
-    with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-        run()
+    # cuBLAS works in memory that torch keeps for each stream, and frees for all of them when a model compiled with
+    # reduce-overhead is captured in the same process; the graph would go on using it. So the capture takes its own,
+    # from the graph's memory, and nothing else is left with that.
+    _forget_workspaces()
+    try:
+        # Of this thread alone: a loader's thread that pins memory may go on meanwhile.
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+            run()
+    finally:
+        _forget_workspaces()
     return graph.replay
+
+
+def _forget_workspaces() -> None:
+    """As `torch._inductor.cudagraph_trees` does around its captures; torch has no public name for it."""
+    torch.cuda.synchronize()
+    torch._C._cuda_clearCublasWorkspaces()
 
 
 def captured(training: train.Training, run: Callable[[], object]) -> Callable[[], None]:

@@ -92,6 +92,24 @@ def test_captured_trainings_are_as_accurate(images, clock):
     assert min(found[1]) > 0.5
 
 
+@pytest.mark.gpu(limit_seconds=60)
+def test_a_captured_step_does_not_mind_the_captures_of_torch_compile(images):
+    """Those free the memory that cuBLAS works in, for all streams: a graph that still used it once failed, or worse."""
+    learnt = []
+    for beside in (False, True):
+        captured = repeated(on_gpu(compiler="graph", feed="device"), images, 5)
+        if beside:
+            repeated(on_gpu(compiler="reduce-overhead", feed="device"), images, 5)
+            torch.cuda.empty_cache()
+            # What was freed is somebody else's from here on.
+            rubbish = [torch.full((1 << 20,), float("nan"), device="cuda") for _ in range(64)]
+        for _ in range(5):
+            captured.repeat()
+        learnt.append(captured.training)
+    assert rubbish
+    assert difference(*learnt) <= TOLERANCE["fp32"]
+
+
 def test_preparing_a_graph_learns_nothing(images):
     made = workloads.make_training(on_gpu(compiler="graph"))
     before = [weight.detach().clone() for weight in made.model.parameters()]

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -6,6 +8,9 @@ from bench.measure import yardsticks
 from bench.measure.clock import Clock
 from bench.measure.probe import Prepared, Probe
 from bench.measure.sampling import Rule
+from bench.record.model import Yardstick, to_json
+from bench.record.store import check
+from tests.data.records import GPU_RECORD
 from tests.measure.simulated import SimulatedTime
 
 QUICK = Rule(block_seconds=1e-4, budget_seconds=1e-3, warmup_seconds=1e-4)
@@ -116,6 +121,11 @@ def test_a_probe_that_fails_has_its_reason_and_costs_no_other(monkeypatch, fails
     assert (broken.reason, broken.samples_seconds) == (reason, [])
     assert set(found) == {"copy", "copy_cached", "dispatch"}
     assert all(y.samples_seconds for y in found.values())
+
+
+def test_a_record_can_hold_every_probe():
+    samples = [Yardstick(probe.name, "cuda", probe.unit, 1.0, [1.0]) for probe in yardsticks.PROBES]
+    check(to_json(dataclasses.replace(GPU_RECORD, yardsticks=samples)), "a record")
 
 
 def test_work_is_in_its_unit():
