@@ -76,11 +76,10 @@ def seconds_left(climbed: Mapping[str, Climbed], names: Sequence[str], epochs: i
         guess = statistics.median(one.seconds) if one.seconds else guess * NEXT_FRACTION
         if name not in names or one.reason:
             continue
-        timed = len(one.seconds)
+        timed, spent = len(one.seconds), sum(one.seconds)
         if not one.started:
-            left += START_SECONDS + 2 * guess
-            left += COMPILE_SECONDS if one.rung.compiles else 0.0
-            timed += 1
-        enough = math.ceil(ENOUGH_SECONDS / max(guess, 1e-9))
-        left += guess * max(0, min(max(MOST_EPOCHS, epochs), max(epochs, enough)) - timed)
+            left += START_SECONDS + 2 * guess + (COMPILE_SECONDS if one.rung.compiles else 0.0)
+            timed, spent = timed + 1, spent + guess
+        more = max(epochs - timed, math.ceil((ENOUGH_SECONDS - spent) / guess))
+        left += guess * max(0, min(more, max(MOST_EPOCHS, epochs) - timed))
     return left
