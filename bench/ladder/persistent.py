@@ -1,21 +1,24 @@
-"""The rung whose epoch is one kernel, in CUDA C++, whose blocks wait for each other in every step.
+"""The rungs whose epoch is one kernel, whose blocks wait for each other in every step: in CUDA C++, and in Triton.
 
-NVRTC compiles it and the driver launches it, by NVIDIA's `cuda.bindings`, which torch's wheels for Linux bring: no CUDA
-toolkit is needed. Sums are added up by atomic operations in whatever order blocks come, so that the last bits of the
-weights differ from run to run.
+NVRTC compiles the first and the driver launches it, by NVIDIA's `cuda.bindings`, which torch's wheels for Linux bring:
+no CUDA toolkit is needed. Sums are added up by atomic operations in whatever order blocks come, so that the last bits of
+the weights differ from run to run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from bench.axes.compilers import COMPILERS
 from bench.errors import reason_in
 from bench.ladder.program import (
     BATCH_SIZE,
@@ -36,7 +39,7 @@ SOURCE = Path(__file__).with_name("persistent.cu")
 THREADS = 512
 BLOCKS = REFERENCE.input_size // 16  # of 16 pixels each
 SHARED_BYTES = 54_000
-SUMS = 3 * BATCH_SIZE * 56  # of three steps, rows of 50 hidden units padded to 56
+SUMS = 3 * BATCH_SIZE * 64  # room for those of three steps, each row of 50 hidden units padded to 64 at most
 MOST_POLLS = 3_000_000  # at a barrier; each takes about a microsecond
 OPTIONS = (
     f"-DRATE={LEARNING_RATE!r}",
@@ -51,9 +54,18 @@ OPTIONS = (
 
 
 def why_not() -> str | None:
-    """Why there is no persistent kernel here."""
+    """Why there is no persistent kernel in CUDA C++ here."""
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
         return "cuda.bindings is not installed: pip install cuda-bindings"
+    return _gpu_why_not()
+
+
+def triton_why_not() -> str | None:
+    """Why there is no persistent kernel in Triton here."""
+    return COMPILERS["default"].why_not("cuda") or _gpu_why_not()
+
+
+def _gpu_why_not() -> str | None:
     gpu = torch.cuda.get_device_properties()
     if gpu.major < 8:
         return f"its barrier needs compute capability 8.0, this GPU has {gpu.major}.{gpu.minor}"
@@ -119,66 +131,97 @@ class Resident:
     """A training that lies on the GPU between its kernels.
 
     Attributes:
+        pixels: [images, 784] in 0..1; `labels` [images].
+        seed: Of the first weights.
         flat: All parameters in one tensor.
         first: Their first moments; `second` their second ones.
         weights: Views of `flat`, as `Program` has them.
         steps: That were made so far.
+        sums: Room for what blocks add up; zeros when a kernel begins, as are the next two.
+        arrived: [1], int32: blocks that have come to the barrier, all steps together.
+        report: [2]: the sum of the losses, and the step, from 1, at whose barrier a block has waited in vain.
     """
 
     def __init__(self, images: Images, seed: int, device: torch.device) -> None:
         self.pixels, self.labels = flat_images(images, device)
         self.flat, self.weights = flattened([weight.to(device) for weight in parameters(seed)])
         self.first, self.second = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
-        self.steps = 0
-        # Sums, the barrier's count and a report of two numbers: what is zeros when a kernel begins.
+        self.seed, self.steps = seed, 0
         self._work = torch.zeros(SUMS + 4, device=device)
+        self.sums, self.arrived = self._work[:SUMS], self._work[SUMS : SUMS + 1].view(torch.int32)
+        self.report = self._work[SUMS + 2 :]
 
-    def learn(self, chosen: Tensor, *, blocks: int = BLOCKS, most_polls: int = MOST_POLLS) -> float:
+    def learn(self, chosen: Tensor, launch: Launch) -> float:
         """Learns from the images of these numbers, a batch after the other, and returns the batches' mean loss.
 
         Args:
             chosen: [count], int64, on the GPU.
-            blocks: That a barrier waits for.
-            most_polls: Looks at a barrier, after which it is given up.
+            launch: Queues the kernel.
 
         Raises:
             RuntimeError: It could not be launched, or a barrier was given up; the parameters are as they were.
         """
-        from cuda.bindings import driver
-
-        device = self.flat.device
         steps = steps_of(len(chosen))
-        with torch.cuda.device(device):
-            kernel = _kernel(torch.cuda.current_device())
+        with torch.cuda.device(self.flat.device) if self.flat.is_cuda else contextlib.nullcontext():
             self._work.zero_()
-            sums = self._work.data_ptr()
-            values = (
-                *map(_address, (self.pixels, self.labels, chosen)), ctypes.c_int(len(chosen)),
-                *map(_address, (self.flat, self.first, self.second)),
-                *(ctypes.c_double(beta**self.steps) for beta in BETAS),
-                ctypes.c_void_p(sums), ctypes.c_void_p(sums + 4 * SUMS), ctypes.c_void_p(sums + 4 * (SUMS + 2)),
-                ctypes.c_uint(blocks), ctypes.c_uint(most_polls),
-            )  # fmt: skip
-            addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-            stream = driver.CUstream(torch.cuda.current_stream().cuda_stream)
-            _answer(
-                driver.cuLaunchCooperativeKernel(
-                    kernel, BLOCKS, 1, 1, THREADS, 1, 1, SHARED_BYTES, stream, ctypes.addressof(addresses)
-                )
-            )
-            total, failed = self._work[-2:].tolist()
+            launch(self, chosen)
+            total, failed = self.report.tolist()
         if failed:
             raise RuntimeError(f"the kernel's blocks did not meet in step {failed:.0f} of {steps}: do all run at once?")
         self.steps += steps
         return float(total) / steps
 
 
+Launch = Callable[[Resident, Tensor], object]
+
+
+def queue(training: Resident, chosen: Tensor, *, blocks: int = BLOCKS, most_polls: int = MOST_POLLS) -> None:
+    """Queues the kernel on torch's current stream.
+
+    Args:
+        training: What learns.
+        chosen: Numbers of images [count], int64, on the GPU.
+        blocks: That a barrier waits for.
+        most_polls: Looks at a barrier, after which it is given up.
+
+    Raises:
+        RuntimeError: It could not be compiled or launched.
+    """
+    from cuda.bindings import driver
+
+    t = training
+    values = (
+        *map(_address, (t.pixels, t.labels, chosen)), ctypes.c_int(len(chosen)),
+        *map(_address, (t.flat, t.first, t.second)), *(ctypes.c_double(beta**t.steps) for beta in BETAS),
+        *map(_address, (t.sums, t.arrived, t.report)), ctypes.c_uint(blocks), ctypes.c_uint(most_polls),
+    )  # fmt: skip
+    addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+    stream = driver.CUstream(torch.cuda.current_stream().cuda_stream)
+    sizes = (BLOCKS, 1, 1, THREADS, 1, 1, SHARED_BYTES)
+    kernel = _kernel(torch.cuda.current_device())
+    _answer(driver.cuLaunchCooperativeKernel(kernel, *sizes, stream, ctypes.addressof(addresses)))
+
+
 def _address(tensor: Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def one_kernel(images: Images, seed: int, device: torch.device) -> Program:
+def in_cuda(images: Images, seed: int, device: torch.device) -> Program:
     """An epoch is one kernel: weights stay in registers, and blocks meet at a barrier in every step."""
-    training = Resident(images, seed, device)
-    generator = torch.Generator(device).manual_seed(seed)
-    return Program(lambda: training.learn(order(len(training.labels), generator)), lambda: training.weights)
+    return _program(Resident(images, seed, device), queue)
+
+
+def in_triton(images: Images, seed: int, device: torch.device) -> Program:
+    """An epoch is one kernel, of which Triton decides what lies in which register."""
+    from bench.ladder import persistent_triton  # here, since Triton is not everywhere
+
+    return _program(Resident(images, seed, device), persistent_triton.queue)
+
+
+def _program(training: Resident, launch: Launch) -> Program:
+    generator = torch.Generator(training.flat.device).manual_seed(training.seed)
+
+    def epoch() -> float:
+        return training.learn(order(len(training.labels), generator), launch)
+
+    return Program(epoch, lambda: training.weights)

@@ -19,7 +19,7 @@ from bench.ladder.program import Program
 from bench.measure.facts import has
 from fcnn.data import Images
 
-KERNELS = Path(__file__).with_name("kernels.py")
+KERNELS, PERSISTENT_KERNEL = (Path(__file__).with_name(name) for name in ("kernels.py", "persistent_triton.py"))
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,18 @@ RUNGS = {
             (KERNELS, graphs.replayed_epochs, graphs.capture),
         ),
         Rung(
-            "one kernel",
-            persistent.one_kernel,
+            "one kernel in Triton",
+            persistent.in_triton,
             "all kernels of an epoch but one: weights stay in registers",
+            persistent.triton_why_not,
+            (PERSISTENT_KERNEL, persistent.Resident.learn),
+        ),
+        Rung(
+            "one kernel in C++",
+            persistent.in_cuda,
+            "most of what threads of a block wait for each other",
             persistent.why_not,
-            (persistent.SOURCE, persistent.Resident.learn),
+            (persistent.SOURCE, persistent.queue, persistent.Resident.learn),
         ),
     ),
 }

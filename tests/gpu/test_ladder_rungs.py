@@ -1,5 +1,6 @@
 """The ladder's rungs where they belong: the same order of images and the same formulas leave the same weights."""
 
+import functools
 import gc
 
 import pytest
@@ -79,7 +80,16 @@ def test_what_is_recorded_is_computed_anew_in_the_same_memory():
     assert other.tolist() == [6.0] * 4
 
 
-# The persistent kernel
+# Persistent kernels
+
+
+def in_triton(*both):
+    from bench.ladder import persistent_triton
+
+    persistent_triton.queue(*both)
+
+
+KERNELS = pytest.mark.parametrize("launch", [persistent.queue, in_triton], ids=["C++", "Triton"])
 
 
 @pytest.fixture
@@ -90,10 +100,11 @@ def learner(images):
 
 
 @pytest.mark.parametrize("count", [1, 40, 64, 65, 128, 192, 256, 320, 600])
-def test_the_persistent_kernel_learns_from_any_number_of_images(learner, count):
+@KERNELS
+def test_a_persistent_kernel_learns_from_any_number_of_images(learner, launch, count):
     """One to ten steps: the first that is wrong says which of the three sums, or the barrier, is at fault."""
     chosen = order(600, torch.Generator(CUDA).manual_seed(4))[:count]
-    loss = learner.learn(chosen)
+    loss = learner.learn(chosen, launch)
     training = train.make_training(CUDA, 4)
     losses = [
         train.train_step(training, learner.pixels[part], learner.labels[part]).item()
@@ -105,18 +116,20 @@ def test_the_persistent_kernel_learns_from_any_number_of_images(learner, count):
 
 
 def test_a_barrier_at_which_a_block_is_missing_ends_in_an_error_and_leaves_the_weights(learner):
+    launch = functools.partial(persistent.queue, blocks=persistent.BLOCKS + 1, most_polls=10_000)
     before, chosen = learner.flat.clone(), torch.arange(BATCH_SIZE, device=CUDA)
     with pytest.raises(RuntimeError, match=r"the kernel's blocks did not meet in step 1 of 1"):
-        learner.learn(chosen, blocks=persistent.BLOCKS + 1, most_polls=10_000)
+        learner.learn(chosen, launch)
     assert torch.equal(learner.flat, before)
-    assert learner.learn(chosen) > 0  # the GPU is as it was
+    assert learner.learn(chosen, persistent.queue) > 0  # the GPU is as it was
 
 
-def test_the_persistent_kernel_keeps_to_the_stream(learner):
+@KERNELS
+def test_a_persistent_kernel_keeps_to_the_stream(learner, launch):
     """What is queued before it on the same stream is done before it begins."""
     assert learner.labels[0] != learner.labels[5]
     chosen = torch.zeros(BATCH_SIZE, dtype=torch.int64, device=CUDA)
-    first = learner.learn(torch.full_like(chosen, 5))
+    first = learner.learn(torch.full_like(chosen, 5), launch)
     learner.steps = 0
     for tensor in (learner.first, learner.second):
         tensor.zero_()
@@ -124,5 +137,5 @@ def test_the_persistent_kernel_keeps_to_the_stream(learner):
         torch.cuda.current_stream().wait_stream(torch.cuda.default_stream())
         torch.cuda._sleep(50_000_000)  # cycles
         chosen.fill_(5)
-        found = learner.learn(chosen)
+        found = learner.learn(chosen, launch)
     assert found < first  # of the one image that it has learned, and not of another

@@ -6,6 +6,7 @@ What no CPU can show is that the GPU keeps the order of memory that the barrier 
 import ctypes
 import dataclasses
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ HERE = Path(__file__).parent
 needs_compiler = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("g++") is None, reason="the stand-in for a GPU needs Linux and g++"
 )
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no Triton here")
 needs_nvrtc = pytest.mark.skipif(
     importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None,
     reason="no cuda.bindings here",
@@ -91,6 +93,62 @@ def test_blocks_that_wait_in_vain_say_in_which_step_and_leave_the_weights(librar
     assert found.ended
     assert found.report[1] == 1
     assert all(map(torch.equal, found.weights, parameters(4)))
+
+
+INTERPRETED = """
+import functools
+import torch
+from bench.ladder import persistent_triton, rungs
+from bench.ladder.persistent import Resident
+from bench.ladder.program import CPU, order
+from fcnn.data import embedded_images
+
+torch.set_num_threads(1)
+images = embedded_images("asked for")
+images.train.data, images.train.targets = images.train.data[:280], images.train.targets[:280]
+reference, training = rungs.index_select(images, 4, CPU), Resident(images, 4, CPU)
+generator = torch.Generator().manual_seed(4)
+for _ in range(2):
+    loss = training.learn(order(280, generator), functools.partial(persistent_triton.queue, columns=1024))
+    assert abs(loss - reference.epoch()) < 1e-4
+for one, other in zip(training.weights, reference.weights(), strict=True):
+    torch.testing.assert_close(one, other.detach(), atol=2e-4, rtol=0)
+"""
+
+
+@needs_triton
+@pytest.mark.slow
+def test_the_one_in_triton_reaches_the_weights_and_the_loss_of_the_reference():
+    """As one program: the interpreter would run one after the other, and none could wait for another."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    ran = subprocess.run([sys.executable, "-c", INTERPRETED], capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stderr
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+def test_the_one_in_triton_is_machine_code_for_gpus_that_are_not_here(capability, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from bench.ladder import persistent_triton
+
+    types = {
+        "labels": "*i64", "order": "*i64", "arrived": "*i32", "count": "i32", "steps_before": "i32",
+        "programs": "i32", "most_polls": "i32", "COLUMNS": "constexpr", "CLEARED": "constexpr",
+    }  # fmt: skip
+    kernel = persistent_triton.learn_epoch
+    signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
+    constants = {"COLUMNS": persistent_triton.COLUMNS, "CLEARED": 128}
+    options = {"num_warps": persistent_triton.WARPS, "launch_cooperative_grid": True}
+    target = GPUTarget("cuda", capability, 32)
+    made = triton.compile(ASTSource(kernel, signature, constexprs=constants), target=target, options=options)
+    assert made.asm["cubin"]
+    assert "release" in made.asm["ptx"]
+    assert "acquire" in made.asm["ptx"]
 
 
 @needs_nvrtc
