@@ -46,6 +46,13 @@ def two_kernels(images: Images, seed: int, device: torch.device) -> Program:
     return replayed_epochs(steps_in_two_kernels(images, seed, device))
 
 
+def two_kernels_early(images: Images, seed: int, device: torch.device) -> Program:
+    """The two kernels, each begun before the one before it has ended: it asks for its images and waits for that end."""
+    from bench.ladder.kernels import steps_in_two_kernels
+
+    return replayed_epochs(steps_in_two_kernels(images, seed, device, early=True))
+
+
 MODE = "max-autotune-no-cudagraphs"  # the graph is made here: torch's own would hold a step and not an epoch
 
 

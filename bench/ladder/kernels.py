@@ -45,12 +45,19 @@ IEEE = tl.constexpr("ieee")  # float32 products as the reference has them, witho
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def begin(pixels, chosen, count, flat, steps, sums_to, small_to):  # type: ignore[no-untyped-def]
-    """Hidden units of `ROWS` images, as far as `DEPTH` pixels make them, before bias and ReLU."""
+def begin(pixels, chosen, count, flat, steps, sums_to, small_to, early: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Hidden units of `ROWS` images, as far as `DEPTH` pixels make them, before bias and ReLU.
+
+    Where it is begun `early`, the kernel before may still run; the images are asked for and then its end is waited for.
+    """
+    if early:
+        tl.extra.cuda.gdc_launch_dependents()
     rows, units = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, HIDDEN_ROW)
     at = tl.program_id(1) * DEPTH + tl.arange(0, DEPTH)
     x = part_of(pixels, chosen, count, rows, at)
     mask = (units < HIDDEN)[None, :] & (at < PIXELS)[:, None]
+    if early:
+        tl.extra.cuda.gdc_wait()
     w1 = tl.load(flat + units[None, :] * PIXELS + at[:, None], mask=mask, other=0.0)
     to = (tl.program_id(1) * BATCH + rows[:, None]) * HIDDEN_ROW + units[None, :]
     tl.store(sums_to + to, tl.dot(x, w1, input_precision=IEEE))
@@ -62,12 +69,18 @@ def begin(pixels, chosen, count, flat, steps, sums_to, small_to):  # type: ignor
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def learn(pixels, labels, chosen, count, flat, first, second, steps, total, sums, small):  # type: ignore[no-untyped-def]
+def learn(  # type: ignore[no-untyped-def]
+    pixels, labels, chosen, count, flat, first, second, steps, total, sums, small, early: tl.constexpr
+):
     """Gradient and update of the first matrix's columns of `COLUMNS` pixels; the last program has all the rest."""
+    if early:
+        tl.extra.cuda.gdc_launch_dependents()
     rows, units, classes = tl.arange(0, BATCH), tl.arange(0, HIDDEN_ROW), tl.arange(0, CLASSES_ROW)
     is_image, is_unit, is_class = rows < count, units < HIDDEN, classes < CLASSES
     at = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     x = part_of(pixels, chosen, count, rows, at)  # asked for here, since it takes as long as the rest until it is used
+    if early:
+        tl.extra.cuda.gdc_wait()
     hidden = tl.zeros((BATCH, HIDDEN_ROW), tl.float32) + tl.load(small + units, mask=is_unit, other=0.0)[None, :]
     for part in tl.static_range(PARTS):
         hidden += tl.load(sums + (part * BATCH + rows[:, None]) * HIDDEN_ROW + units[None, :])
@@ -120,21 +133,28 @@ def adam(flat, first, second, at, gradient, mask, size, scale):  # type: ignore[
     tl.store(flat + at, weight, mask=mask)
 
 
-def steps_in_two_kernels(images: Images, seed: int, device: torch.device) -> Steps:
-    """A fresh training whose step is a launch of the one kernel and then of the other."""
+def steps_in_two_kernels(images: Images, seed: int, device: torch.device, *, early: bool = False) -> Steps:
+    """A fresh training whose step is a launch of the one kernel and then of the other.
+
+    Args:
+        images: What to learn from.
+        seed: Of the first weights and of the order.
+        device: A CUDA GPU.
+        early: By programmatic dependent launch: a kernel begins before the one before it has ended.
+    """
     pixels, labels = flat_images(images, device)
     flat, weights = flattened([weight.to(device) for weight in parameters(seed)])
     first, second, steps = torch.zeros_like(flat), torch.zeros_like(flat), torch.zeros((), device=device)
     sums = torch.empty(PARTS.value, BATCH_SIZE, HIDDEN_ROW.value, device=device)
     small, total = torch.empty(SMALL.value, device=device), torch.zeros((), device=device)
     programs = BATCH_SIZE // ROWS.value, PARTS.value
-    columns = triton.cdiv(PIXELS.value, COLUMNS.value)
+    columns, options = triton.cdiv(PIXELS.value, COLUMNS.value), {"num_warps": WARPS, "launch_pdl": early}
 
     def step(chosen: Tensor) -> None:
         count = len(chosen)
-        begin[programs](pixels, chosen, count, flat, steps, sums, small, num_warps=WARPS)
+        begin[programs](pixels, chosen, count, flat, steps, sums, small, early, **options)
         state = flat, first, second, steps, total
-        learn[columns + 1,](pixels, labels, chosen, count, *state, sums, small, num_warps=WARPS)
+        learn[columns + 1,](pixels, labels, chosen, count, *state, sums, small, early, **options)
 
     generator = torch.Generator(device).manual_seed(seed)
     return Steps(step, len(labels), generator, (flat, first, second, steps, total), weights, total)

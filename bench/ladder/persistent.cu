@@ -20,8 +20,8 @@ constexpr int PIXELS = 784, HIDDEN = 50, CLASSES = 10, BATCH = 64;
 constexpr int COLUMNS = 16;                                         // pixels per block
 constexpr int THREADS = 512, WARP = 32, LANES = THREADS / BATCH;    // 8 lanes per image
 constexpr int B1_AT = HIDDEN * PIXELS, W2_AT = B1_AT + HIDDEN, B2_AT = W2_AT + CLASSES * HIDDEN;
-// Rows in shared memory: padded to vectors of 4 with zeros, which stay zeros, and chosen so that lanes that read vectors
-// at the same time meet in no bank.
+// Rows in shared memory: padded to vectors of 4 with zeros, which stay zeros, and chosen so that lanes that read at the
+// same time meet in no bank.
 constexpr int X_ROW = 24, HIDDEN_ROW = 56, W1_ROW = 60, W2_ROW = 12;
 constexpr int UNITS = HIDDEN_ROW / LANES;                           // hidden units per lane of an image
 constexpr int UNIT_VECTORS = 13, COLUMN_VECTORS = COLUMNS / 4, CLASS_VECTORS = W2_ROW / 4;
@@ -68,7 +68,8 @@ __device__ __forceinline__ void arrive(unsigned* arrived)
 __device__ __forceinline__ unsigned poll(const unsigned* arrived)
 {
     unsigned seen;
-    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(__cvta_generic_to_global(arrived)) : "memory");
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+                 : "=r"(seen) : "l"(__cvta_generic_to_global(arrived)) : "memory");
     return seen;
 }
 #endif
@@ -230,16 +231,17 @@ __device__ __forceinline__ void sums_over_batch(float (&gradient)[4], const floa
 }
 
 // Kingma and Ba, Adam, 2015, as torch.optim.Adam computes it.
-__device__ __forceinline__ void adam(float& weight, float& first, float& second, float gradient, const float (&rates)[2])
+__device__ __forceinline__ void adam(
+    float& weight, float& first, float& second, float gradient, const float (&rates)[2])
 {
     first += (gradient - first) * static_cast<float>(1.0 - BETA1);
     second = second * static_cast<float>(BETA2) + static_cast<float>(1.0 - BETA2) * gradient * gradient;
     weight -= rates[0] * first / (sqrtf(second) * rates[1] + static_cast<float>(EPSILON));
 }
 
-// power1, power2: BETA1 and BETA2 to the power of the steps that were made before. sums [3, 64, 56], arrived, report [2]:
-// zeros at the start. report then has the sum of the steps' mean losses, and 0, or the number of a step, from 1, at
-// whose barrier a block has polled `most_polls` times and not seen `blocks` of them.
+// power1, power2: BETA1 and BETA2 to the power of the steps that were made before. sums [3, 64, 56], arrived and
+// report [2]: zeros at the start. report then has the sum of the steps' mean losses, and 0, or the number of a step,
+// from 1, at whose barrier a block has polled `most_polls` times and not seen `blocks` of them.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) train_epoch(
     const float* __restrict__ pixels, const long long* __restrict__ labels, const long long* __restrict__ order,
     int count, float* flat, float* first, float* second, double power1, double power2, float* sums, unsigned* arrived,

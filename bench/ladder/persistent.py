@@ -1,8 +1,8 @@
 """The rungs whose epoch is one kernel, whose blocks wait for each other in every step: in CUDA C++, and in Triton.
 
 NVRTC compiles the first and the driver launches it, by NVIDIA's `cuda.bindings`, which torch's wheels for Linux bring:
-no CUDA toolkit is needed. Sums are added up by atomic operations in whatever order blocks come, so that the last bits of
-the weights differ from run to run.
+no CUDA toolkit is needed. Sums are added up by atomic operations in whatever order blocks come, so that the last bits
+of the weights differ from run to run.
 """
 
 from __future__ import annotations

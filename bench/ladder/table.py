@@ -56,6 +56,13 @@ def _no_bf16_cores() -> str | None:
     return COMPILERS["default"].why_not("cuda")
 
 
+def _no_dependent_launch() -> str | None:
+    major, minor = torch.cuda.get_device_capability()
+    if major < 9:
+        return f"programmatic dependent launch needs compute capability 9.0, this GPU has {major}.{minor}"
+    return COMPILERS["default"].why_not("cuda")
+
+
 _uncompiled = {device: functools.partial(COMPILERS["default"].why_not, device) for device in ("cpu", "cuda")}
 
 TUTORIAL = Rung("tutorial", rungs.tutorial, "")
@@ -137,6 +144,13 @@ RUNGS = {
             graphs.two_kernels,
             "all kernels of a step but two, and gradients in memory",
             _uncompiled["cuda"],
+            (KERNELS, graphs.replayed_epochs, graphs.capture),
+        ),
+        Rung(
+            "dependent launch",
+            graphs.two_kernels_early,
+            "what is left of waiting for a launch: a kernel begins before the one before it ends",
+            _no_dependent_launch,
             (KERNELS, graphs.replayed_epochs, graphs.capture),
         ),
         Rung(

@@ -1,5 +1,5 @@
-// CUDA's threads on a CPU, for checking a kernel's arithmetic and its barriers: every thread of the grid is a fiber, and
-// one thread of the processor runs them in turns. A fiber goes on until it has to wait; that which waits for what will
+// CUDA's threads on a CPU, to check a kernel's arithmetic and its barriers: every thread of the grid is a fiber, and one
+// thread of the processor runs them in turns. A fiber goes on until it has to wait; that which waits for what will
 // never come is given up. What this cannot show is what the memory model of a GPU allows.
 
 #include <csetjmp>

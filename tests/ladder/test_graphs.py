@@ -145,8 +145,8 @@ def test_the_two_kernels_reach_the_same_weights():
 
 @needs_triton
 @pytest.mark.slow
-@pytest.mark.parametrize("capability", [80, 90])
-def test_the_two_kernels_are_machine_code_for_gpus_that_are_not_here(capability, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("capability", "early"), [(80, False), (90, False), (90, True)])
+def test_the_two_kernels_are_machine_code_for_gpus_that_are_not_here(capability, early, tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     import triton
     from triton.backends.compiler import GPUTarget
@@ -154,10 +154,12 @@ def test_the_two_kernels_are_machine_code_for_gpus_that_are_not_here(capability,
 
     from bench.ladder import kernels
 
-    types = {"labels": "*i64", "chosen": "*i64", "count": "i32"}
+    types = {"labels": "*i64", "chosen": "*i64", "count": "i32", "early": "constexpr"}
     for kernel in (kernels.begin, kernels.learn):
         signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
-        target, options = GPUTarget("cuda", capability, 32), {"num_warps": kernels.WARPS}
-        made = triton.compile(ASTSource(kernel, signature), target=target, options=options)
+        target, options = GPUTarget("cuda", capability, 32), {"num_warps": kernels.WARPS, "launch_pdl": early}
+        source = ASTSource(kernel, signature, constexprs={"early": early})
+        made = triton.compile(source, target=target, options=options)
         assert made.asm["cubin"]
         assert f".target sm_{capability}" in made.asm["ptx"]
+        assert made.asm["ptx"].count("griddepcontrol") == 2 * early
