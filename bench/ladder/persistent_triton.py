@@ -37,7 +37,8 @@ WARPS = 8
 SUMS_OF_STEP = tl.constexpr(BATCH.value * HIDDEN_ROW.value)
 
 
-@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
+# One code for all values: another would be compiled for those that are 1 or a multiple of 16.
+@triton.jit(do_not_specialize=("count", "steps_before", "programs", "most_polls"))  # type: ignore[untyped-decorator, unused-ignore]
 def learn_epoch(  # type: ignore[no-untyped-def]
     pixels, labels, order, count, flat, first, second, steps_before, sums, arrived, report, programs, most_polls,
     COLUMNS: tl.constexpr, CLEARED: tl.constexpr,
