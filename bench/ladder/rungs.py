@@ -88,6 +88,12 @@ def one_thread(images: Images, seed: int, device: torch.device) -> Program:
     return fused_adam(images, seed, device)
 
 
+def same_thread(images: Images, seed: int, device: torch.device) -> Program:
+    """The backward pass runs on this thread: autograd's own for the device is neither woken nor waited for."""
+    torch.autograd.set_multithreading_enabled(False)
+    return fused_adam(images, seed, device)
+
+
 def by_hand(images: Images, seed: int, device: torch.device) -> Program:
     """Forward and backward pass are written out as ATen calls into buffers: no autograd, modules, optimizer object."""
     return one_by_one(written_out(images, seed, device))

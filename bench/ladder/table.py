@@ -107,6 +107,7 @@ RUNGS = {
         INDEX_SELECT,
         Rung("resident", rungs.resident, "copies to the GPU: all images lie there, and batches are gathered there"),
         Rung("fused Adam", rungs.fused_adam, "most of the optimizer's launches"),
+        Rung("same thread", rungs.same_thread, "waking autograd's thread for each backward pass, and being woken"),
         Rung(
             "graph a step",
             graphs.graph_a_step,

@@ -84,7 +84,7 @@ def _observe(
         (prepared.first or prepared.repeat)()
     phases = None
     if prepared.marked and not training:
-        marked_seconds = MARKED_SECONDS if thorough else MARKED_SECONDS / 2
+        marked_seconds = MARKED_SECONDS if thorough else MARKED_SECONDS / 4
         phases = _phases(case, images, clock, seconds, repetitions, prepared.marked, marked_seconds)
     counted_seconds = seconds / (steps_an_epoch(case, images) if case.workload in ("epoch", "accuracy") else 1)
     growth = thorough and not training and counted_seconds <= GROWTH_REPETITION_SECONDS
