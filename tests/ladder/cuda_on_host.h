@@ -1,11 +1,15 @@
 // CUDA's threads on a CPU, to check a kernel's arithmetic and its barriers: every thread of the grid is a fiber, and one
-// thread of the processor runs them in turns. A fiber goes on until it has to wait; that which waits for what will
-// never come is given up. What this cannot show is what the memory model of a GPU allows.
+// thread of the processor runs them in turns. A fiber goes on until it has to wait; blocks and warps run ahead of each
+// other by chance. That which waits for what will never come is given up. What this cannot show is what the memory model
+// of a GPU allows.
 
+#include <algorithm>
 #include <csetjmp>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
+#include <random>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <vector>
@@ -125,23 +129,33 @@ static bool launch(unsigned blocks, unsigned threads, size_t shared_bytes, void 
             fiber.thread.x = t, fiber.block = &all[b];
         }
     }
+    // Blocks and warps run ahead of each other, by a chance that is the same in every run: what no barrier keeps apart
+    // comes out wrong.
+    std::mt19937 random(7);
+    std::vector<unsigned> lanes(32);
+    std::iota(lanes.begin(), lanes.end(), 0);
     size_t left = count;
-    for (unsigned idle = 0; left && idle < 100000;) {
+    for (unsigned idle = 0; left && idle < 1000000;) {
         const unsigned long long before = progress;
-        left = 0;
-        for (size_t i = 0; i < count; ++i) {
-            current = &fibers[i];
-            if (current->done) continue;
-            ++left;
-            if (!current->started) {
-                current->started = true;
-                getcontext(&current->begin);
-                current->begin.uc_stack = {stacks + i * STACK, 0, STACK};
-                current->begin.uc_link = nullptr;
-                makecontext(&current->begin, run_fiber, 0);
-                if (!_setjmp(scheduler)) swapcontext(&scheduler_context, &current->begin);
+        const size_t first = random() % blocks * threads;    // of a block
+        for (unsigned turns = random() % 32; turns; --turns) {
+            const size_t warp = first + random() % (threads / 32) * 32;
+            std::shuffle(lanes.begin(), lanes.end(), random);
+            for (const unsigned lane : lanes) {
+                const size_t i = warp + lane;
+                current = &fibers[i];
+                if (current->done) continue;
+                if (!current->started) {
+                    current->started = true;
+                    getcontext(&current->begin);
+                    current->begin.uc_stack = {stacks + i * STACK, 0, STACK};
+                    current->begin.uc_link = nullptr;
+                    makecontext(&current->begin, run_fiber, 0);
+                    if (!_setjmp(scheduler)) swapcontext(&scheduler_context, &current->begin);
+                }
+                if (!_setjmp(scheduler)) _longjmp(current->at, 1);
+                left -= current->done;
             }
-            if (!_setjmp(scheduler)) _longjmp(current->at, 1);
         }
         idle = progress == before ? idle + 1 : 0;
     }

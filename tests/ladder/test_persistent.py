@@ -51,7 +51,7 @@ class Learned:
     report: list
 
 
-def learned(library, images, chosen, *, seed=4, times=1, blocks=BLOCKS, most_polls=1000):
+def learned(library, images, chosen, *, seed=4, times=1, blocks=BLOCKS, most_polls=10**7):
     """As `persistent.Resident.learn` launches it, `times` over."""
     pixels, labels = flat_images(images)
     flat, weights = rungs.flattened(parameters(seed))
