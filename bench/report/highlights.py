@@ -11,6 +11,8 @@ from bench.analyse.statistics import Ratio, mean_interval
 from bench.record.model import Record
 from bench.report import units, words
 
+PLAIN = ("off", "fp32", "adam")
+
 
 @dataclass(frozen=True)
 class Highlight:
@@ -31,6 +33,7 @@ def highlights(record: Record) -> list[Highlight]:
         for device in measured_devices(everything)
         if (cell := plain_step(everything, device, batch))
     ]
+    found += _quickest_steps(everything)
     epochs = [cell for cell in everything if cell.case.workload == "epoch" and cell.summary]
     epochs = [cell for cell in epochs if cell.case.batch_size == batch]
     if epochs:
@@ -47,6 +50,22 @@ def highlights(record: Record) -> list[Highlight]:
             found.append(Highlight(units.percent(mean), what, bounds + seeds))
             break
     return found
+
+
+def _quickest_steps(everything: Sequence[Cell]) -> Iterator[Highlight]:
+    """On an accelerator, what a step comes down to: eager and plain, it mostly waits for the host."""
+    for device in measured_devices(everything):
+        steps = [c for c in everything if c.case.workload == "step" and c.case.batch_size == words.REFERENCE_BATCH]
+        steps = [c for c in steps if c.case.device == device and c.summary and not c.why_not_judged]
+        if device == "cpu" or not steps:
+            continue
+        quickest = min(steps, key=lambda cell: cell.summary.time if cell.summary else 0.0)
+        case = quickest.case
+        changed = [choice for choice in (case.compiler, case.precision, case.optimizer) if choice not in PLAIN]
+        if changed:
+            mode = ", ".join(words.name(choice) for choice in changed)
+            what = f"the quickest step of {case.batch_size} images on {words.name(device)}: {mode}"
+            yield _highlight(quickest, what)
 
 
 def _ratios(everything: Sequence[Cell]) -> Iterator[Highlight]:
