@@ -1,8 +1,7 @@
 """The rungs whose epoch is one kernel, whose blocks wait for each other in every step: in CUDA C++, and in Triton.
 
-NVRTC compiles the first and the driver launches it, by NVIDIA's `cuda.bindings`, which torch's wheels for Linux bring:
-no CUDA toolkit is needed. Sums are added up by atomic operations in whatever order blocks come, so that the last bits
-of the weights differ from run to run.
+The first asks for no CUDA toolkit (`bench.measure.nvrtc`). Sums are added up by atomic operations in whatever order
+blocks come, so that the last bits of the weights differ from run to run.
 """
 
 from __future__ import annotations
@@ -10,16 +9,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.axes.compilers import COMPILERS
-from bench.errors import reason_in
 from bench.ladder.program import (
     BATCH_SIZE,
     BETAS,
@@ -32,6 +28,7 @@ from bench.ladder.program import (
     steps_of,
 )
 from bench.ladder.rungs import flattened
+from bench.measure import nvrtc
 from fcnn.data import Images
 from fcnn.hyperparameters import REFERENCE
 
@@ -55,9 +52,7 @@ OPTIONS = (
 
 def why_not() -> str | None:
     """Why there is no persistent kernel in CUDA C++ here."""
-    if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
-        return "cuda.bindings is not installed: pip install cuda-bindings"
-    return _gpu_why_not()
+    return nvrtc.why_not() or _gpu_why_not()
 
 
 def triton_why_not() -> str | None:
@@ -74,57 +69,11 @@ def _gpu_why_not() -> str | None:
     return None
 
 
-def compiled(architecture: str, *options: str) -> tuple[bytes, str]:
-    """Machine code for an architecture such as `sm_90`, and what the compiler has said.
-
-    Args:
-        architecture: That of the GPU.
-        options: More of NVRTC's.
-
-    Raises:
-        RuntimeError: The compiler's own error.
-    """
-    from cuda.bindings import nvrtc
-
-    (program,) = _answer(nvrtc.nvrtcCreateProgram(SOURCE.read_bytes(), SOURCE.name.encode(), 0, [], []))
-    words = [word.encode() for word in (f"--gpu-architecture={architecture}", *OPTIONS, *options)]
-    (status,) = nvrtc.nvrtcCompileProgram(program, len(words), words)
-    said = b" " * _answer(nvrtc.nvrtcGetProgramLogSize(program))[0]
-    _answer(nvrtc.nvrtcGetProgramLog(program, said))
-    log = said.decode("utf-8", "replace").strip(" \0\n")
-    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        raise RuntimeError(f"NVRTC failed for {architecture}: {reason_in(log) or status.name}")
-    code = b" " * _answer(nvrtc.nvrtcGetCUBINSize(program))[0]
-    _answer(nvrtc.nvrtcGetCUBIN(program, code))
-    _answer(nvrtc.nvrtcDestroyProgram(program))
-    return code, log
-
-
-def _answer(returned: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What a call of `cuda.bindings` returns beside its status.
-
-    Raises:
-        RuntimeError: The status is an error's.
-    """
-    status, *values = returned
-    if status.value != 0:
-        raise RuntimeError(f"{type(status).__name__}: {status.name}")
-    return tuple(values)
-
-
 @functools.cache
-def _kernel(index: int) -> Any:
-    """The kernel on the GPU of this number, loaded once for all seeds of a process."""
-    from cuda.bindings import driver
-
-    major, minor = torch.cuda.get_device_capability(index)
-    code, _ = compiled(f"sm_{major}{minor}")
-    image = ctypes.create_string_buffer(code, len(code))
-    (module,) = _answer(driver.cuModuleLoadData(ctypes.addressof(image)))
-    (kernel,) = _answer(driver.cuModuleGetFunction(module, b"train_epoch"))
-    attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-    _answer(driver.cuFuncSetAttribute(kernel, attribute, SHARED_BYTES))
-    return kernel
+def _kernel(index: int) -> nvrtc.Function:
+    """The kernel on the GPU of this number, compiled once for all seeds of a process."""
+    with torch.cuda.device(index):
+        return nvrtc.compile(SOURCE.read_text("utf-8"), "train_epoch", None, OPTIONS, SHARED_BYTES)
 
 
 class Resident:
@@ -159,7 +108,8 @@ class Resident:
             launch: Queues the kernel.
 
         Raises:
-            RuntimeError: It could not be launched, or a barrier was given up; the parameters are as they were.
+            KernelError: It could not be launched; the parameters are as they were.
+            RuntimeError: A barrier was given up; the same.
         """
         steps = steps_of(len(chosen))
         with torch.cuda.device(self.flat.device) if self.flat.is_cuda else contextlib.nullcontext():
@@ -185,25 +135,15 @@ def queue(training: Resident, chosen: Tensor, *, blocks: int = BLOCKS, most_poll
         most_polls: Looks at a barrier, after which it is given up.
 
     Raises:
-        RuntimeError: It could not be compiled or launched.
+        KernelError: It could not be compiled or launched.
     """
-    from cuda.bindings import driver
-
     t = training
-    values = (
-        *map(_address, (t.pixels, t.labels, chosen)), ctypes.c_int(len(chosen)),
-        *map(_address, (t.flat, t.first, t.second)), *(ctypes.c_double(beta**t.steps) for beta in BETAS),
-        *map(_address, (t.sums, t.arrived, t.report)), ctypes.c_uint(blocks), ctypes.c_uint(most_polls),
+    arguments = (
+        t.pixels, t.labels, chosen, ctypes.c_int(len(chosen)),
+        t.flat, t.first, t.second, *(ctypes.c_double(beta**t.steps) for beta in BETAS),
+        t.sums, t.arrived, t.report, ctypes.c_uint(blocks), ctypes.c_uint(most_polls),
     )  # fmt: skip
-    addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-    stream = driver.CUstream(torch.cuda.current_stream().cuda_stream)
-    sizes = (BLOCKS, 1, 1, THREADS, 1, 1, SHARED_BYTES)
-    kernel = _kernel(torch.cuda.current_device())
-    _answer(driver.cuLaunchCooperativeKernel(kernel, *sizes, stream, ctypes.addressof(addresses)))
-
-
-def _address(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
+    nvrtc.launch_cooperative(_kernel(torch.cuda.current_device()), BLOCKS, THREADS, arguments)
 
 
 def in_cuda(images: Images, seed: int, device: torch.device) -> Program:

@@ -4,7 +4,7 @@ What no CPU can show is that the GPU keeps the order of memory that the barrier 
 """
 
 import ctypes
-import dataclasses
+import functools
 import importlib.util
 import os
 import re
@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.ladder import persistent, rungs
-from bench.ladder.persistent import BLOCKS, OPTIONS, SUMS, compiled
-from bench.ladder.program import BATCH_SIZE, CPU, flat_images, order, parameters, steps_of
+from bench.ladder import persistent
+from bench.ladder.persistent import BLOCKS, OPTIONS, SOURCE, Resident
+from bench.ladder.program import BATCH_SIZE, CPU, order, parameters
+from bench.measure import nvrtc
 from fcnn import train
 from fcnn.data import load_images
 
@@ -27,10 +28,7 @@ needs_compiler = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("g++") is None, reason="the stand-in for a GPU needs Linux and g++"
 )
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no Triton here")
-needs_nvrtc = pytest.mark.skipif(
-    importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None,
-    reason="no cuda.bindings here",
-)
+needs_nvrtc = pytest.mark.skipif(nvrtc.why_not() is not None, reason=str(nvrtc.why_not()))
 
 
 @pytest.fixture(scope="module")
@@ -42,57 +40,47 @@ def library(tmp_path_factory):
     return ctypes.CDLL(str(built))
 
 
-@dataclasses.dataclass
-class Learned:
-    """What the kernel has left."""
+@pytest.fixture
+def launched(library, monkeypatch):
+    """How launches on the stand-in ended: what the driver would be given is given to that."""
+    ended = []
 
-    ended: bool
-    weights: list
-    report: list
+    def launch(function, grid, block, arguments):
+        assert (function, grid, block) == ("kernel", BLOCKS, persistent.THREADS)
+        values = [ctypes.c_void_p(one.data_ptr()) if torch.is_tensor(one) else one for one in arguments]
+        ended.append(bool(library.train_epoch_on_host(*values)))
 
-
-def learned(library, images, chosen, *, seed=4, times=1, blocks=BLOCKS, most_polls=10**7):
-    """As `persistent.Resident.learn` launches it, `times` over."""
-    pixels, labels = flat_images(images)
-    flat, weights = rungs.flattened(parameters(seed))
-    first, second = torch.zeros_like(flat), torch.zeros_like(flat)
-    for time in range(times):
-        work = torch.zeros(SUMS + 4)
-        powers = [beta ** (time * steps_of(len(chosen))) for beta in (0.9, 0.999)]
-        ended = library.train_epoch_on_host(
-            *map(persistent._address, (pixels, labels, chosen)), ctypes.c_int(len(chosen)),
-            *map(persistent._address, (flat, first, second)), *map(ctypes.c_double, powers),
-            *map(persistent._address, (work, work[SUMS:], work[SUMS + 2 :])), ctypes.c_uint(blocks),
-            ctypes.c_uint(most_polls),
-        )  # fmt: skip
-    return Learned(bool(ended), weights, work[-2:].tolist())
+    monkeypatch.setattr(nvrtc, "launch_cooperative", launch)
+    monkeypatch.setattr(persistent, "_kernel", lambda index: "kernel")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    return ended
 
 
 @pytest.mark.slow
 @needs_compiler
-def test_it_reaches_the_weights_and_the_loss_of_the_reference(library, mnist_root):
+def test_it_reaches_the_weights_and_the_loss_of_the_reference(launched, mnist_root):
     """Four whole batches, so that sums are used again, and a smaller one; then again, as a next epoch would."""
     images = load_images("MNIST", mnist_root)
     chosen = order(640, torch.Generator().manual_seed(4))[: 4 * BATCH_SIZE + 24].contiguous()
-    found = learned(library, images, chosen, times=2)
-    training = train.make_training(CPU, 4)
-    pixels, labels = flat_images(images)
+    learner, training = Resident(images, 4, CPU), train.make_training(CPU, 4)
     for _ in range(2):
-        losses = [train.train_step(training, pixels[part], labels[part]).item() for part in chosen.split(BATCH_SIZE)]
-    assert found.ended
-    for weight, expected in zip(found.weights, training.model.parameters(), strict=True):
+        parts = chosen.split(BATCH_SIZE)
+        losses = [train.train_step(training, learner.pixels[part], learner.labels[part]).item() for part in parts]
+        assert learner.learn(chosen, persistent.queue) == pytest.approx(sum(losses) / 5, abs=2e-5)
+    assert launched == [True, True]
+    for weight, expected in zip(learner.weights, training.model.parameters(), strict=True):
         torch.testing.assert_close(weight, expected.detach(), atol=1e-6, rtol=0)
-    assert found.report == [pytest.approx(sum(losses), abs=1e-4), 0]
 
 
 @pytest.mark.slow
 @needs_compiler
-def test_blocks_that_wait_in_vain_say_in_which_step_and_leave_the_weights(library, mnist_root):
-    images = load_images("MNIST", mnist_root)
-    found = learned(library, images, torch.arange(BATCH_SIZE), blocks=BLOCKS + 1, most_polls=5)
-    assert found.ended
-    assert found.report[1] == 1
-    assert all(map(torch.equal, found.weights, parameters(4)))
+def test_blocks_that_wait_in_vain_say_in_which_step_and_leave_the_weights(launched, mnist_root):
+    learner = Resident(load_images("MNIST", mnist_root), 4, CPU)
+    queue = functools.partial(persistent.queue, blocks=BLOCKS + 1, most_polls=5)
+    with pytest.raises(RuntimeError, match="the kernel's blocks did not meet in step 1 of 1"):
+        learner.learn(torch.arange(BATCH_SIZE), queue)
+    assert launched == [True]
+    assert all(map(torch.equal, learner.weights, parameters(4)))
 
 
 INTERPRETED = """
@@ -155,18 +143,9 @@ def test_the_one_in_triton_is_machine_code_for_gpus_that_are_not_here(capability
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100"])
 def test_it_is_machine_code_without_spills(architecture):
-    code, said = compiled(architecture, "-Xptxas", "-v")
-    assert code.startswith(b"\x7fELF")
-    assert re.search(r"\b0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", said)
-
-
-@needs_nvrtc
-def test_a_compiler_that_fails_is_quoted(monkeypatch, tmp_path):
-    source = tmp_path / "persistent.cu"
-    source.write_text("planted;\n")
-    monkeypatch.setattr(persistent, "SOURCE", source)
-    with pytest.raises(RuntimeError, match=r"NVRTC failed for sm_80: persistent.cu\(1\): error: "):
-        compiled("sm_80")
+    made = nvrtc.binary(SOURCE.read_text("utf-8"), architecture, [*OPTIONS, "-Xptxas", "-v"])
+    assert made.code.startswith(b"\x7fELF")
+    assert re.search(r"\b0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", made.log)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +162,7 @@ def test_a_gpu_that_cannot_run_it_is_told(monkeypatch, major, count, reason):
 
     Gpu.major = major
     monkeypatch.setattr(torch.cuda, "get_device_properties", Gpu)
-    monkeypatch.setattr(persistent.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(nvrtc, "why_not", lambda: None)
     assert persistent.why_not() == reason
-    monkeypatch.setattr(persistent.importlib.util, "find_spec", lambda name: None)
-    assert persistent.why_not() == "cuda.bindings is not installed: pip install cuda-bindings"
+    monkeypatch.setattr(nvrtc, "why_not", lambda: "no compiler")
+    assert persistent.why_not() == "no compiler"
