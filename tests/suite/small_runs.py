@@ -5,10 +5,18 @@ from pathlib import Path
 
 from tests.commands import MAIN, Command
 
-# The workers believe in the small images, and are quick.
+# The workers believe in the small images, and are quick; what would be started afresh is forked.
 QUICKLY = """
-from bench.workers import forge
+from bench.suite import plan
+from bench.workers import forge, start
+plan.START_UPS = 1
 forge.FORGE = "tests.suite.small_forge"
+
+def afresh(workers, name, limit_seconds, called, environment=None, /, **more):
+    with workers.start(called) as worker:
+        return worker.ask(name, limit_seconds, dataset="", data=None, **more)
+
+start.Workers.afresh = afresh
 """
 FORKED = (
     QUICKLY
