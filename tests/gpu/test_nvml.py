@@ -10,21 +10,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES, try_out
-from bench.measure import facts, gpu, nvml, processes
+from bench.measure import energy, facts, gpu, nvml, surroundings
 from bench.measure.clock import Clock
 from bench.measure.device_use import device_use
-from bench.measure.energy import measure_energy
 from bench.measure.surroundings import Watch
 from bench.workers import presence, workloads
 from fcnn.data import load_images
 
 ROOT = Path(__file__).parents[2]
-KNOWN = ("sm_hertz", "power_watts", "temperature_celsius", "throttle_reasons", "processes", "held_back_seconds")
+# What any GPU can be taken to have; boards and drivers that lack one refuse it, and the reason takes its place.
+PLAUSIBLE = {"sm_hertz": (1e8, 5e9), "power_watts": (5, 2000), "temperature_celsius": (5, 120)}
 
 
 @pytest.fixture
@@ -53,14 +54,14 @@ def fresh(code: str, **environment: str) -> Any:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-def test_nvmls_numbers_are_there_and_plausible(uuid):
+def test_nvmls_numbers_are_plausible_or_have_a_reason(uuid):
     compute(0.3)
     found = gpu.state(uuid)
-    assert not found.not_known, "an instance of MIG, or a driver that tells less: what is refused is said"
-    assert 1e8 < found.sm_hertz < 5e9
-    assert 5 < found.power_watts < 2000
-    assert 5 < found.temperature_celsius < 120
-    assert os.getpid() in found.processes or found.processes, "a container may show other numbers"
+    print(found)
+    for name, (least, most) in PLAUSIBLE.items():
+        assert found.not_known.get(name) or least < getattr(found, name) < most
+    assert found.processes or found.not_known["processes"], "by numbers that a container may have changed"
+    assert found.held_back_seconds or found.not_known["held_back_seconds"]
     assert set(found.held_back_seconds) <= set(gpu.POLICIES.values())
     assert all(seconds >= 0 for seconds in found.held_back_seconds.values())
 
@@ -73,18 +74,17 @@ def test_the_boards_facts_are_on_the_record(uuid):
     assert hardware["cuda_ecc"] in (True, False) or hardware["cuda_ecc"].startswith("not known: ")
 
 
-def test_a_round_notes_clocks_and_is_not_beside_itself(uuid):
+def test_a_round_notes_the_state_of_the_gpu_and_is_not_beside_itself(uuid, monkeypatch):
     compute(0.1)
-    watch = Watch(os.getpid(), uuid)
-    compute(0.5)
-    beside, _ = watch.seen()
-    assert beside.gpu_sm_hertz > 5e8, "under work, clocks are up"
-    assert 0 <= beside.gpu_held_back_fraction <= 1.05
-    assert beside.gpu_not_known is None
-    mine = len(gpu.state(uuid).processes)
-    assert beside.gpu_others == mine - 1
+    now = gpu.state(uuid)
+    monkeypatch.setattr(surroundings.gpu, "state", lambda uuid: now)  # others come and go
+    beside, _ = Watch(os.getpid(), uuid).seen()
+    assert beside.gpu_others == (len(now.processes) - 1 if now.processes else None)
+    assert (beside.gpu_sm_hertz, beside.gpu_power_watts) == (now.sm_hertz, now.power_watts)
+    assert beside.gpu_held_back_fraction == (0.0 if now.held_back_seconds else None)
 
 
+# Others use the GPU and the cores as they like meanwhile: whose a process is shows in its environment.
 COMPILED = """
 import json, os, time, torch
 from bench.measure import gpu, nvml, processes, settings
@@ -92,38 +92,47 @@ from bench.measure.surroundings import Watch
 
 torch.zeros(1, device="cuda")
 uuid = nvml.gpu_uuid()
-before = gpu.others(gpu.state(uuid), processes.own())[0]
 if {alone}:
     settings.compile_in_process()
 watch = Watch(os.getpid(), uuid)
 model = torch.compile(torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU()).cuda())
 model(torch.ones(16, 64, device="cuda")).sum().item()
-time.sleep({wait})
-beside, disturbed = watch.seen()
-own = processes.own()
-compilers = [pid for pid in own if processes.compiles(pid)]
-after = gpu.others(gpu.state(uuid), own)[0]
-print(json.dumps([before, after, len(compilers), beside.compile_cores, beside.others_cores]))
+end = time.monotonic() + {most_seconds}
+while not watch.seen()[0].compile_cores and time.monotonic() < end:
+    time.sleep(0.2)
+beside, own = watch.seen()[0], processes.own()
+listed = gpu.state(uuid).processes or []
+print(json.dumps([list(own), [*map(processes.compiles, own)].count(True), listed, beside.compile_cores]))
 """
+
+
+def compiled(folder: Path, **how: Any) -> tuple[int, list[int], float | None]:
+    """Of a process that compiles: how many compilers it has started, and which of its own it takes for others'."""
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder)}
+    own, compilers, listed, compile_cores = fresh(COMPILED.format(**how), **cache)
+    strangers = [pid for pid in set(listed) - set(own) if cache.items() <= environment(pid).items()]
+    return compilers, strangers, compile_cores
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Empty of what has ended, and of what is another user's."""
+    try:
+        return psutil.Process(pid).environ()
+    except psutil.Error:
+        return {}
 
 
 @pytest.mark.gpu(limit_seconds=120)
 def test_inductors_processes_are_the_runs_own_on_cpu_and_gpu(tmp_path):
-    before, after, compilers, compile_cores, others_cores = fresh(
-        COMPILED.format(alone=False, wait=5), TORCHINDUCTOR_CACHE_DIR=str(tmp_path)
-    )
+    compilers, strangers, compile_cores = compiled(tmp_path, alone=False, most_seconds=20)
     assert compilers > 0
-    assert after == before
-    assert compile_cores > 0.1
-    assert others_cores < 0.5 + compile_cores, "unless others are busy"
+    assert strangers == []
+    assert compile_cores > 0
 
 
 @pytest.mark.gpu(limit_seconds=120)
 def test_a_process_that_compiles_alone_starts_none(tmp_path):
-    before, after, compilers, compile_cores, _ = fresh(
-        COMPILED.format(alone=True, wait=0), TORCHINDUCTOR_CACHE_DIR=str(tmp_path)
-    )
-    assert (after, compilers, compile_cores) == (before, 0, None)
+    assert compiled(tmp_path, alone=True, most_seconds=0) == (0, [], None)
 
 
 def step(mnist_root: Path) -> tuple[Any, Clock]:
@@ -131,29 +140,29 @@ def step(mnist_root: Path) -> tuple[Any, Clock]:
     return workloads.step(case, load_images("MNIST", mnist_root)).repeat, Clock(DEVICES["cuda"])
 
 
-def test_memory_utilisation_and_energy_of_a_step(mnist_root):
+def test_memory_utilisation_and_energy_of_a_step(mnist_root, monkeypatch):
     repeat, clock = step(mnist_root)
-    seconds = min(clock.time_block(repeat, 20).host_seconds / 20 for _ in range(5))
-    found = measure_energy(repeat, clock, seconds)
-    assert found.reason is None
-    assert 1e-3 < found.joules < 100, "a step takes about a millisecond at about a hundred watts"
-    assert (found.host_joules is None) == (found.host_reason is not None)
+    monkeypatch.setattr(energy, "WINDOW_SECONDS", 0.5)
+    # A quarter, since a step that was slow beside others may be quick a moment later.
+    seconds = min(clock.time_block(repeat, 20).host_seconds / 20 for _ in range(5)) / 4
+    found = energy.measure_energy(repeat, clock, seconds)
+    if found.reason is None:
+        assert 1e-3 < found.joules < 100, "a step takes about a millisecond at about a hundred watts"
+        assert (found.host_joules is None) == (found.host_reason is not None)
+    else:
+        assert "NVML has no energy counter to read: " in found.reason
     use = device_use(repeat, clock, busy=True)
-    assert use.utilisation_reason is None
-    assert 0 <= use.utilisation_fraction <= 1
+    assert (use.utilisation_reason or "").startswith("not known: ") or 0 <= use.utilisation_fraction <= 1
     assert 0 < use.peak_allocated_bytes <= use.peak_reserved_bytes
 
 
-def test_the_gpu_works_and_without_it_in_sight_it_is_missing():
+def test_the_gpu_works():
     assert try_out("cuda") is None
     assert presence.why_unusable(DEVICES["cuda"]) is None
-    code = "import json\nfrom bench.axes.devices import try_out\nprint(json.dumps(try_out('cuda')))"
-    hidden = fresh(code, CUDA_VISIBLE_DEVICES="")
-    assert hidden == "no CUDA GPU here among CUDA_VISIBLE_DEVICES= (torch.cuda.is_available() is False)"
 
 
 ASKED = """
-import json, torch
+import json, os, torch
 from bench.axes import matrix
 from bench.axes.devices import DEVICES
 from bench.measure import facts, nvml
@@ -165,31 +174,26 @@ try:
     listed = nvml.ask(lambda p, gpu: [q.pid for q in p.nvmlDeviceGetComputeRunningProcesses(gpu)], {uuid!r})
 except nvml.NvmlError as error:
     listed = str(error)
-import os
 print(json.dumps([listed, os.getpid()]))
 """
 
 
 def test_a_process_that_only_plans_has_no_context(uuid):
-    before = len(gpu.state(uuid).processes)
     listed, pid = fresh(ASKED.format(uuid=uuid))
+    assert isinstance(listed, list), listed
     assert pid not in listed
-    assert len(listed) <= before
 
 
 HIDDEN = """
 import json, torch
+from bench.axes.devices import try_out
 from bench.workers import survey
 
 survey.hide_gpus(None)
-print(json.dumps([torch.cuda.is_available(), torch.backends.cuda.is_built()]))
+print(json.dumps([torch.cuda.is_available(), torch.backends.cuda.is_built(), try_out("cuda")]))
 """
 
 
 def test_a_worker_that_is_told_to_sees_no_gpu():
-    assert fresh(HIDDEN) == [False, True]
-
-
-def test_the_own_process_is_listed_among_the_trees(uuid):
-    assert os.getpid() in processes.own()
-    assert not set(gpu.state(uuid).not_known) & set(KNOWN)
+    missing = "no CUDA GPU here among CUDA_VISIBLE_DEVICES= (torch.cuda.is_available() is False)"
+    assert fresh(HIDDEN) == [False, True, missing]
