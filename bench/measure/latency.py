@@ -8,6 +8,7 @@ beginning of the next, at best in a CUDA graph, and a barrier that all blocks of
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 
 import torch
 
@@ -53,17 +54,22 @@ def graph_node(device: str, clock: Clock) -> Prepared:
     The kernel is the smallest that torch has: it writes one number. Captured on one stream, they form a chain.
     """
     number = torch.zeros((), device=device)
+    return Prepared(in_a_graph(lambda: number.fill_(1.0), NODES), NODES)
+
+
+def in_a_graph(repeat: Callable[[], object], repetitions: int) -> Callable[[], object]:
+    """What replays so many repetitions, one after the other, as one CUDA graph; it has been replayed once."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        number.fill_(1.0)  # what only the first call does must not be captured
+        repeat()  # what only the first call does must not be captured
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        for _ in range(NODES):
-            number.fill_(1.0)
+        for _ in range(repetitions):
+            repeat()
     graph.replay()  # the first one also brings the graph to the GPU
-    return Prepared(graph.replay, NODES)
+    return graph.replay
 
 
 def grid_barrier(device: str, clock: Clock) -> Prepared:

@@ -91,8 +91,17 @@ def test_a_product_takes_no_seconds_on_a_small_card(accelerator, monkeypatch, se
 def test_an_idle_gpu_has_time_to_raise_its_clocks_before_sizes_are_chosen(monkeypatch):
     monkeypatch.setattr(yardsticks, "RULE", Rule(warmup_seconds=0.1))
     time = SimulatedTime()
-    slow_at_first = iter([0.004] * 20 + [0.001] * 1000)
+    slow_at_first = iter([0.5] + [0.004] * 20 + [0.001] * 1000)  # the very first loads what it needs
     assert yardsticks._quickest_seconds(time.repeat_taking(slow_at_first), time.clock()) == pytest.approx(0.001)
+
+
+def test_a_gpu_copies_within_its_cache_in_a_graph_and_others_one_by_one(monkeypatch):
+    """A launch of each would take longer than the bytes."""
+    monkeypatch.setattr(yardsticks, "_copy", lambda size: lambda device, clock: Prepared(lambda: None, 32.0))
+    monkeypatch.setattr(yardsticks.latency, "in_a_graph", lambda repeat, times: (repeat, times))
+    on_gpu, on_cpu = (yardsticks._cached_copy(device, Clock()) for device in ("cuda", "cpu"))
+    assert (on_gpu.repeat[1], on_gpu.work) == (yardsticks.GRAPH_COPIES, 32.0 * yardsticks.GRAPH_COPIES)
+    assert on_cpu.work == 32.0
 
 
 def test_an_accelerators_memory_is_given_back_after_each_probe(accelerator, monkeypatch):
