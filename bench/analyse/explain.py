@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.analyse.floor import cost, floor
 from bench.analyse.levels import time_of
-from bench.record.model import Measurement, Record
+from bench.record.model import CaseFields, Counters, Measurement, Record
 
 HELP = {
     "data": "keep the images in memory as one tensor (feed resident), or give the loader worker processes",
@@ -50,9 +50,10 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
     """The verdict on a measured case; None if its counters, phases or yardsticks are missing.
 
     Every candidate is a time: the waiting for data, the copy to an accelerator, the operator calls at the price of
-    one (dispatch on the CPU, launch on an accelerator), the arithmetic at the measured peak, the bytes at the
-    measured bandwidth, on a GPU the steps that wait for one another, the waking of autograd's thread, and the kernels
-    of a captured step, which wait for one another. The largest is the verdict. Its share says how much it explains.
+    one (dispatch on the CPU; on an accelerator, launch for those that start a kernel), the arithmetic at the measured
+    peak, the bytes at the measured bandwidth, on a GPU the steps that wait for one another, the waking of autograd's
+    thread, and the kernels of a captured step, which wait for one another. The largest is the verdict. Its share says
+    how much it explains.
     """
     bounds = floor(measurement, record)
     counters, phases, case = measurement.counters, measurement.phases, measurement.case
@@ -60,7 +61,6 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
         return None
     median = time_of(measurement, record).value
     steps = measurement.steps_per_epoch or 1
-    calls = sum(counters.aten_calls.values()) * steps
     dispatch = "dispatch" if case.device == "cpu" else "launch"
     price = cost(record.yardsticks, case.device, dispatch)
     if price is None:
@@ -75,7 +75,7 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
     found = {
         "data": (parts.get("fetch", 0.0), "fetching batches"),
         "transfer": (0.0 if case.device == "cpu" else parts.get("to_device", 0.0), "copying batches to the device"),
-        dispatch: (calls * price, f"{calls:,} operator calls at {price * 1e6:.1f} µs each"),
+        dispatch: _called(case, counters, steps, price, cost(record.yardsticks, "cpu", "dispatch")),
         "thread": (steps * thread, f"waking autograd's thread and being woken, {thread * 1e6:.0f} µs"),
         "replay": (kernels * node, f"{kernels:,} kernels of a graph at {node * 1e6:.1f} µs each"),
         "compute": (bounds.compute_seconds, f"{bounds.flops / 1e6:,.1f} MFLOP at the measured peak"),
@@ -90,3 +90,22 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
     if bound != "thread" and beside / median >= WORTH_A_WORD:
         evidence += f"; {what}: {beside / median:.0%}"
     return Verdict(bound, seconds, share, evidence)
+
+
+def _called(
+    case: CaseFields, counters: Counters, steps: int, price: float, dispatch: float | None
+) -> tuple[float, str]:
+    """What it takes to call the operators of a repetition, and that in words.
+
+    On a GPU, only those that start a kernel cost a launch: half of a step's make views and the like, at the price of a
+    dispatch on the CPU, or at none where that was not timed. Where the kernels are not known, and where graphs start
+    some, all calls are taken for launches.
+    """
+    calls, kernels = sum(counters.aten_calls.values()) * steps, (counters.kernels_launched or 0) * steps
+    if case.device == "cpu" or not kernels or counters.cuda_graph_launches:
+        return calls * price, f"{calls:,} operator calls at {price * 1e6:.1f} µs each"
+    what = f"{kernels:,} kernels at {price * 1e6:.1f} µs each"
+    others = max(0, calls - kernels) if dispatch else 0
+    if not others or not dispatch:
+        return kernels * price, what
+    return kernels * price + others * dispatch, f"{what} and {others:,} other operator calls at {dispatch * 1e6:.1f} µs"

@@ -67,6 +67,21 @@ def test_small_calls_on_a_gpu_are_bound_by_its_launches():
     assert "CUDA graphs" in found.help
 
 
+def test_only_calls_that_start_a_kernel_cost_a_launch():
+    """The others cost a dispatch, where that is known; a graph launches its kernels by itself."""
+    dear = [y for y in yardsticks("cuda") if y.name != "launch"]
+    dear.append(Yardstick("launch", "cuda", "call", 1.0, steady(10e-6)))
+    counters = dataclasses.replace(calling(56), kernels_launched=26)
+    found = explain(step(1e-3, device="cuda", counters=counters), record(sticks=[*yardsticks(), *dear]))
+    assert found.seconds == pytest.approx(26 * 10e-6 + 30 * 1e-6, rel=2e-3)
+    assert found.evidence == "26 kernels at 10.0 µs each and 30 other operator calls at 1.0 µs: 29% of the time"
+    found = explain(step(1e-3, device="cuda", counters=counters), record(sticks=dear))
+    assert found.evidence == "26 kernels at 10.0 µs each: 26% of the time"
+    replayed = dataclasses.replace(counters, cuda_graph_launches=1)
+    found = explain(step(1e-3, device="cuda", counters=replayed), record(sticks=dear))
+    assert found.evidence == "56 operator calls at 10.0 µs each: 56% of the time"
+
+
 def test_without_counters_or_yardsticks_there_is_no_verdict():
     assert explain(step(counters=None), record()) is None
     assert explain(step(), record(sticks=[])) is None
