@@ -60,7 +60,11 @@ def _meaning(cell: Cell) -> str:
 
 
 def _why(verdict: Verdict, times: float, what: str, meaning: str, mark: str) -> str:
-    most = "most of the time goes to" if verdict.share >= MAIN_SHARE else "no known cause takes half of the time, the largest is"
+    most = (
+        "most of the time goes to"
+        if verdict.share >= MAIN_SHARE
+        else "no known cause takes half of the time, the largest is"
+    )
     return (
         f"{what} takes {units.rate(times)} times its floor{meaning}: {most} {BOUNDS[verdict.bound]} "
         f"({verdict.evidence}){mark}."
