@@ -65,6 +65,10 @@ def warnings(record: Record) -> list[str]:
     if record.partial:
         left = sum(gap.kind == "interrupted" for gap in record.unmeasured)
         rest = f"; {left} planned {plural(left, 'case')} had no turn or did not finish" if left else ""
+        if bare := sum(m.counters is None for m in record.measurements):
+            rest += (
+                f"; {bare} {plural(bare, 'case')} {'was' if bare == 1 else 'were'} not taken apart, so without a floor"
+            )
         found.append(f"This run was interrupted. What it measured by then is complete and valid{rest}.")
     if reason := record.dataset.fallback_reason:
         found.append(

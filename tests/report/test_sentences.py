@@ -261,3 +261,14 @@ def test_disturbed_rounds_are_told():
     disturbed = [dataclasses.replace(r, disturbed="others were busy" if r.number < 4 else None) for r in ROUNDS]
     text = said(dataclasses.replace(CPU_RECORD, rounds=disturbed))["Measured"]
     assert "4 of 57 rounds were disturbed, mostly since others were busy;" in text
+
+
+@pytest.mark.parametrize(("bare", "text"), [(1, "; 1 case was not taken apart, so without a floor."), (0, "valid.")])
+def test_an_interrupted_run_says_how_many_cases_have_no_floor(bare, text):
+    stopped = [dataclasses.replace(m, counters=None) for m in CPU_RECORD.measurements[:bare]]
+    record = dataclasses.replace(
+        CPU_RECORD, partial=True, unmeasured=[], measurements=[*stopped, *CPU_RECORD.measurements[bare:]]
+    )
+    if not bare:
+        record = dataclasses.replace(record, measurements=[m for m in record.measurements if m.counters])
+    assert warnings(record)[0].endswith(text)
