@@ -123,6 +123,17 @@ def test_what_must_be_said_before_all_else(snapshot):
     assert "\n".join([*warnings(PARTIAL_RECORD), *warnings(FALLBACK_RECORD)]) == snapshot
 
 
+@pytest.mark.parametrize(("bare", "text"), [(1, "; 1 case was not taken apart, so without a floor."), (0, "valid.")])
+def test_an_interrupted_run_says_how_many_cases_have_no_floor(bare, text):
+    stopped = [dataclasses.replace(m, counters=None) for m in CPU_RECORD.measurements[:bare]]
+    record = dataclasses.replace(
+        CPU_RECORD, partial=True, unmeasured=[], measurements=[*stopped, *CPU_RECORD.measurements[bare:]]
+    )
+    if not bare:
+        record = dataclasses.replace(record, measurements=[m for m in record.measurements if m.counters])
+    assert warnings(record)[0].endswith(text)
+
+
 def test_no_cause_is_called_most_that_takes_less_than_half():
     record = dataclasses.replace(CPU_RECORD, measurements=[measured(case(), 620e-6)])
     assert "here: no known cause takes half of the time, the largest is dispatch, the calling" in said(record)["Why"]
@@ -261,14 +272,3 @@ def test_disturbed_rounds_are_told():
     disturbed = [dataclasses.replace(r, disturbed="others were busy" if r.number < 4 else None) for r in ROUNDS]
     text = said(dataclasses.replace(CPU_RECORD, rounds=disturbed))["Measured"]
     assert "4 of 57 rounds were disturbed, mostly since others were busy;" in text
-
-
-@pytest.mark.parametrize(("bare", "text"), [(1, "; 1 case was not taken apart, so without a floor."), (0, "valid.")])
-def test_an_interrupted_run_says_how_many_cases_have_no_floor(bare, text):
-    stopped = [dataclasses.replace(m, counters=None) for m in CPU_RECORD.measurements[:bare]]
-    record = dataclasses.replace(
-        CPU_RECORD, partial=True, unmeasured=[], measurements=[*stopped, *CPU_RECORD.measurements[bare:]]
-    )
-    if not bare:
-        record = dataclasses.replace(record, measurements=[m for m in record.measurements if m.counters])
-    assert warnings(record)[0].endswith(text)
