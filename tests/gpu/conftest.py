@@ -18,8 +18,11 @@ from typing import NoReturn
 
 import pytest
 
+from bench.axes.devices import try_out
+
 HERE = Path(__file__).parent
 LIMIT_SECONDS = 30.0
+ASK_SECONDS = 60.0  # for the first kernel of a process, which imports torch and makes the GPU's context
 # A test that waits in the driver never comes back to Python, which would raise its error: this ends the process.
 GRACE_SECONDS = 20.0
 
@@ -39,45 +42,41 @@ def gpu() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    with limited(item):
+    with limited(item.config, ASK_SECONDS):
+        why_no_gpu()  # first, or the fixture's failure in a test of little time would be every later test's as well
+    with limited(item.config, limit_of(item)):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    with limited(item):
+    with limited(item.config, limit_of(item)):
         return (yield)
 
 
 @functools.cache
 def why_no_gpu() -> str | None:
     """Why no kernel can run here: that a GPU is there is not enough."""
-    import torch
+    return try_out("cuda")
 
-    if not torch.backends.cuda.is_built():
-        return "this build of torch has no CUDA"
-    if not torch.cuda.is_available():
-        return "no CUDA GPU here (torch.cuda.is_available() is False)"
-    try:
-        torch.ones(8, device="cuda").sum().item()
-    except RuntimeError as error:  # another architecture, a full card, an exclusive mode
-        return f"no kernel runs on this GPU: {str(error).splitlines()[0]}"
-    return None
+
+def limit_of(item: pytest.Item) -> float:
+    """Seconds that a test, and what it needs, may take."""
+    marker = item.get_closest_marker("gpu")
+    return float(marker.kwargs.get("limit_seconds", LIMIT_SECONDS)) if marker else LIMIT_SECONDS
 
 
 @contextlib.contextmanager
-def limited(item: pytest.Item) -> Iterator[None]:
+def limited(config: pytest.Config, seconds: float) -> Iterator[None]:
     """Raises TimeoutError in the test once its time is up, and ends the process if that has not ended the test."""
-    marker = item.get_closest_marker("gpu")
-    seconds = float(marker.kwargs.get("limit_seconds", LIMIT_SECONDS)) if marker else LIMIT_SECONDS
 
     def end(*_: object) -> NoReturn:
-        raise TimeoutError(f"the test had not ended after {seconds:.0f} s")
+        raise TimeoutError(f"the test had not ended after {seconds:g} s")
 
     # xdist runs tests outside the main thread only where it is told to; signals are handled in that thread alone.
     by_signal = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGALRM, end) if by_signal else None
-    with terminal(item.config) as number:
+    with terminal(config) as number:
         faulthandler.dump_traceback_later(seconds + GRACE_SECONDS, exit=True, file=number)
         try:
             if by_signal:

@@ -9,10 +9,6 @@ from bench.axes.devices import DEVICES
 from bench.measure import latency, nvrtc, yardsticks
 from bench.measure.clock import Clock
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here"),
-]
 # A kernel of a graph takes about 1.3 µs on an H100 and a barrier 1 µs; no GPU takes a tenth or ten times of that.
 LEAST_SECONDS, MOST_SECONDS = 1e-7, 2e-5
 needs_nvrtc = pytest.mark.skipif(nvrtc.why_not() is not None, reason=nvrtc.why_not() or "")
