@@ -11,11 +11,11 @@ from typing import Any
 from bench.axes import matrix
 from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
+from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
 
 COMPILE_SECONDS = 13.0  # of a compiled case from cold, the fresh process included: seen on AVX2 and AVX-512 alike
 COMPILED_SECONDS = 3.0  # of one that is in the compilers' cache, in each process
-PREPARE_SECONDS = 0.015  # of a case in each process: built and warmed, besides its repetitions
 # Of the minute and of the three minutes, less what the images and the report take.
 PLAN_SECONDS = {"quick": 50.0, "suite": 165.0}
 # Of rounds a step case, in a plan that has a limit: with less, intervals would tell nothing, whatever the limit.
@@ -27,8 +27,35 @@ BLOCK_SECONDS = 6e-3
 # Of an epoch in the quick plan, where it takes more than twice that: the tutorial's loader takes 4 to 10 s for one, as
 # long for every image, and three of them on each of two devices were half of the minute.
 PART_SECONDS = 0.8
+CAPTURED = 0.15  # of a step's part that does not depend on the batch, where no Python runs: 147 of 1,000 us on an H200
 EMULATION = 8.0  # a number format that the CPU lacks, per image: 6 times fp32 for bf16 and 12 for fp16 on AVX2
 GROUPS = ("steps", "epochs", "trainings")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds that a device takes besides the repetitions.
+
+    Attributes:
+        context: In each process, before its first operation is done.
+        prepare: Of a step's case in each process: built and warmed.
+        calibrate: Of its yardsticks, once.
+        energy: Of a case in a thorough run, where the device has a counter of its energy that everyone may read.
+    """
+
+    context: float
+    prepare: float
+    calibrate: float
+    energy: float
+
+
+CPU_COSTS = Costs(context=0.0, prepare=0.015, calibrate=2.0, energy=0.0)
+ACCELERATOR_COSTS = Costs(context=0.5, prepare=0.035, calibrate=3.7, energy=2.0)  # of an H200
+
+
+def costs_of(device: str) -> Costs:
+    """Those of a device by its name."""
+    return CPU_COSTS if device == "cpu" else ACCELERATOR_COSTS
 
 
 @dataclass(frozen=True)
@@ -174,7 +201,6 @@ class Plan:
         return groups + alone + REPORT_SECONDS
 
 
-CALIBRATE_SECONDS = 2.0  # of a device, once
 REPORT_SECONDS = 3.0
 MARKED_SECONDS = 2.0
 
@@ -208,8 +234,10 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: R
         repetitions = {id: repetition_seconds(case, train_images, rates) for id, case in members.items()}
         if name == "epochs" and not effort.thorough:
             repetitions = {id: _in_part(members[id], seconds) for id, seconds in repetitions.items()}
-        prepare = sum(_prepare_seconds(case, name, repetitions[id]) for id, case in members.items())
-        round_ = sum(_turn_seconds(name, seconds) for seconds in repetitions.values())
+        prepare = _context_seconds(members) + sum(
+            _prepare_seconds(case, name, repetitions[id]) for id, case in members.items()
+        )
+        round_ = _wake_seconds(members, name) + sum(_turn_seconds(name, seconds) for seconds in repetitions.values())
         budget = len(members) * effort.step_seconds * (1 if name == "steps" else 4)
         fewest = {"steps": 0, "epochs": effort.epochs, "trainings": effort.seeds}[name]
         shares[name] = share(name, START_SECONDS + prepare, round_, budget, fewest)
@@ -217,9 +245,10 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: R
         effort=effort,
         shares=shares,
         calibrations=(calibrations := 2 if effort.thorough else 1),
-        calibrate_seconds=calibrations * CALIBRATE_SECONDS * len({case.device for case in cases.values()}),
+        calibrate_seconds=calibrations * sum(costs_of(device).calibrate for device in _devices(cases)),
         compile_seconds=sum(COMPILE_SECONDS for case in cases.values() if COMPILERS[case.compiler].mode),
-        observe_seconds=sum(_observe_seconds(case, train_images, effort, rates) for case in cases.values()),
+        observe_seconds=_context_seconds(cases)
+        + sum(_observe_seconds(case, train_images, effort, rates) for case in cases.values()),
         start_up_seconds=effort.thorough * START_UPS * START_UP_SECONDS * sum(map(starts, cases.values())),
     )
 
@@ -239,6 +268,8 @@ START_SECONDS = 0.2  # for a process to be forked and to have gone
 def repetition_seconds(case: Case, train_images: int, rates: Rates) -> float:
     """Seconds of one repetition: of a step, an epoch or a training."""
     fixed, per_image = rates.step_seconds[case.device]
+    if COMPILERS[case.compiler].captured:
+        fixed *= CAPTURED
     if case.device == "cpu" and case.precision in rates.emulated:
         per_image *= EMULATION
     step = fixed + per_image * case.batch_size
@@ -256,6 +287,20 @@ def _in_part(case: Case, epoch_seconds: float) -> float:
     return PART_SECONDS if epoch_seconds > 2 * PART_SECONDS and not case.num_workers else epoch_seconds
 
 
+def _devices(cases: Mapping[str, Case]) -> set[str]:
+    return {case.device for case in cases.values()}
+
+
+def _context_seconds(cases: Mapping[str, Case]) -> float:
+    return sum(costs_of(device).context for device in _devices(cases))
+
+
+def _wake_seconds(cases: Mapping[str, Case], group: str) -> float:
+    """Of a round: a device had nothing to do while it was another's turn."""
+    devices = _devices(cases)
+    return sum(DEVICES[device].wake_seconds for device in devices) if group == "steps" and len(devices) > 1 else 0.0
+
+
 def _turn_seconds(group: str, seconds: float) -> float:
     if group != "steps":
         return seconds
@@ -269,14 +314,20 @@ LEAD_SECONDS = 5e-3
 
 def _prepare_seconds(case: Case, group: str, seconds: float) -> float:
     compiled = COMPILED_SECONDS if COMPILERS[case.compiler].mode else 0.0
+    if group != "steps":
+        return compiled + 0.3
     # A few repetitions, and the turn in a round that does not count.
-    return PREPARE_SECONDS + compiled + (4 * seconds + _turn_seconds(group, seconds) if group == "steps" else 0.5)
+    return costs_of(case.device).prepare + compiled + 4 * seconds + _turn_seconds(group, seconds)
 
 
 def _observe_seconds(case: Case, train_images: int, effort: Effort, rates: Rates) -> float:
     """Taking apart, counting and, if the effort is thorough, looking for growth and energy."""
     seconds = repetition_seconds(case, train_images, rates)
-    compiled = COMPILED_SECONDS if COMPILERS[case.compiler].mode else 0.0
-    if group_of(case) != "steps":
-        return compiled + 0.5 + (2 * min(seconds, MARKED_SECONDS) if case.workload == "epoch" else 0.0)
-    return compiled + 0.3 + 30 * min(seconds, 0.1) + (100 * seconds if effort.thorough and seconds <= 0.01 else 0.0)
+    alone = COMPILED_SECONDS if COMPILERS[case.compiler].mode else 0.0
+    if effort.thorough and case.workload in ("step", "epoch"):
+        alone += costs_of(case.device).energy
+    if case.workload == "epoch":
+        return alone + 1.5 + 2 * min(seconds, MARKED_SECONDS if effort.thorough else MARKED_SECONDS / 4)
+    if case.workload == "accuracy":
+        return alone + 0.5
+    return alone + 0.3 + 30 * min(seconds, 0.1) + (100 * seconds if effort.thorough and seconds <= 0.01 else 0.0)

@@ -24,14 +24,12 @@ from bench.workers import cold, training, workloads
 if TYPE_CHECKING:
     from bench.workers.serve import State
 
-FEWEST_WARM = 3  # repetitions: a CUDA graph is recorded in the second
-LONG_SECONDS = 0.3  # of a repetition that is warm after its first
+# Repetitions after the first one, which of a compiled case takes seconds and says nothing of the others; a CUDA graph is
+# recorded in the second.
+FEWEST_WARM = 3
 SIZED_SECONDS = 5e-3  # of a repetition of which a block has so few that one tells how many
 SIZED_BLOCKS = 5
-# A device that had nothing to do for so long is kept busy for so long before a turn's lead. On an H200 an open context
-# keeps the clocks up; where it does not, as on GPUs for desktops, they come back within some hundredths of a second.
-IDLE_SECONDS = 0.05
-WAKE_SECONDS = 0.05
+IDLE_SECONDS = 0.05  # after which a device that had nothing to do may have lowered its clocks
 
 
 def prepare(
@@ -76,7 +74,7 @@ def prepare(
         prepared = workloads.BUILDERS[built.workload](built, state.images)
         first = repetition = clock.time_block(prepared.first or prepared.repeat, 1).host_seconds
         if prepared.first is None:
-            repetition = _warm(prepared, clock, first, warm_seconds, sized)
+            repetition = _warm(prepared, clock, warm_seconds, sized)
     state.cases[id] = built, clock, prepared
     warmup = time.perf_counter() - begin
     return {
@@ -97,11 +95,10 @@ def _steps(case: Case, prepared: Any, clock: Clock, part_seconds: float) -> int 
     return steps if 2 * steps * case.batch_size < prepared.images_per_repetition else None
 
 
-def _warm(prepared: workloads.Prepared, clock: Clock, first: float, seconds: float, sized: bool) -> float:
+def _warm(prepared: workloads.Prepared, clock: Clock, seconds: float, sized: bool) -> float:
     """Repeats until it is warm; seconds of a repetition, the best of a few blocks."""
     begin, count = clock.now(), 0
-    repetition = first
-    while (count < FEWEST_WARM and repetition < LONG_SECONDS) or clock.now() - begin < seconds:
+    while count < FEWEST_WARM or clock.now() - begin < seconds:
         repetition = clock.time_block(prepared.repeat, 1).host_seconds
         count += 1
     if sized or repetition >= SIZED_SECONDS:
@@ -126,7 +123,7 @@ def turn(
     settings.apply(case)  # another case's, or another request's, may be in force
     if lead_seconds:
         idle = clock.now() - state.busy_until.get(case.device, -IDLE_SECONDS)
-        lead_seconds += WAKE_SECONDS if clock.device.lowers_clocks and idle >= IDLE_SECONDS else 0.0
+        lead_seconds += clock.device.wake_seconds if idle >= IDLE_SECONDS else 0.0
     begin = clock.now()
     while clock.now() - begin < lead_seconds:
         clock.time_block(prepared.repeat, 1)

@@ -49,9 +49,17 @@ def test_an_epoch_is_timed_in_part_where_that_saves_at_least_half(step_seconds, 
     assert turns._steps(case, epoch, time.clock(), 0.8) == steps
 
 
+def test_a_block_is_sized_by_what_is_warm_however_long_the_first_repetitions_took():
+    time = SimulatedTime()
+    repeat = time.repeat_taking(itertools.chain([1.5, 0.9], itertools.repeat(0.001)))
+    first = time.clock().time_block(repeat, 1).host_seconds  # a compiled step finds its code in the cache
+    assert first == 1.5
+    assert turns._warm(SimpleNamespace(repeat=repeat), time.clock(), 0.0, sized=False) == pytest.approx(0.001)
+
+
 def test_a_device_that_had_nothing_to_do_is_woken_before_the_lead_and_one_at_work_is_not():
     time = SimulatedTime()
-    clock = time.clock(lowers_clocks=True)
+    clock = time.clock(wake_seconds=0.05)
     repeat = time.repeat_taking(itertools.repeat(0.01))
     state = State(cases={"a": (changed(threads=1), clock, SimpleNamespace(repeat=repeat))})
     calls = []
