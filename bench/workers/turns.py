@@ -24,8 +24,8 @@ from bench.workers import cold, training, workloads
 if TYPE_CHECKING:
     from bench.workers.serve import State
 
-# Repetitions after the first one, which of a compiled case takes seconds and says nothing of the others; a CUDA graph is
-# recorded in the second.
+# Repetitions after the first one, which of a compiled case takes seconds and says nothing of the others; a CUDA graph
+# is recorded in the second.
 FEWEST_WARM = 3
 SIZED_SECONDS = 5e-3  # of a repetition of which a block has so few that one tells how many
 SIZED_BLOCKS = 5
