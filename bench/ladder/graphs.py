@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.ladder.program import BATCH_SIZE, Program, Steps
 from bench.ladder.rungs import generated, written_out
+from bench.workers.capture import aside, capture, put_back
 from fcnn import train
 from fcnn.data import Images, as_tensors
 
@@ -70,9 +71,10 @@ def reference_steps(images: Images, seed: int, device: torch.device) -> Steps:
     begin = [weight.detach().clone() for weight in weights]
     # Adam's state is made in its first step, and so is what autograd remembers of a weight: the stream of its gradient,
     # which must be none that a graph does not record.
-    aside(lambda: step(torch.zeros(1, dtype=torch.int64, device=device)), device)
+    with aside() if device.type == "cuda" else contextlib.nullcontext():
+        step(torch.zeros(1, dtype=torch.int64, device=device))
     moments = [value for state in training.optimizer.state.values() for value in state.values()]
-    _restore([*weights, *moments, total], [*begin, *map(torch.zeros_like, moments), torch.zeros_like(total)])
+    put_back([*weights, *moments, total], [*begin, *map(torch.zeros_like, moments), torch.zeros_like(total)])
     generator = torch.Generator(device).manual_seed(seed)
     return Steps(step, len(labels), generator, [*weights, *moments, total], weights, total)
 
@@ -112,45 +114,10 @@ def _recorded(steps: Steps, batches: Sequence[Tensor]) -> Callable[[], None]:
     before = [tensor.detach().clone() for tensor in steps.state]
     sizes = {len(batch): batch for batch in batches}
     replay = capture(
+        lambda: [steps.step(batch) for batch in batches],
+        # What may only happen once, such as loading libraries and generating code, happens before.
         warm=lambda: [steps.step(batch) for batch in sizes.values()],
-        run=lambda: [steps.step(batch) for batch in batches],
     )
     replay()  # the first one also brings the graph to the GPU
-    _restore(steps.state, before)
+    put_back(steps.state, before)
     return replay
-
-
-def capture(warm: Callable[[], object], run: Callable[[], object]) -> Callable[[], None]:
-    """`run` as a CUDA graph, recorded after `warm` has met what may only happen once (libraries, generated code)."""
-    aside(warm, torch.device("cuda"))
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=_side_stream()):
-        run()
-    return graph.replay
-
-
-def aside(run: Callable[[], object], device: torch.device) -> None:
-    """Runs on the stream on which a GPU's graphs are recorded, as the CUDA semantics note of PyTorch asks.
-
-    Autograd's nodes of the weights keep the stream of their first backward pass: were it another one, the recording
-    would have to wait for a stream that it does not know (pull requests 64339 and 180090 of pytorch/pytorch).
-    """
-    if device.type != "cuda":
-        run()
-        return
-    side = _side_stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        run()
-    torch.cuda.current_stream().wait_stream(side)
-
-
-@functools.cache
-def _side_stream() -> torch.cuda.Stream:
-    return torch.cuda.Stream()
-
-
-@torch.no_grad()
-def _restore(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.copy_(value)

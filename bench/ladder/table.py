@@ -17,6 +17,7 @@ from bench.axes.compilers import COMPILERS
 from bench.ladder import graphs, native, peers, persistent, rungs
 from bench.ladder.program import Program
 from bench.measure.facts import has
+from bench.workers.capture import capture
 from fcnn.data import Images
 
 KERNELS, PERSISTENT_KERNEL = (Path(__file__).with_name(name) for name in ("kernels.py", "persistent_triton.py"))
@@ -112,47 +113,47 @@ RUNGS = {
             "graph a step",
             graphs.graph_a_step,
             "Python and all launches of a step but one",
-            also=(graphs.reference_steps, graphs.replayed_steps, graphs.capture),
+            also=(graphs.reference_steps, graphs.replayed_steps, capture),
         ),
         Rung(
             "graph an epoch",
             graphs.graph_an_epoch,
             "Python and all launches of an epoch but one",
-            also=(graphs.reference_steps, graphs.replayed_epochs, graphs.capture),
+            also=(graphs.reference_steps, graphs.replayed_epochs, capture),
         ),
         Rung(
             "by hand",
             graphs.by_hand_in_a_graph,
             "kernels of autograd; one tensor for Adam instead of four",
-            also=(rungs.written_out, graphs.replayed_epochs, graphs.capture),
+            also=(rungs.written_out, graphs.replayed_epochs, capture),
         ),
         Rung(
             "compiled",
             graphs.compiled_in_a_graph,
             "a kernel an operator: those that can be are made one",
             _uncompiled["cuda"],
-            (rungs.generated, rungs.pure_step, graphs.replayed_epochs, graphs.capture),
+            (rungs.generated, rungs.pure_step, graphs.replayed_epochs, capture),
         ),
         Rung(
             "bf16",
             graphs.bf16_in_a_graph,
             "half of the products' bytes, on tensor cores",
             _no_bf16_cores,
-            (rungs.generated, rungs.pure_step, graphs.replayed_epochs, graphs.capture),
+            (rungs.generated, rungs.pure_step, graphs.replayed_epochs, capture),
         ),
         Rung(
             "two kernels",
             graphs.two_kernels,
             "all kernels of a step but two, and gradients in memory",
             _uncompiled["cuda"],
-            (KERNELS, graphs.replayed_epochs, graphs.capture),
+            (KERNELS, graphs.replayed_epochs, capture),
         ),
         Rung(
             "dependent launch",
             graphs.two_kernels_early,
             "what is left of waiting for a launch: a kernel begins before the one before it ends",
             _no_dependent_launch,
-            (KERNELS, graphs.replayed_epochs, graphs.capture),
+            (KERNELS, graphs.replayed_epochs, capture),
         ),
         Rung(
             "one kernel in Triton",

@@ -6,7 +6,9 @@ weights and Adam's state stay where they are, and a training is put back in plac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -23,20 +25,15 @@ WARM_RUNS = 3
 def capture(run: Callable[[], object], warm: Callable[[], object] | None = None) -> Callable[[], None]:
     """`run` as a CUDA graph; calling the answer replays it.
 
-    Warmed up and captured on one side stream, on which also Adam's first step is made: autograd's nodes that
-    accumulate gradients remember the stream that they were made on, and a capture may wait for no other
-    (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs; pytorch pull requests 64339 and 180090).
+    Warmed up and captured `aside`, where also Adam's first step is made.
 
     Args:
         run: What to capture.
         warm: What meets all that `run` must not be the first to meet; `run` itself if None.
     """
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
+    with aside():
         for _ in range(WARM_RUNS):
             (warm or run)()
-    torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     # cuBLAS works in memory that torch keeps for each stream, and frees for all of them when a model compiled with
     # reduce-overhead is captured in the same process; the graph would go on using it. So the capture takes its own,
@@ -44,11 +41,30 @@ def capture(run: Callable[[], object], warm: Callable[[], object] | None = None)
     _forget_workspaces()
     try:
         # Of this thread alone: a loader's thread that pins memory may go on meanwhile.
-        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=_side_stream(), capture_error_mode="thread_local"):
             run()
     finally:
         _forget_workspaces()
     return graph.replay
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """What is done on the stream on which graphs are captured.
+
+    Autograd's nodes that accumulate gradients remember the stream that they were made on, and a capture may wait for no
+    other (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs; pytorch pull requests 64339 and 180090).
+    """
+    side = _side_stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        yield
+    torch.cuda.current_stream().wait_stream(side)
+
+
+@functools.cache
+def _side_stream() -> torch.cuda.Stream:
+    return torch.cuda.Stream()
 
 
 def _forget_workspaces() -> None:
@@ -65,7 +81,7 @@ def captured(training: train.Training, run: Callable[[], object]) -> Callable[[]
     replay()  # the first one brings the graph to the GPU
     state = _state(training)
     # Of a training that has not begun, Adam's state is made by the first step, from zeros.
-    _put_back([*weights, *state], kept if made else [*kept, *map(torch.zeros_like, state)])
+    put_back([*weights, *state], kept if made else [*kept, *map(torch.zeros_like, state)])
     return replay
 
 
@@ -74,7 +90,8 @@ def _state(training: train.Training) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _put_back(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+def put_back(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Gives each of the tensors its value, in the memory that a graph knows."""
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)
 

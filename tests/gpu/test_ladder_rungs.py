@@ -74,7 +74,7 @@ def test_a_graph_is_replayed_without_python_and_with_new_images(images, monkeypa
 
 def test_what_is_recorded_is_computed_anew_in_the_same_memory():
     one, other = torch.ones(4, device=CUDA), torch.zeros(4, device=CUDA)
-    replay = graphs.capture(warm=lambda: one + one, run=lambda: other.copy_(one + one))
+    replay = graphs.capture(lambda: other.copy_(one + one), warm=lambda: one + one)
     one.fill_(3.0)
     replay()
     assert other.tolist() == [6.0] * 4

@@ -44,7 +44,7 @@ class Recorder(TorchDispatchMode):
                     old.copy_(new)
 
 
-def recorded(warm, run):
+def recorded(run, warm):
     warm()
     with Recorder() as recorder:
         run()
@@ -121,7 +121,7 @@ import torch
 from bench.ladder import graphs, rungs
 from fcnn.data import embedded_images
 
-graphs.capture = lambda warm, run: (warm(), run)[1]
+graphs.capture = lambda run, warm: (warm(), run)[1]
 torch.set_num_threads(1)
 images = embedded_images("asked for")
 images.train.data, images.train.targets = images.train.data[:88], images.train.targets[:88]
