@@ -67,7 +67,7 @@ def _cuda_missing() -> str | None:
         return "this build of torch has no CUDA"
     if torch.cuda.is_available():
         return None
-    visible = os.environ.get(VISIBLE)
+    visible = visible_gpus()
     among = "" if visible is None else f" among {VISIBLE}={visible}"
     return f"no CUDA GPU here{among} (torch.cuda.is_available() is False)"
 
@@ -171,6 +171,17 @@ def choose(names: Sequence[str]) -> list[str]:
                 raise ValueError(f"there is no cuda:{number}: {VISIBLE} names {len(visible)}")
             os.environ[VISIBLE] = visible[number] if visible else str(number)
     return [name.partition(":")[0] for name in names]
+
+
+def visible_gpus() -> str | None:
+    """The GPUs that this process and its children see, as the environment names them; None for all."""
+    return os.environ.get(VISIBLE)
+
+
+def see_again(visible: str | None) -> None:
+    """The GPUs that `visible_gpus` told when a run was begun are seen again as it goes on."""
+    if visible is not None:
+        os.environ[VISIBLE] = visible
 
 
 _UNUSABLE: dict[str, str | None] = {}

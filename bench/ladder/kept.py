@@ -30,11 +30,13 @@ class Kept:
         asked: `rungs`, `device` and `epochs` as the command line said, the devices those that are here.
         identity: What `SAME` names.
         ladders: By device; of a device that was not begun there is none.
+        visible_gpus: As `bench.axes.devices.visible_gpus` told it.
     """
 
     asked: Mapping[str, Any]
     identity: Mapping[str, Any]
     ladders: Mapping[str, Ladder]
+    visible_gpus: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -52,7 +54,8 @@ def read(folder: Path) -> Kept:
     data = files.read_json(path)
     try:
         ladders = [model.from_json(ladder) for ladder in data["ladders"]]
-        return Kept(data["asked"], data["identity"], {ladder.device: ladder for ladder in ladders})
+        by_device = {ladder.device: ladder for ladder in ladders}
+        return Kept(data["asked"], data["identity"], by_device, data.get("visible_gpus"))
     except (KeyError, TypeError) as error:
         raise BenchError(f"{path}: is no ladder that this program can go on with: {error}", USAGE) from None
 
@@ -98,6 +101,7 @@ def _write(kept: Kept, pictures: Mapping[str, Plot], folder: Path) -> None:
     data = {
         "asked": dict(kept.asked),
         "identity": dict(kept.identity),
+        "visible_gpus": kept.visible_gpus,
         "ladders": [dataclasses.asdict(ladder) for ladder in ladders],
     }
     with store.staged(folder) as staged:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import console, interruption
-from bench.axes.devices import DEVICES
+from bench.axes.devices import DEVICES, see_again, visible_gpus
 from bench.errors import DONE, USAGE, BenchError
 from bench.ladder import climb, kept, show
 from bench.ladder.kept import Kept
@@ -55,6 +55,7 @@ def run_ladder(asked: Asked) -> int:
     begun = kept.read(asked.resume) if asked.resume else None
     if begun:
         asked = dataclasses.replace(asked, **begun.asked)
+        see_again(begun.visible_gpus)
     wanted = list(asked.device or RUNGS)
     missing = {device: reason for device in wanted if (reason := why_unusable(DEVICES[device]))}
     here = [device for device in wanted if device not in missing]
@@ -69,7 +70,12 @@ def run_ladder(asked: Asked) -> int:
         kept.check_same(begun, now, asked.resume)
         files.check_writable(asked.resume, "--resume")
     folder = asked.resume or destination(asked.run, asked.results)
-    ladders = Kept({"rungs": asked.rungs, "device": here, "epochs": asked.epochs}, now, begun.ladders if begun else {})
+    ladders = Kept(
+        {"rungs": asked.rungs, "device": here, "epochs": asked.epochs},
+        now,
+        begun.ladders if begun else {},
+        visible_gpus(),
+    )
     request = requested(loaded, "MNIST", asked.data)
     chosen = {
         device: climb.Asked(device, _chosen(device, asked.rungs), loaded, request, asked.epochs) for device in here

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.console import Console
 import fcnn
 from bench import console, interruption
 from bench.axes.case import Case, parse_id, why_impossible
+from bench.axes.devices import choose
 from bench.errors import DONE, USAGE, BenchError
 from bench.gate.trees import trees
 from bench.measure import git, settings
@@ -26,6 +28,7 @@ from bench.workers.images import images, requested
 from fcnn.data import Images
 
 FLAMES = ("python", "operators")  # pictures that are files of their own, too
+GPU = re.compile(r"(?<=\[)cuda(:\d+)?(?=-)")  # in a case's id
 LINK = 'Where the time of one case goes: <a href="profile.html">profile</a>.'
 
 
@@ -62,10 +65,10 @@ def run_profile(asked: Asked) -> int:
         KeyboardInterrupt: Nothing was measured by then.
     """
     terminal = console.make()
-    case = _case(asked.case)
-    other = _case(asked.other) if asked.other and "[" in asked.other else None
+    case, *others = _cases([asked.case, *([asked.other] if asked.other and "[" in asked.other else [])])
+    other = others[0] if others else None
     loaded = images(asked.dataset, asked.data)
-    for one in (case, *([other] if other else [])):
+    for one in (case, *others):
         if reason := _why_not(one, loaded):
             raise BenchError(reason, USAGE)
     with contextlib.ExitStack() as stack:
@@ -132,12 +135,14 @@ def _optional(profiled: Profile) -> list[str]:
     return ["profile-b.json", *(_flame_file(profiled, name) for name in FLAMES)]
 
 
-def _case(text: str) -> Case:
+def _cases(ids: Sequence[str]) -> list[Case]:
+    """The cases, whose GPU, named by its number as in `step[cuda:1-b64-fp32]`, is the only one seen from now on."""
     try:
-        case = parse_id(text)
+        choose(sorted({found[0] for id in ids if (found := GPU.search(id))}))
+        cases = [parse_id(GPU.sub("cuda", id)) for id in ids]
     except ValueError as error:
         raise BenchError(str(error), USAGE) from error
-    return dataclasses.replace(case, threads=case.threads or settings.default_threads())
+    return [dataclasses.replace(case, threads=case.threads or settings.default_threads()) for case in cases]
 
 
 def _why_not(case: Case, images: Images) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 from bench.axes import matrix
 from bench.axes.case import Case, case_id, command_words
-from bench.axes.devices import VISIBLE
+from bench.axes.devices import VISIBLE, visible_gpus
 from bench.measure import git
 from bench.suite import host
 from bench.suite import plan as planning
@@ -131,7 +130,7 @@ def plan_of(run: Mapping[str, Any]) -> Plan:
 def first_line(surveyed: Surveyed, command: str, dataset: str) -> dict[str, Any]:
     """The first line of the run's journal."""
     verb = ["run"] if surveyed.plan.effort.thorough else []
-    visible = os.environ.get(VISIBLE)
+    visible = visible_gpus()
     seen = "" if visible is None else f"{VISIBLE}={shlex.quote(visible)} "
 
     def own_command(id: str, case: Case) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from bench import console, interruption
 from bench.axes.case import Case
-from bench.axes.devices import VISIBLE
+from bench.axes.devices import see_again
 from bench.errors import BROKEN, DONE, USAGE, BenchError
 from bench.record import files
 from bench.record.journal import JOURNAL_FILE, Journal, folded, of_kind
@@ -68,8 +67,7 @@ def resume(folder: Path, options: Mapping[str, Any]) -> int:
     with contextlib.closing(Run(folder, journal, header.plan_of(first))) as begun:
         if of_kind(journal.lines, "end"):
             raise BenchError(f"{folder}: this run has come to its end: fcnn-bench report {folder}", USAGE)
-        if (visible := first.get("visible_gpus")) is not None:  # the GPU that it was begun on
-            os.environ[VISIBLE] = visible
+        see_again(first.get("visible_gpus"))
         with session.workers_of({**options, **first["asked"]}) as workers:
             with console.working(terminal) as say:
                 say("looking at the machine and the images")

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import os
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
+from bench.axes.devices import VISIBLE
 from bench.cli import main
 from bench.errors import BenchError
 from bench.gate.accuracy import Reference
@@ -360,6 +362,17 @@ def test_an_interruption_keeps_the_device_before(machine, gpu, tmp_path, capsys)
     assert main(["ladder", "--resume", "run"]) == 0
     assert [(data["device"], data["interrupted"]) for data in ladders(tmp_path)] == [("cpu", False), ("cuda", False)]
     assert {device for device, _, _ in machine.asked[before:]} == {"cuda"}
+
+
+def test_a_ladder_goes_on_with_the_gpu_that_it_was_begun_on(machine, gpu, monkeypatch):
+    monkeypatch.setenv(VISIBLE, "4,7")
+    machine.interrupted_at = ("JAX", 0)
+    assert main(["ladder", "--run", "run", "--device", "cuda:1", "--rungs", "JAX"]) == 3
+    assert os.environ[VISIBLE] == "7"
+    monkeypatch.setenv(VISIBLE, "4,7")
+    machine.interrupted_at = None
+    assert main(["ladder", "--resume", "run"]) == 0
+    assert os.environ[VISIBLE] == "7"
 
 
 def test_every_rung_and_every_round_is_written_at_once(machine, tmp_path, monkeypatch):

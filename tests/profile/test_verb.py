@@ -1,11 +1,13 @@
 import errno
 import json
+import os
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
+from bench.axes.devices import VISIBLE
 from bench.cli import main
 from bench.errors import BenchError
 from bench.measure import facts
@@ -232,6 +234,12 @@ def test_a_folder_that_cannot_be_written_is_found_out_at_once(here, monkeypatch,
         (["--against", "no-such-ref"], 4, "not a git repository"),
         (["accuracy[cpu-b64-fp32]"], 2, "profile an epoch, such as epoch[cpu-b64-fp32]"),
         (["--at", "no-such-ref"], 4, "not a git repository"),
+        (["step[cuda:x-b64-fp32]"], 2, "'cuda:x' is no device"),
+        (
+            ["step[cuda-b64-fp32]", "--against", "step[cuda:1-b64-fp32]"],
+            2,
+            "a run is on one GPU, not on cuda and cuda:1",
+        ),
     ],
 )
 def test_what_a_user_can_get_wrong_is_one_line(here, capsys, words, code, message):
@@ -240,6 +248,13 @@ def test_what_a_user_can_get_wrong_is_one_line(here, capsys, words, code, messag
     assert message in err
     assert err.count("\n") == 1
     assert list(here.iterdir()) == []
+
+
+def test_a_gpu_by_its_number_is_the_only_one_that_the_profile_sees(monkeypatch):
+    monkeypatch.setenv(VISIBLE, "4,7")
+    cases = verb._cases(["step[cuda:1-b64-fp32]", "step[cpu-b64-fp32]"])
+    assert [case.device for case in cases] == ["cuda", "cpu"]
+    assert os.environ[VISIBLE] == "7"
 
 
 GIVEN = """
