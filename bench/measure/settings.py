@@ -37,8 +37,14 @@ def default_threads() -> int:
     return int(named) if named.isdecimal() and int(named) else min(physical, usable_cores())
 
 
-def apply(case: Case) -> None:
-    """Sets threads and matrix-product precision for `case`, and everything else to the fixed choice."""
+def apply(case: Case, *, as_a_user: bool = False) -> None:
+    """Sets threads and matrix-product precision for `case`, and everything else to the fixed choice.
+
+    Args:
+        case: What is to be run.
+        as_a_user: Whether it is measured what compiling from cold costs a user, with the processes that Inductor starts
+            for it; else it compiles in this process alone.
+    """
     use_threads(case.threads)
     torch.set_float32_matmul_precision(PRECISIONS[case.precision].float32_matmul)
     torch.backends.cudnn.benchmark = False
@@ -46,6 +52,8 @@ def apply(case: Case) -> None:
     if COMPILERS[case.compiler].mode:
         os.environ["LC_ALL"] = "C"  # what a compiler says is read for the reason, in English
         _compile_many()
+        if not as_a_user:
+            compile_in_process()
 
 
 def float32_matmul(device: str) -> str:
@@ -72,8 +80,8 @@ def compile_in_process() -> None:
     """Lets Inductor compile in this process alone, and start none beside it.
 
     Where Triton is, the first compilation starts a process that imports torch for seconds and forks others, for kernels
-    that are in the caches already: of a GPU's first rounds, all had a core less and were marked as disturbed. Not where
-    it is measured what compiling from cold costs a user. Compiled code is the same: the caches' keys leave it out.
+    that are in the caches already: of a GPU's first rounds, all had a core less and were marked as disturbed. Compiled
+    code is the same: the caches' keys leave it out.
     """
     import torch._inductor.config
 

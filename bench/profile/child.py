@@ -52,7 +52,7 @@ def _images(dataset: str, data: str) -> Any:
     return find(dataset, data)
 
 
-def _prepare(asked: Asked) -> Any:
+def _prepare(asked: Asked, *, from_cold: bool = False) -> Any:
     from bench.axes.case import Case, why_impossible
     from bench.measure import settings
     from bench.profile.tracing import steps_of
@@ -64,7 +64,7 @@ def _prepare(asked: Asked) -> Any:
     case = Case(**asked.case)
     if reason := why_impossible(case, len(images.train)):  # here: the temporary folder is not the command's
         raise RuntimeError(reason)
-    settings.apply(case)
+    settings.apply(case, as_a_user=from_cold)
     prepared = workloads.BUILDERS[case.workload](case, images)
     return case, prepared, steps_of(case, prepared)
 
@@ -172,7 +172,7 @@ def _compiled(asked: Asked) -> dict[str, Any]:
 
     with files.scratch() as cache:
         use_cache(str(cache))
-        case, prepared, steps = _prepare(asked)
+        case, prepared, steps = _prepare(asked, from_cold=True)
         # Of an epoch also the last, smaller batch, which gets a graph of its own.
         run = prepared.first or functools.partial(steps.run, unmarked, 3)
         surroundings = Surroundings(case.device)

@@ -35,7 +35,7 @@ def use_cache(folder: str) -> None:
 def first_steps(state: State, case: dict[str, Any], batch_sizes: list[int]) -> float:
     """Seconds that compiling adds to the first steps, of each batch size one: each gets a graph of its own."""
     built = Case(**case)
-    settings.apply(built)
+    settings.apply(built, as_a_user=True)
     training, clock = workloads.make_training(built), Clock(DEVICES[built.device])
     seconds = 0.0
     for batch_size in batch_sizes:
@@ -61,7 +61,7 @@ def start_up(state: State, case: dict[str, Any], dataset: str, data: str | None,
     """
     imported = time.monotonic() - asked_at
     built = Case(**case)
-    settings.apply(built)
+    settings.apply(built, as_a_user=True)
     clock = Clock(DEVICES[built.device])
     begin = clock.now()
     images = state.images or find(dataset, data)
@@ -89,6 +89,6 @@ def start_up(state: State, case: dict[str, Any], dataset: str, data: str | None,
 def many_steps(state: State, case: dict[str, Any], steps: int, dataset: str, data: str) -> float:
     """Seconds of so many steps, compiling included."""
     built = Case(**case)
-    settings.apply(built)
+    settings.apply(built, as_a_user=True)
     repeat = workloads.step(built, find(dataset, data)).repeat
     return Clock(DEVICES[built.device]).time_block(repeat, steps).host_seconds

@@ -62,8 +62,6 @@ def observe(
     if cache:
         cold.use_cache(cache)
     settings.apply(built)
-    if COMPILERS[built.compiler].mode:
-        settings.compile_in_process()
     with compilations() as compiled:
         seen, found = _observe(built, state.images, seconds, repetitions, thorough)
     flags = honesty.flags(seen)

@@ -64,8 +64,6 @@ def prepare(
     if cache:
         cold.use_cache(cache)
     settings.apply(built)
-    if COMPILERS[built.compiler].mode:
-        settings.compile_in_process()
     clock = Clock(DEVICES[built.device])
     if built.workload == "accuracy":
         prepared: Any = training.Trainings(built, state.images, clock)

@@ -71,11 +71,14 @@ def test_a_process_compiles_a_function_for_more_cases_than_torch_would_by_itself
     assert found.graphs == 12
 
 
-def test_a_process_that_is_told_to_compiles_alone(monkeypatch):
+@pytest.mark.parametrize(
+    ("compiler", "as_a_user", "threads"), [("default", False, 1), ("default", True, 8), ("off", False, 8)]
+)
+def test_a_process_compiles_alone_but_where_a_users_wait_is_measured(compiler, as_a_user, threads):
     import torch._inductor.config as config
 
-    monkeypatch.setattr(config, "compile_threads", 8)
-    settings.compile_in_process()
-    assert config.compile_threads == 1
+    with config.patch(compile_threads=8):
+        settings.apply(changed(compiler=compiler, threads=1), as_a_user=as_a_user)
+        assert config.compile_threads == threads
     # So a cache that was filled by a process with workers serves one without.
     assert "compile_threads" in config._cache_config_ignore_prefix
