@@ -1,26 +1,14 @@
 """What disturbs measurements on a GPU, as NVML tells it: one function per condition.
 
 A function returns a condition's state, its effect and its remedy (None and None if it is harmless), or raises
-NvmlError. Source: NVIDIA's NVML API reference, which also gives the bits of the clocks' event reasons.
+NvmlError. Source: NVIDIA's NVML API reference.
 """
 
 from __future__ import annotations
 
+from bench.measure import gpu as gpu_state
 from bench.measure import nvml, surroundings
 from bench.measure.kernel import NOT_WATCHED, Answer, NotKnownError, Watched
-
-IDLE, POWER_CAP = 0x1, 0x4
-REASONS = {
-    IDLE: "idle",
-    0x2: "application clocks",
-    POWER_CAP: "power limit",
-    0x8: "hardware slowdown",
-    0x10: "sync boost",
-    0x20: "temperature (software)",
-    0x40: "temperature (hardware)",
-    0x80: "power brake",
-    0x100: "display clocks",
-}
 
 
 def gpu_persistence_mode(watched: Watched) -> Answer:
@@ -36,11 +24,8 @@ def gpu_clocks(watched: Watched) -> Answer:
     # Asked anew: a watch counts what NVML does not tell as "not lowered".
     mask = nvml.ask(lambda pynvml, gpu: int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(gpu)), watched.gpu)
     mask |= watched.beside.gpu_throttle_reasons or 0
-    named = [name for bit, name in REASONS.items() if mask & bit]
-    if rest := mask & ~sum(REASONS):
-        named.append(f"NVML reason {rest:#x}")
-    state = f"lowered: {', '.join(named)}" if named else "not lowered"
-    if not mask & (surroundings.THROTTLED | POWER_CAP):
+    state = f"lowered: {', '.join(gpu_state.reasons(mask))}" if mask else "not lowered"
+    if not mask & gpu_state.THROTTLED:
         return state, None, None
     effect = "kernels are slower than at the GPU's full clock rate"
     return state, effect, "let it cool down, and lift its power limit"

@@ -21,6 +21,20 @@ POLICIES = {
     "RELIABILITY": "voltage",
 }
 
+# Why clocks are not at their highest, by the bits of NVML's mask ("clocks event reasons").
+REASONS = {
+    0x1: "idle",
+    0x2: "application clocks",
+    0x4: "power limit",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "temperature (software)",
+    0x40: "temperature (hardware)",
+    0x80: "power brake",
+    0x100: "display clocks",
+}
+THROTTLED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80  # those that make kernels slower than the GPU can
+
 
 @dataclass(frozen=True)
 class State:
@@ -86,6 +100,13 @@ def _held_back(policy: str) -> Callable[[Any, Any], float]:
 
 def _pids(processes: Any) -> list[int]:
     return [int(process.pid) for process in processes]
+
+
+def reasons(mask: int) -> list[str]:
+    """The names of a mask's reasons; of those that have none here, the bits."""
+    named = [name for bit, name in REASONS.items() if mask & bit]
+    rest = mask & ~sum(REASONS)
+    return [*named, *([f"NVML reason {rest:#x}"] if rest else [])]
 
 
 def held_back(before: State, after: State, seconds: float) -> tuple[float, str] | None:

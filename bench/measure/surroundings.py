@@ -23,8 +23,6 @@ CONTENDED_CORES = 0.15
 STOPPED_FRACTION = 0.01
 LEAST_SECONDS = 0.03
 FREQUENCIES = Path("/sys/devices/system/cpu")
-# NVML: the power limit, hardware slowdown, software and hardware thermal, power brake.
-THROTTLED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 HELD_BACK_FRACTION = 0.01  # of the time, by a policy of the GPU's
 
 
@@ -57,8 +55,8 @@ def throttled(throttle_reasons: int, stopped_fraction: float, held_back: tuple[f
     """
     if held_back and held_back[0] > HELD_BACK_FRACTION:
         return f"the GPU's clocks were held back {held_back[0]:.0%} of the time ({held_back[1]})"
-    if reasons := throttle_reasons & THROTTLED:
-        return f"the GPU has lowered its clocks (NVML reasons {reasons:#x})"
+    if mask := throttle_reasons & gpu.THROTTLED:
+        return f"the GPU has lowered its clocks ({', '.join(gpu.reasons(mask))})"
     if stopped_fraction > STOPPED_FRACTION:
         # Added up over cores: more than one second per second where several threads wait.
         return f"the control group made it wait for its quota, {stopped_fraction:.2g} core-seconds per second"

@@ -187,7 +187,7 @@ def disturbed_rounds(count, reason):
     [
         ("other processes kept 1.0 cores busy meanwhile", "contended"),
         ("2 other processes use the GPU", "gpu-shared"),
-        ("the GPU has lowered its clocks (NVML reasons 0x20)", "throttled"),
+        ("the GPU has lowered its clocks (temperature (software))", "throttled"),
         ("the GPU's clocks were held back 20% of the time (power limit)", "throttled"),
         ("the run's own compile workers kept 1.0 cores busy meanwhile", "contended"),
         ("the control group made it wait for its quota, 0.4 core-seconds per second", "throttled"),

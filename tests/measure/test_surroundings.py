@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.measure import cgroup, nvml, surroundings
+from bench.measure.gpu import REASONS
 from bench.measure.surroundings import OtherLoad, Surroundings, Watch
 from bench.record.model import Beside
 from tests.measure.machines import UUID, WORKER, Load, NVMLError, gpu, no_nvml, running
@@ -91,7 +92,7 @@ def test_of_a_gpu_company_and_lowered_clocks_are_a_disturbance_of_what_computes_
     around, beside = Surroundings("cuda"), Surroundings()
     load.pass_time(5)
     reason = around.disturbance()
-    assert reason == "1 other process uses the GPU and the GPU has lowered its clocks (NVML reasons 0x20)"
+    assert reason == "1 other process uses the GPU and the GPU has lowered its clocks (temperature (software))"
     assert beside.disturbance() is None
 
 
@@ -198,7 +199,7 @@ def test_clocks_power_and_temperature_of_a_gpu_are_noted(load, nothing_else, mon
 def test_a_gpus_clocks_and_company_disturb(load, nothing_else, monkeypatch):
     for pids, reasons, expected in [
         ([WORKER, 8, 9], 0x2, "2 other processes use the GPU"),
-        ([WORKER], 0x24, "the GPU has lowered its clocks (NVML reasons 0x24)"),
+        ([WORKER], 0x24, "the GPU has lowered its clocks (power limit, temperature (software))"),
         ([WORKER], 0x3, None),  # idle and the application's own choice are how a GPU works every day
         ([88], 0, None),  # whatever number the worker has there
         ([88, 89], 0, "1 other process uses the GPU"),
@@ -283,7 +284,7 @@ def test_the_work_of_a_loaders_processes_is_the_cases_own(load, nothing_else):
 
 @pytest.mark.parametrize("reason", [0x4, 0x8, 0x20, 0x40, 0x80])
 def test_clocks_that_are_lowered_for_heat_or_power_are_throttled(reason):
-    assert f"{reason:#x}" in surroundings.throttled(reason | 0x3, 0.0)
+    assert surroundings.throttled(reason | 0x3, 0.0) == f"the GPU has lowered its clocks ({REASONS[reason]})"
     assert surroundings.throttled(0x3, 0.0) is None
 
 
