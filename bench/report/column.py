@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.starting import median_of
@@ -14,6 +14,7 @@ from bench.report import units
 from bench.report.units import MISSING
 
 Raw = str | int | float | bool | None
+Part = TypeVar("Part")  # of a measurement
 STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, START_UP, COUNTS, SAMPLES, GAPS = VIEW_NAMES = (
     "steps",
     "why",
@@ -134,16 +135,7 @@ def of_counters(
 
 def of_device_use(name: str, heading: str, get: Callable[[DeviceUse], Raw], show: Callable[[Any], str]) -> Column:
     """What a case takes of a CUDA device; missing elsewhere. Without a heading, for the CSV file."""
-
-    def value(cell: Cell) -> Raw:
-        found = cell.measurement.device_use if cell.measurement else None
-        return get(found) if found else None
-
-    def shown(cell: Cell) -> str:
-        found = value(cell)
-        return MISSING if found is None else show(found)
-
-    return Column(name, (COUNTS,), heading, value, shown if heading else None)
+    return _of_part(name, COUNTS, heading, lambda measurement: measurement.device_use, get, show)
 
 
 def of_compilation(
@@ -172,16 +164,26 @@ def of_phases(
     name: str, heading: str, get: Callable[[Phases], float | None], show: Callable[[float], str] = units.duration
 ) -> Column:
     """A time of the case taken apart; missing where it was not, or has no such part."""
+    return _of_part(name, PHASES, heading, lambda measurement: measurement.phases, get, show)
 
-    def value(cell: Cell) -> float | None:
-        found = cell.measurement.phases if cell.measurement else None
+
+def _of_part(
+    name: str,
+    view: str,
+    heading: str,
+    of: Callable[[Measurement], Part | None],
+    get: Callable[[Part], Raw],
+    show: Callable[[Any], str],
+) -> Column:
+    def value(cell: Cell) -> Raw:
+        found = of(cell.measurement) if cell.measurement else None
         return get(found) if found else None
 
     def shown(cell: Cell) -> str:
         found = value(cell)
         return MISSING if found is None else show(found)
 
-    return Column(name, (PHASES,), heading, value, shown if heading else None)
+    return Column(name, (view,), heading, value, shown if heading else None)
 
 
 def part(name: str, heading: str) -> Column:

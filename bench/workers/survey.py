@@ -65,7 +65,7 @@ def survey(state: State, cases: dict[str, dict[str, Any]], devices: list[str]) -
 
 def hide_gpus(state: State) -> None:
     """From now on, the worker sees no CUDA GPU, as long as it has used none."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ[devices_axis.VISIBLE] = ""
 
 
 def thread_seconds(state: State) -> dict[str, Any]:
