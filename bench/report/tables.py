@@ -100,14 +100,21 @@ def table(record: Record, view: View) -> Table | None:
     if not found:
         return None
     shown = [c for c in COLUMNS if view.name in c.views and c.show]
-    agreed = [c for c in shown if c.axis and c.name not in _ALWAYS_SHOWN and len(_texts(c, found)) == 1]
+    here = _of_devices_here(found)
+    agreed = [c for c in shown if c.axis and c.name not in _ALWAYS_SHOWN and len(_texts(c, here)) == 1]
     shown = [c for c in shown if c not in agreed and (c.axis or c.name in ("id", "note") or _says_anything(c, found))]
     shown = [c for c in shown if c.name != "note" or _texts(c, found) != [""]]
     rows = _grouped(found) if view.name in column.TIMED else [[cell] for cell in found]
     body = [[_text(c, row) for c in shown] for row in rows]
-    facts = [(c, _texts(c, found)[0]) for c in agreed]
+    facts = [(c, _texts(c, here)[0]) for c in agreed]
     said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
     return Table(view, record, pd.DataFrame(body, columns=[c.heading for c in shown]), shown, rows, ", ".join(said))
+
+
+def _of_devices_here(found: Sequence[Cell]) -> Sequence[Cell]:
+    """The cells whose axes a table is about: what a device that is not here would have been asked takes no column."""
+    devices = {cell.case.device for cell in found if cell.measurement}
+    return [cell for cell in found if cell.case.device in devices] or found
 
 
 def _texts(of: Column, found: Sequence[Cell]) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from bench.report import column
 from bench.report.columns import COLUMNS
 from bench.report.tables import VIEWS, aten_calls_frame, environment_frame, raw_frame, table
-from tests.data.records import CPU_RECORD, GPU_RECORD, bare, case, flagged, measured, only
+from tests.data.records import CPU_RECORD, GPU_RECORD, bare, case, flagged, gap, measured, only
 from tests.report.made import SMALL, lines
 
 PARTS = ("to_device", "flatten", "zero_grad", "forward", "loss", "backward", "optimizer")
@@ -67,6 +67,16 @@ def test_what_rows_share_stands_in_the_caption_and_what_differs_in_columns():
     workers = dataclasses.replace(case("epoch", feed="loader"), num_workers=2, pin_memory=True)
     epoch = dataclasses.replace(record, measurements=[measured(workers, 2.0, n=6)])
     assert table(epoch, BY_NAME["epochs"]).agreed.endswith("feed loader, workers 2, pinned yes, threads 2")
+
+
+def test_what_a_device_that_is_not_here_would_have_been_asked_takes_no_column():
+    missing = [gap(case(device="cuda", feed="device")), gap(case(device="cuda", compiler="graph"))]
+    record = dataclasses.replace(CPU_RECORD, measurements=[measured(case(), 4e-4)], unmeasured=missing)
+    found = table(record, BY_NAME["steps"])
+    assert found.agreed == "precision fp32, compile off, optimizer adam, feed resident, threads 2"
+    assert not {"Compile", "Feed"} & set(found.frame.columns)
+    only_missing = dataclasses.replace(record, measurements=[])
+    assert {"Compile", "Feed"} < set(table(only_missing, BY_NAME["steps"]).frame.columns)
 
 
 def test_csv_has_raw_si_values_a_row_a_case_and_empty_for_missing():
