@@ -91,7 +91,7 @@ def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
     if beside:
         found.append(
             f"{sum(beside.values())} of {len(record.rounds)} rounds were disturbed, mostly since "
-            f"{beside.most_common(1)[0][0]}; those that were not are what counts, where they are half of them."
+            f"{beside.most_common(1)[0][0]}; those that were not are what counts, where they are a third of them."
         )
     if missing:
         found.append(f"{missing} more planned {plural(missing, 'case')} could not be measured; the tables say why.")

@@ -58,7 +58,9 @@ def reruns(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
             print(f"reruns: {len(records)} of {options.runs}", flush=True)
     found = judge(records)
     for name, value in found.items():
-        if not isinstance(value, dict):
+        if value is None:
+            print(f"reruns: {name.replace('_', ' ')}: not known, since all is barred")
+        elif not isinstance(value, dict):
             print(
                 f"reruns: {name.replace('_', ' ')}: {value:.2%}" if "fraction" in name else f"reruns: {name}: {value}"
             )
@@ -109,8 +111,8 @@ def judge(records: Sequence[Record]) -> dict[str, Any]:
         "barred_cells": statistics.fmean(
             sum(bool(c.measurement and c.why_not_judged) for c in cells(r)) for r in records
         ),
-        "scatter_median_fraction": statistics.median(scatter.values()) if scatter else math.nan,
-        "scatter_worst_fraction": max(scatter.values(), default=math.nan),
+        "scatter_median_fraction": statistics.median(scatter.values()) if scatter else None,
+        "scatter_worst_fraction": max(scatter.values(), default=None),
         "scatter_fraction": scatter,
         "reach_fraction": {id: statistics.fmean(found) for id, found in reaches.items()},
         "ratio": {id: math.exp(statistics.fmean(logs)) for id, logs in ratios.items()},

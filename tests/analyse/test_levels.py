@@ -116,9 +116,10 @@ def test_disturbed_rounds_are_left_out():
     assert time_of(kept.measurements[0], kept).value == pytest.approx(1.0)
 
 
-def test_where_most_rounds_are_disturbed_all_count():
-    kept = made(np.zeros((4, 4, 2)), disturbed=range(9))
-    assert counting(kept.measurements[0].rounds, kept) == set(range(16))
+@pytest.mark.parametrize(("disturbed", "count"), [(10, set(range(10, 16))), (11, set(range(16)))])
+def test_where_fewer_than_a_third_of_the_rounds_are_quiet_all_count(disturbed, count):
+    kept = made(np.zeros((4, 4, 2)), disturbed=range(disturbed))
+    assert counting(kept.measurements[0].rounds, kept) == count
 
 
 def test_a_process_that_was_cut_short_does_not_count():

@@ -55,6 +55,9 @@ def test_what_is_barred_is_counted():
     flagged = [dataclasses.replace(m, recompilations=1) for m in some[1].measurements]
     found = reruns.judge([some[0], dataclasses.replace(some[1], measurements=flagged)])
     assert (found["judged_fraction"], found["barred_cells"]) == (0.0, 1.0)
+    nothing = reruns.judge([dataclasses.replace(one, measurements=flagged) for one in some])
+    json.dumps(nothing, allow_nan=False)  # it can be written, whatever it holds
+    assert (nothing["scatter_median_fraction"], nothing["scatter_worst_fraction"]) == (None, None)
 
 
 def test_runs_that_are_there_count_and_the_others_are_made(monkeypatch, tmp_path, capsys):
