@@ -214,7 +214,7 @@ def _fault(torch_name: str) -> str | None:
     try:
         ones = torch.ones(8, 8, device=torch_name)
         total = float((ones @ ones).sum())
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:  # the latter of a torch without the device
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return f"it is here and does not work: {lines[0]}"
     return None if total == 512.0 else f"it is here and computes wrong: 512 came out as {total:g}"

@@ -29,6 +29,7 @@ from bench.suite import plan as planning
 from bench.suite.engine import Group, Rounds
 from bench.suite.plan import Plan
 from bench.workers.conversation import WorkerError
+from bench.workers.images import EMBEDDED
 from bench.workers.process import ask_once, empty_compiler_caches
 from bench.workers.start import Workers
 
@@ -173,6 +174,8 @@ class Session:
         if not self._plan.effort.thorough:
             return
         wanted = {id: case for id, case in self.cases.items() if planning.starts(case)}
+        # What could not be had once is not looked for again: that would wait for a network that is not there.
+        fallen = {"dataset": EMBEDDED} if self._journal.lines[0]["dataset"]["fallback_reason"] else {}
         for number, id in enumerate(itertools.chain.from_iterable([list(wanted)] * planning.START_UPS)):
             done = collections.Counter(line["id"] for line in of_kind(self._journal.lines, "started"))
             if done[id] > number // len(wanted):
@@ -183,7 +186,7 @@ class Session:
                 with tempfile.TemporaryDirectory(dir=folder) as empty:
                     found = self._workers.afresh(
                         "start_up", OBSERVE_LIMIT_SECONDS, "starting", empty_compiler_caches(Path(empty)),
-                        case=dataclasses.asdict(wanted[id]), asked_at=time.monotonic(),
+                        case=dataclasses.asdict(wanted[id]), asked_at=time.monotonic(), **fallen,
                     )  # fmt: skip
             except WorkerError as error:  # it has its number, and only what starting takes is not known
                 self._journal.write("problem", what=f"{id}: no cold start: {error}")

@@ -66,7 +66,7 @@ class Workers:
         self, name: str, limit_seconds: float, called: str, environment: dict[str, str] | None = None, /, **more: Any
     ) -> Any:
         """What a process that has just been started answers to one request about the images; raises WorkerError."""
-        return ask_once(name, limit_seconds, called, environment, **self._images, **more)
+        return ask_once(name, limit_seconds, called, environment, **{**self._images, **more})
 
     @contextlib.contextmanager
     def _forked(self, called: str) -> Iterator[Any]:

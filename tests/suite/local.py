@@ -35,7 +35,7 @@ class Workers:
 
     def afresh(self, name: str, limit_seconds: float, called: str, environment: Any = None, /, **more: Any) -> Any:
         """What one with the images answers, which are those of the test."""
-        return Local(self.images).ask(name, limit_seconds, dataset="", data=None, **more)
+        return Local(self.images).ask(name, limit_seconds, **{"dataset": "", "data": None, **more})
 
     @contextlib.contextmanager
     def start(self, called: str = "the worker") -> Iterator[Local]:

@@ -14,7 +14,7 @@ forge.FORGE = "tests.suite.small_forge"
 
 def afresh(workers, name, limit_seconds, called, environment=None, /, **more):
     with workers.start(called) as worker:
-        return worker.ask(name, limit_seconds, dataset="", data=None, **more)
+        return worker.ask(name, limit_seconds, **{"dataset": "", "data": None, **more})
 
 start.Workers.afresh = afresh
 """

@@ -22,6 +22,7 @@ from bench.suite.plan import Rates, make
 from bench.suite.session import missing
 from bench.workers import observe, serve, training, workloads
 from bench.workers.conversation import WorkerDied
+from bench.workers.images import EMBEDDED
 from fcnn.data import load_images
 from fcnn.hyperparameters import REFERENCE
 from fcnn.train import make_training as fcnn_training
@@ -256,10 +257,11 @@ class Starting(Workers):
 
     def __init__(self, images, answers):
         super().__init__(images)
-        self.answers, self.asked = iter(answers), []
+        self.answers, self.asked, self.datasets = iter(answers), [], []
 
     def afresh(self, name, limit_seconds, called, environment=None, /, **more):
         self.asked.append((name, more["case"]["workload"], sorted(environment)))
+        self.datasets.append(more.get("dataset"))
         answer = next(self.answers)
         if isinstance(answer, Exception):
             raise answer
@@ -296,3 +298,13 @@ def test_a_run_that_goes_on_starts_no_more_than_it_lacks(images, tmp_path):
     going.workers = Starting(images, [start_up(2), start_up(4)])
     [trained] = going.measure().measurements
     assert [one.import_seconds for one in trained.start_ups] == [2.0, 4.0, 8.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reason", [None, "no network"])
+def test_a_cold_start_looks_for_no_images_that_could_not_be_had(images, tmp_path, reason):
+    going = run(images, tmp_path, changed(workload="accuracy"), effort=dataclasses.replace(QUICK, thorough=True))
+    going.journal.lines[0]["dataset"]["fallback_reason"] = reason
+    going.workers = Starting(images, [start_up(1)] * 3)
+    going.measure()
+    assert going.workers.datasets == [reason and EMBEDDED] * 3
