@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import statistics
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class Step:
     reason: str | None = None
     rounds: list[int] = field(default_factory=list)
 
-    @property
+    @functools.cached_property
     def summary(self) -> Summary | None:
         """Seconds an epoch."""
         return summarise(self.seconds) if self.seconds else None

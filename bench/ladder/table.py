@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -195,13 +196,14 @@ def lines_changed(rung: Rung, device: str) -> int | None:
 
 def _code(rung: Rung) -> list[str]:
     """The lines of a rung's functions and files, without the functions' heads, docstrings and comments."""
-    lines: list[str] = []
-    for one in (rung.make, *rung.also):
-        if isinstance(one, Path):
-            lines += [line for line in one.read_text("utf-8").splitlines() if line.strip()]
-            continue
-        function = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
-        assert isinstance(function, ast.FunctionDef)
-        body = function.body[1:] if ast.get_docstring(function) else function.body
-        lines += [line for statement in body for line in ast.unparse(statement).splitlines()]
-    return lines
+    return [line for one in (rung.make, *rung.also) for line in _lines(one)]
+
+
+@functools.cache
+def _lines(one: Callable[..., Any] | Path) -> list[str]:
+    if isinstance(one, Path):
+        return [line for line in one.read_text("utf-8").splitlines() if line.strip()]
+    function = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return [line for statement in body for line in ast.unparse(statement).splitlines()]

@@ -198,6 +198,7 @@ def test_usage_errors_are_one_line_and_exit_code_2(words, code, message, capsys)
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_corrupt_data_root_is_one_line_and_exit_code_2(mnist_root, tmp_path, capsys):
     path = mnist_root / "MNIST/raw/train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:100])
