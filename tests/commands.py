@@ -22,7 +22,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LIMIT_SECONDS = 300.0  # of what has hung, and never of what is slow
 IMPORTED = ["bench.cli", "bench.suite.run", "bench.report.write", "bench.profile.verb", "bench.ladder.verb",
-            "jsonschema", "torch._dynamo", "torchvision.datasets", "pytest"]  # fmt: skip
+            "pydantic", "torch._dynamo", "torchvision.datasets", "pytest"]  # fmt: skip
 _context = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 )

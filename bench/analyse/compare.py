@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bench.analyse.levels import Estimate, difference, over_runs, ratio_of, rounds_of, time_of
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged, objections
-from bench.record.model import Measurement, Record
+from bench.record.model import TIMING_RULE_VERSION, Measurement, Record
 
 # What must be the same for two records to be compared at all. Machines may differ: that is what one compares.
 MUST_MATCH = (
@@ -66,6 +66,8 @@ def mismatch(a: Record, b: Record) -> str | None:
             shown = [record.dataset.label if name.startswith("dataset") else value
                      for record, value in zip((a, b), values, strict=True)]  # fmt: skip
             return f"they differ in {name}: {shown[0]} against {shown[1]}"
+    if a.timing_rule_version != TIMING_RULE_VERSION:
+        return f"they are of timing rules {a.timing_rule_version}, under which two runs differed by more than they said"
     return None
 
 

@@ -16,7 +16,7 @@ from bench.axes.workloads import WORKLOADS
 from bench.errors import NOT_COMPARABLE, BenchError
 from bench.measure import facts
 from bench.record import store
-from bench.record.model import Measurement, Record, RecordError
+from bench.record.model import TIMING_RULE_VERSION, Measurement, Record, RecordError
 from fcnn.data import Images
 
 DEFAULT_ID = "step[cpu-b64-fp32]"
@@ -48,6 +48,9 @@ def read_baseline(paths: Sequence[Path], images: Images) -> list[Record]:
             record = store.read(path)
         except RecordError as error:
             raise BaselineError(str(error)) from error
+        if record.timing_rule_version != TIMING_RULE_VERSION:
+            rules = f"timing rules {record.timing_rule_version}, this program measures by rules {TIMING_RULE_VERSION}"
+            raise BaselineError(f"{path} was taken under {rules}: measure it again")
         here = facts.machine()
         if record.machine.slug != here.slug:
             raise BaselineError(f"{path} is of another machine: {record.machine.label}, this is {here.label}")

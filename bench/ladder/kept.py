@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import USAGE, BenchError
-from bench.ladder import model, show
+from bench.ladder import show
 from bench.ladder.model import Ladder
 from bench.ladder.table import RUNGS
 from bench.record import files, store
+from bench.record.typed import converted
 from bench.report import later
 from bench.report.plot import Plot
 
@@ -53,10 +54,10 @@ def read(folder: Path) -> Kept:
     path = folder / LADDER_FILE
     data = files.read_json(path)
     try:
-        ladders = [model.from_json(ladder) for ladder in data["ladders"]]
+        ladders = [converted(Ladder, ladder) for ladder in data["ladders"]]
         by_device = {ladder.device: ladder for ladder in ladders}
         return Kept(data["asked"], data["identity"], by_device, data.get("visible_gpus"))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BenchError(f"{path}: is no ladder that this program can go on with: {error}", USAGE) from None
 
 

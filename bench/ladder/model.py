@@ -6,7 +6,6 @@ import functools
 import itertools
 import statistics
 from dataclasses import dataclass, field
-from typing import Any
 
 from bench.analyse.statistics import Summary, summarise
 
@@ -102,11 +101,6 @@ class Ladder:
             if step.seconds and not step.is_peer and (same_accuracy(step) or not self.judged)
         ]
         return min(fit or [self.first], key=lambda step: step.median or float("inf"))
-
-
-def from_json(data: dict[str, Any]) -> Ladder:
-    """The ladder of what `dataclasses.asdict` made of it; raises TypeError or KeyError if it is none."""
-    return Ladder(**{**data, "steps": [Step(**step) for step in data["steps"]]})
 
 
 def same_accuracy(step: Step) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.measure.clock import Clock
+from bench.record.model import Unit
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Probe:
     """One fixed probe of a device.
 
     Attributes:
-        unit: What the work is counted in: `flop`, `byte`, `call`, `pass`, `node` or `barrier`.
+        unit: What the work is counted in.
         prepare: Makes it ready on a device (by torch's name), with a clock for a first estimate.
         concerns: Whether it makes sense on a device (by the name of its row).
         why_not: Why it cannot be had here; None if it can.
     """
 
     name: str
-    unit: str
+    unit: Unit
     prepare: Callable[[str, Clock], Prepared]
     concerns: Callable[[str], bool] = lambda device: True
     why_not: Callable[[], str | None] = lambda: None

@@ -15,7 +15,7 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench.record import files
 from bench.record.model import (
@@ -49,7 +49,7 @@ except ImportError:  # as on Windows, where two runs can resume one journal
     fcntl = None  # type: ignore[assignment]
 
 JOURNAL_FILE = "journal.jsonl"
-INTERRUPTED = "interrupted"
+INTERRUPTED: Final = "interrupted"
 DIGITS = 6  # of a time; the clock has fewer
 Line = dict[str, Any]
 

@@ -2,18 +2,46 @@
 
 Everything is in SI units and the unit is in the name. Statistics are not stored: they are derived from the raw
 samples by `bench.analyse`, so a better method can be applied to old records. `None` means not measured, never 0.
+
+These types are the schema: `bench.record.typed` reads JSON by them, and `TypeAdapter(Record).json_schema()` of pydantic
+writes it down as JSON Schema.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Interval, MinLen, Predicate
 
 from bench.errors import BenchError
 
 SCHEMA_VERSION = 2
 TIMING_RULE_VERSION = 2
+
+
+def _is_instant(text: str) -> bool:
+    return re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text) is not None and bool(
+        datetime.datetime.fromisoformat(text)
+    )
+
+
+Text = Annotated[str, MinLen(1)]
+NonNegativeInt = Annotated[int, Ge(0)]
+PositiveInt = Annotated[int, Ge(1)]
+NonNegativeFloat = Annotated[float, Ge(0)]
+PositiveFloat = Annotated[float, Gt(0)]
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+Instant = Annotated[str, Predicate(_is_instant)]
+Slug = Annotated[str, Predicate(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*").fullmatch)]
+CommitId = Annotated[str, Predicate(re.compile(r"[0-9a-f]{7,40}").fullmatch)]
+Sha256 = Annotated[str, Predicate(re.compile(r"[0-9a-f]{64}").fullmatch)]
+Fact = str | int | float | bool | None
+Unit = Literal["flop", "byte", "call", "pass", "node", "barrier"]
+GROUPS = ("hardware", "software", "settings")  # of an environment; others may be there, too
 
 
 class RecordError(BenchError):
@@ -30,24 +58,24 @@ class CaseFields:
         threads: Intra-operation CPU threads torch computed with.
     """
 
-    workload: str
-    device: str
-    batch_size: int
-    precision: str
-    compiler: str
-    optimizer: str
-    feed: str
-    num_workers: int = 0
+    workload: Text
+    device: Text
+    batch_size: PositiveInt
+    precision: Text
+    compiler: Text
+    optimizer: Text
+    feed: Text
+    num_workers: NonNegativeInt = 0
     pin_memory: bool = False
-    threads: int = 1
+    threads: PositiveInt = 1
 
 
 @dataclass(frozen=True)
 class Flag:
     """A named reason why a number is not to be trusted. Flagged cells are shown as such and never judged."""
 
-    name: str
-    reason: str
+    name: Text
+    reason: Text
 
 
 @dataclass(frozen=True)
@@ -59,13 +87,13 @@ class Accuracy:
             excluded; None where it was not reached within `max_epochs`.
     """
 
-    seeds: list[int]
-    epochs: int
-    test_accuracy_fraction: list[float]
-    train_accuracy_fraction: list[float]
-    target_fraction: float
-    max_epochs: int
-    seconds_to_target: list[float | None]
+    seeds: Annotated[list[int], MinLen(1)]
+    epochs: PositiveInt
+    test_accuracy_fraction: Annotated[list[Fraction], MinLen(1)]
+    train_accuracy_fraction: Annotated[list[Fraction], MinLen(1)]
+    target_fraction: Fraction
+    max_epochs: PositiveInt
+    seconds_to_target: Annotated[list[PositiveFloat | None], MinLen(1)]
 
 
 @dataclass(frozen=True)
@@ -86,20 +114,20 @@ class Counters:
         cuda_graph_launches: CUDA graphs that were replayed; None elsewhere.
     """
 
-    aten_calls: dict[str, int]
-    flops: int
-    parameter_bytes: int
-    gradient_bytes: int
-    optimizer_state_bytes: int
-    saved_tensor_bytes: int
-    allocations: int
-    peak_allocated_bytes: int
-    host_synchronisations: int
-    host_device_copies: int
-    host_device_copied_bytes: int
+    aten_calls: dict[str, PositiveInt]
+    flops: NonNegativeInt
+    parameter_bytes: NonNegativeInt
+    gradient_bytes: NonNegativeInt
+    optimizer_state_bytes: NonNegativeInt
+    saved_tensor_bytes: NonNegativeInt
+    allocations: NonNegativeInt
+    peak_allocated_bytes: NonNegativeInt
+    host_synchronisations: NonNegativeInt
+    host_device_copies: NonNegativeInt
+    host_device_copied_bytes: NonNegativeInt
     growth_bytes: int | None
-    kernels_launched: int | None = None
-    cuda_graph_launches: int | None = None
+    kernels_launched: NonNegativeInt | None = None
+    cuda_graph_launches: NonNegativeInt | None = None
 
 
 @dataclass(frozen=True)
@@ -114,8 +142,8 @@ class Compilation:
         cuda_graph_skip_reasons: Why it did not capture CUDA graphs, an entry a refusal.
     """
 
-    cold_seconds: float
-    graphs: int
+    cold_seconds: NonNegativeFloat
+    graphs: NonNegativeInt
     graph_break_reasons: list[str]
     recompile_reasons: list[str]
     cuda_graph_skip_reasons: list[str]
@@ -134,8 +162,8 @@ class Energy:
         host_reason: Why that is not known.
     """
 
-    joules: float | None
-    window_seconds: float | None
+    joules: PositiveFloat | None
+    window_seconds: Annotated[float, Ge(2)] | None
     meter: str | None
     reason: str | None
     host_joules: float | None = None
@@ -153,9 +181,9 @@ class DeviceUse:
         utilisation_reason: Why it is not known.
     """
 
-    peak_allocated_bytes: int
-    peak_reserved_bytes: int
-    utilisation_fraction: float | None
+    peak_allocated_bytes: NonNegativeInt
+    peak_reserved_bytes: NonNegativeInt
+    utilisation_fraction: Fraction | None
     utilisation_reason: str | None
 
 
@@ -169,9 +197,9 @@ class Phases:
     """
 
     host_seconds: dict[str, float]
-    sum_seconds: float
-    unmarked_seconds: float
-    device_busy_seconds: float | None
+    sum_seconds: PositiveFloat
+    unmarked_seconds: PositiveFloat
+    device_busy_seconds: NonNegativeFloat | None
 
     @property
     def closure_fraction(self) -> float:
@@ -189,9 +217,9 @@ class Earlier:
         highest_seconds: The same.
     """
 
-    runs: int
-    lowest_seconds: float
-    highest_seconds: float
+    runs: PositiveInt
+    lowest_seconds: PositiveFloat
+    highest_seconds: PositiveFloat
 
 
 @dataclass(frozen=True)
@@ -206,11 +234,11 @@ class StartUp:
         training_seconds: From then on to the target, evaluations excluded; None if it was not reached.
     """
 
-    import_seconds: float
-    images_seconds: float
-    device_seconds: float
-    first_step_seconds: float
-    training_seconds: float | None
+    import_seconds: NonNegativeFloat
+    images_seconds: NonNegativeFloat
+    device_seconds: NonNegativeFloat
+    first_step_seconds: NonNegativeFloat
+    training_seconds: NonNegativeFloat | None
 
 
 @dataclass(frozen=True)
@@ -240,20 +268,20 @@ class Measurement:
         device_use: The device's memory and utilisation; None elsewhere than on CUDA.
     """
 
-    id: str
+    id: Text
     case: CaseFields
-    command: str
-    samples_seconds: list[float]
-    rounds: list[int]
-    device_samples_seconds: list[float] | None
-    block_repetitions: int
-    images_per_repetition: int | None
-    steps_per_epoch: int | None
-    last_batch_size: int | None
-    warmup_seconds: float
-    first_call_seconds: float
-    recompilations: int = 0
-    timed_steps: int | None = None
+    command: Text
+    samples_seconds: Annotated[list[PositiveFloat], MinLen(1)]
+    rounds: Annotated[list[NonNegativeInt], MinLen(1)]
+    device_samples_seconds: Annotated[list[NonNegativeFloat], MinLen(1)] | None
+    block_repetitions: PositiveInt
+    images_per_repetition: PositiveInt | None
+    steps_per_epoch: PositiveInt | None
+    last_batch_size: PositiveInt | None
+    warmup_seconds: NonNegativeFloat
+    first_call_seconds: NonNegativeFloat
+    recompilations: NonNegativeInt = 0
+    timed_steps: PositiveInt | None = None
     earlier: Earlier | None = None
     compilation: Compilation | None = None
     counters: Counters | None = None
@@ -284,18 +312,18 @@ class Beside:
         gpu_not_known: Which facts of the GPU NVML did not tell, and why.
     """
 
-    others_cores: float | None = None
-    waited_cores: float | None = None
-    stopped_cores: float | None = None
-    cpu_hertz: float | None = None
-    gpu_throttle_reasons: int | None = None
-    gpu_others: int | None = None
-    compile_cores: float | None = None
-    gpu_sm_hertz: float | None = None
-    gpu_power_watts: float | None = None
+    others_cores: NonNegativeFloat | None = None
+    waited_cores: NonNegativeFloat | None = None
+    stopped_cores: NonNegativeFloat | None = None
+    cpu_hertz: NonNegativeFloat | None = None
+    gpu_throttle_reasons: NonNegativeInt | None = None
+    gpu_others: NonNegativeInt | None = None
+    compile_cores: NonNegativeFloat | None = None
+    gpu_sm_hertz: NonNegativeFloat | None = None
+    gpu_power_watts: NonNegativeFloat | None = None
     gpu_temperature_celsius: float | None = None
-    gpu_held_back_fraction: float | None = None
-    gpu_not_known: str | None = None
+    gpu_held_back_fraction: NonNegativeFloat | None = None
+    gpu_not_known: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -310,12 +338,12 @@ class Round:
         disturbed: What disturbed it, as its surroundings tell; None if nothing did. Its samples are kept.
     """
 
-    number: int
-    group: str
-    process: int
-    seconds: float
+    number: NonNegativeInt
+    group: Text
+    process: NonNegativeInt
+    seconds: PositiveFloat
     beside: Beside
-    disturbed: str | None = None
+    disturbed: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -323,44 +351,44 @@ class Yardstick:
     """A probe of the machine, timed before and after the cases.
 
     Attributes:
-        unit: What `work_per_repetition` counts: `flop`, `byte`, `call`, `pass`, `node` or `barrier`.
+        unit: What `work_per_repetition` counts.
         samples_seconds: Host wall seconds a repetition before the first case; none where there is a `reason`.
         after_samples_seconds: The same after the last; None if the run was stopped before, or the work was another.
         reason: Why it could not be timed; None if it was.
     """
 
-    name: str
-    device: str
-    unit: str
-    work_per_repetition: float
-    samples_seconds: list[float]
-    after_samples_seconds: list[float] | None = None
-    reason: str | None = None
+    name: Text
+    device: Text
+    unit: Unit
+    work_per_repetition: PositiveFloat
+    samples_seconds: list[PositiveFloat]
+    after_samples_seconds: Annotated[list[PositiveFloat], MinLen(1)] | None = None
+    reason: Text | None = None
 
 
 @dataclass(frozen=True)
 class Unmeasured:
     """A planned case without a number, and why: `impossible` here, `failed`, or `interrupted` before its turn."""
 
-    id: str
+    id: Text
     case: CaseFields
-    kind: str
-    reason: str
+    kind: Literal["impossible", "failed", "interrupted"]
+    reason: Text
 
 
 @dataclass(frozen=True)
 class Machine:
     """The kind of machine, never its name in a network. The slug names its folder under `results/`."""
 
-    slug: str
-    label: str
+    slug: Slug
+    label: Text
 
 
 @dataclass(frozen=True)
 class Commit:
     """The version of the code that was measured."""
 
-    id: str
+    id: CommitId
     dirty: bool
 
 
@@ -368,11 +396,11 @@ class Commit:
 class Dataset:
     """Which images were used; records with different `sha256` are not compared."""
 
-    name: str
-    label: str
-    sha256: str
-    train_images: int
-    test_images: int
+    name: Text
+    label: Text
+    sha256: Sha256
+    train_images: PositiveInt
+    test_images: PositiveInt
     fallback_reason: str | None = None
 
 
@@ -387,60 +415,22 @@ class Record:
         partial: True if the run was interrupted; what was measured by then is complete and valid.
     """
 
-    created_utc: str
-    command: str
-    duration_seconds: float
+    created_utc: Instant
+    command: Text
+    duration_seconds: NonNegativeFloat
     partial: bool
     commit: Commit | None
     machine: Machine
-    environment: dict[str, dict[str, Any]]
+    environment: dict[str, dict[str, Fact]]
     dataset: Dataset
     measurements: list[Measurement]
     unmeasured: list[Unmeasured]
     rounds: list[Round] = field(default_factory=list)
     yardsticks: list[Yardstick] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
-    timing_rule_version: int = TIMING_RULE_VERSION
+    timing_rule_version: PositiveInt = TIMING_RULE_VERSION
 
 
-def to_json(record: Record) -> dict[str, Any]:
-    """The record as plain lists and dictionaries, ready for `json.dump`."""
-    return dataclasses.asdict(record)
-
-
-def to_json_measurement(measurement: Measurement) -> dict[str, Any]:
-    """One measurement as plain lists and dictionaries."""
-    return dataclasses.asdict(measurement)
-
-
-def from_json(data: dict[str, Any]) -> Record:
-    """The record in `data`, which has passed the schema."""
-    return Record(
-        **{
-            **data,
-            "commit": data["commit"] and Commit(**data["commit"]),
-            "machine": Machine(**data["machine"]),
-            "dataset": Dataset(**data["dataset"]),
-            "measurements": [_measurement(m) for m in data["measurements"]],
-            "rounds": [Round(**{**r, "beside": Beside(**r["beside"])}) for r in data["rounds"]],
-            "yardsticks": [Yardstick(**yardstick) for yardstick in data["yardsticks"]],
-            "unmeasured": [Unmeasured(**{**u, "case": CaseFields(**u["case"])}) for u in data["unmeasured"]],
-        }
-    )
-
-
-def _measurement(data: dict[str, Any]) -> Measurement:
-    return Measurement(
-        **{
-            **data,
-            "case": CaseFields(**data["case"]),
-            "counters": data["counters"] and Counters(**data["counters"]),
-            "compilation": data["compilation"] and Compilation(**data["compilation"]),
-            "phases": data["phases"] and Phases(**data["phases"]),
-            "energy": data["energy"] and Energy(**data["energy"]),
-            "device_use": DeviceUse(**data["device_use"]) if data.get("device_use") else None,
-            "earlier": data["earlier"] and Earlier(**data["earlier"]),
-            "accuracy": data["accuracy"] and Accuracy(**data["accuracy"]),
-            "flags": [Flag(**flag) for flag in data["flags"]],
-        }
-    )
+def to_json(what: Record | Measurement) -> dict[str, Any]:
+    """The record, or one measurement, as plain lists and dictionaries, ready for `json.dump`."""
+    return dataclasses.asdict(what)

@@ -3,75 +3,60 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import functools
 import itertools
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from bench import interruption
 from bench.errors import BenchError
-from bench.record import files, journal
-from bench.record.model import (
-    SCHEMA_VERSION,
-    TIMING_RULE_VERSION,
-    Record,
-    RecordError,
-    from_json,
-    to_json,
-)
+from bench.record import files, journal, version1
+from bench.record.model import GROUPS, SCHEMA_VERSION, Record, RecordError, to_json
+from bench.record.typed import converted
 
 RECORD_FILE = "record.json"
 REFERENCE_FOLDER = "reference"
 
 
-@functools.cache
-def _validator() -> Any:
-    # Imported where a record is checked: beside some packages of Jupyter it takes one and a half seconds.
-    import jsonschema
+def of_json(data: Any, source: str) -> Record:
+    """The record in what `json.load` made of it.
 
-    schema = json.loads(resources.files("bench.record").joinpath("schema.json").read_text("utf-8"))
-    return jsonschema.Draft202012Validator(schema)
-
-
-def _first_error(validator: Any, data: Any) -> Any:
-    """The error that explains the most, as jsonschema has it; None for valid data."""
-    from jsonschema.exceptions import best_match
-
-    return best_match(validator.iter_errors(data))
-
-
-def check(data: Any, source: str) -> None:
-    """Raises RecordError, naming the first fault and `source`, unless `data` is a valid record."""
-    if isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
+    Raises:
+        RecordError: It is none, or of a version that this program does not know; names the first fault and `source`.
+    """
+    if isinstance(data, dict) and data.get("schema_version") == version1.SCHEMA_VERSION:
+        data = version1.raised(data)
+    elif isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
         found = data.get("schema_version", "none")
         raise RecordError(f"{source}: schema version {found}, this program reads version {SCHEMA_VERSION}")
-    if error := _first_error(_validator(), data):
-        where = "/".join(str(part) for part in error.absolute_path) or "the top level"
-        raise RecordError(f"{source}: not a valid record: at {where}: {error.message[:160]}")
-    known = {one["number"] for one in data["rounds"]}
-    for number, measurement in enumerate(data["measurements"]):
-        rounds, device = measurement["rounds"], measurement["device_samples_seconds"]
-        lengths = {len(rounds), len(measurement["samples_seconds"]), len(device or rounds)}
-        if len(lengths) > 1 or len(set(rounds)) < len(rounds) or not known.issuperset(rounds):
-            fault = "its samples are not one a round, each of a round of the record"
-            raise RecordError(f"{source}: not a valid record: at measurements/{number}/rounds: {fault}")
     try:
-        datetime.datetime.fromisoformat(data["created_utc"])
-    except ValueError as fault:
-        raise RecordError(f"{source}: not a valid record: at created_utc: {fault}") from None
+        record = converted(Record, data)
+    except ValueError as error:
+        raise RecordError(f"{source}: not a valid record: {error}") from None
+    if fault := _fault(record):
+        raise RecordError(f"{source}: not a valid record: at {fault}")
+    return record
+
+
+def _fault(record: Record) -> str | None:
+    """Where fields do not fit one another, and why; None if they do."""
+    if missing := [group for group in GROUPS if group not in record.environment]:
+        return f"environment: there is no {missing[0]}"
+    known = {one.number for one in record.rounds}
+    for number, m in enumerate(record.measurements):
+        lengths = {len(m.rounds), len(m.samples_seconds), len(m.device_samples_seconds or m.rounds)}
+        if len(lengths) > 1 or len(set(m.rounds)) < len(m.rounds) or not known.issuperset(m.rounds):
+            return f"measurements/{number}/rounds: its samples are not one a round, each of a round of the record"
+    return None
 
 
 def read(path: Path) -> Record:
     """The record in the file `path`, or in the run folder `path`; of a run that has none, what its journal holds.
 
     Raises:
-        RecordError: The file is missing, is not JSON, breaks the schema, or was taken under other timing rules.
+        RecordError: The file is missing, is not JSON, or holds no record.
     """
     file = path / RECORD_FILE if path.is_dir() else path
     if path.is_dir() and not file.exists() and (path / journal.JOURNAL_FILE).exists():
@@ -82,13 +67,7 @@ def read(path: Path) -> Record:
         data = files.read_json(file)
     except BenchError as error:
         raise RecordError(str(error)) from error
-    check(data, str(file))
-    if data["timing_rule_version"] != TIMING_RULE_VERSION:
-        raise RecordError(
-            f"{file}: taken under timing rules {data['timing_rule_version']}, "
-            f"this program knows rules {TIMING_RULE_VERSION}; measure again"
-        )
-    return from_json(data)
+    return of_json(data, str(file))
 
 
 def of_journal(file: Path) -> Record:
@@ -100,14 +79,13 @@ def of_journal(file: Path) -> Record:
         raise RecordError(f"{file}: not a valid journal: {type(error).__name__}: {error}") from None
     if not record.measurements:
         raise RecordError(f"{file}: nothing was measured before the run was stopped")
-    check(json.loads(json.dumps(to_json(record), allow_nan=False)), str(file))
-    return record
+    return of_json(to_json(record), str(file))
 
 
 def write(record: Record, folder: Path) -> None:
-    """Writes `record` as `folder/record.json`, checked against the schema first."""
-    data = json.loads(json.dumps(to_json(record), allow_nan=False))
-    check(data, "the new record")
+    """Writes `record` as `folder/record.json`; raises RecordError if it could not be read again."""
+    data = to_json(record)
+    of_json(data, "the new record")
     files.write_json(folder / RECORD_FILE, data)
 
 

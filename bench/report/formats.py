@@ -18,7 +18,10 @@ def instructions(record: Record, everything: Sequence[Cell]) -> list[str]:
     for precision in dict.fromkeys(c.case.precision for c in everything if c.measurement and c.case.device == "cpu"):
         key = f"cpu_{precision}_instructions"
         if key in hardware:  # fp32 has no such fact
-            known = {True: f"has {precision} instructions", False: f"has no {precision} instructions and emulates them"}
+            known: dict[object, str] = {
+                True: f"has {precision} instructions",
+                False: f"has no {precision} instructions and emulates them",
+            }
             found.append(known.get(hardware[key], f"does not tell whether it has {precision} instructions"))
     return [f"The CPU {'; it '.join(found)}."] if found else []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from bench.record.model import Record
 from bench.report import units
@@ -17,14 +18,14 @@ def sentences(record: Record) -> list[str]:
     return [*_gpus(hardware), *_threads(settings), *_cost(settings)]
 
 
-def _gpus(hardware: dict[str, object]) -> list[str]:
+def _gpus(hardware: Mapping[str, object]) -> list[str]:
     if "cuda_not_used" not in hardware:
         return []
     return [f"Of {hardware['cuda_visible_gpus']} GPUs, {hardware['cuda_used']} was used, and not "
             f"{hardware['cuda_not_used']}: --device names another by its number."]  # fmt: skip
 
 
-def _threads(settings: dict[str, object]) -> list[str]:
+def _threads(settings: Mapping[str, object]) -> list[str]:
     chosen = settings.get("cpu_threads_chosen")
     if chosen is None:
         return []
@@ -37,7 +38,7 @@ def _threads(settings: dict[str, object]) -> list[str]:
     ]
 
 
-def _cost(settings: dict[str, object]) -> list[str]:
+def _cost(settings: Mapping[str, object]) -> list[str]:
     names = ("cpu_optimizer_seconds", "cpu_optimizer_gpu_hidden_seconds",
              "cpu_optimizer_gpu_ratio_least", "cpu_optimizer_gpu_ratio_largest")  # fmt: skip
     values = [value for name in names if isinstance(value := settings.get(name), float)]

@@ -15,7 +15,7 @@ from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds,
 from bench.analyse.compare import mismatch
 from bench.analyse.starting import PARTS, median_of, total_seconds
 from bench.analyse.statistics import mean_interval
-from bench.record.model import Record
+from bench.record.model import TIMING_RULE_VERSION, Record
 from bench.report import formats, host, reasons, units
 from bench.report.details import seconds_to_target
 from bench.report.words import (
@@ -60,8 +60,13 @@ def findings(records: Sequence[Record]) -> list[Finding]:
 
 
 def warnings(record: Record) -> list[str]:
-    """What must be said before anything else: an interrupted run, stand-in images."""
+    """What must be said before anything else: other timing rules, an interrupted run, stand-in images."""
     found = []
+    if record.timing_rule_version != TIMING_RULE_VERSION:
+        found.append(
+            f"Taken under timing rules {record.timing_rule_version}, today's are {TIMING_RULE_VERSION}: its numbers "
+            "are shown, and compared with nothing."
+        )
     if record.partial:
         left = sum(gap.kind == "interrupted" for gap in record.unmeasured)
         rest = f"; {left} planned {plural(left, 'case')} had no turn or did not finish" if left else ""

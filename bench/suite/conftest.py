@@ -177,7 +177,7 @@ def _try_once(config: pytest.Config, id: str) -> None:
 
 def play(benchmark: Any, measurement: Measurement) -> None:
     """Gives pytest-benchmark the measured blocks as its rounds, and our fields as `extra_info`."""
-    from bench.record.model import to_json_measurement
+    from bench.record.model import to_json
 
     TAPE.load([seconds * measurement.block_repetitions for seconds in measurement.samples_seconds])
     benchmark.pedantic(
@@ -185,7 +185,7 @@ def play(benchmark: Any, measurement: Measurement) -> None:
         rounds=len(measurement.samples_seconds),
         iterations=measurement.block_repetitions,
     )
-    fields = to_json_measurement(measurement)
+    fields = to_json(measurement)
     del fields["samples_seconds"]  # pytest-benchmark's own `data`
     benchmark.extra_info.update(fields)
 

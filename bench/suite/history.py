@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.analyse.compare import mismatch
 from bench.analyse.levels import time_of
-from bench.record.model import TIMING_RULE_VERSION, CaseFields, Earlier, Measurement, Record, from_json
-from bench.record.store import RECORD_FILE
+from bench.record.model import CaseFields, Earlier, Measurement, Record, RecordError
+from bench.record.store import RECORD_FILE, read
 
 MOST_RUNS = 20  # the newest; a record takes some milliseconds to read
 
@@ -30,19 +30,15 @@ def _with(measurement: Measurement, times: list[float]) -> Measurement:
 
 
 def _earlier(record: Record, results: Path) -> Iterator[Record]:
-    """Runs of the same machine, images and timing rules that began before; what cannot be read is none of them."""
+    """Runs of the same machine that began before and may be compared; what cannot be read is none of them."""
     paths = sorted((results / record.machine.slug).glob(f"*/{RECORD_FILE}"), reverse=True)
     count = 0
     for path in paths:
         try:
-            data = json.loads(path.read_text("utf-8"))
-            if data["timing_rule_version"] != TIMING_RULE_VERSION or data["created_utc"] >= record.created_utc:
-                continue
-            other = from_json(data)
-            if other.dataset.sha256 != record.dataset.sha256:
-                continue
-            [time_of(measurement, other) for measurement in other.measurements]
-        except (OSError, ValueError, KeyError, TypeError, IndexError):  # an older or a torn one
+            other = read(path)
+        except RecordError:  # a torn one
+            continue
+        if other.created_utc >= record.created_utc or mismatch(record, other):
             continue
         yield other
         count += 1

@@ -56,8 +56,11 @@ def test_other_images_or_other_timing_rules_are_refused():
     other = dataclasses.replace(CPU_RECORD, dataset=Dataset("MNIST-5k", "5,000 images", "1" * 64, 4000, 1000))
     assert mismatch(CPU_RECORD, CPU_RECORD) is None
     assert mismatch(CPU_RECORD, other).startswith("they differ in dataset.sha256: MNIST (60,000")
+    old = dataclasses.replace(CPU_RECORD, timing_rule_version=1)
     with pytest.raises(ValueError, match="timing_rule_version"):
-        compare([CPU_RECORD], [dataclasses.replace(CPU_RECORD, timing_rule_version=1)])
+        compare([CPU_RECORD], [old])
+    with pytest.raises(ValueError, match="they are of timing rules 1"):
+        compare([old], [old])
 
 
 @pytest.mark.parametrize("setting", ["flush_denormal", "deterministic_algorithms", "cudnn_benchmark"])

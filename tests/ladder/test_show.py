@@ -12,9 +12,10 @@ import pytest
 
 from bench import console
 from bench.ladder import show
-from bench.ladder.model import Ladder, Step, from_json, same_accuracy
+from bench.ladder.model import Ladder, Step, same_accuracy
 from bench.ladder.picture import picture
 from bench.record import files
+from bench.record.typed import converted
 from bench.report.plot import Plot
 from bench.text import one_line, plain
 from tests.hostile import HOSTILE, markdown_cells, page_tags, shapes, with_text
@@ -78,7 +79,7 @@ def test_epochs_before_the_first_round_count_where_there_is_no_round_of_both():
 
 
 def test_a_ladder_survives_its_file():
-    assert from_json(json.loads(json.dumps(dataclasses.asdict(LADDER)))) == LADDER
+    assert converted(Ladder, dataclasses.asdict(LADDER)) == LADDER
 
 
 def test_a_ladder_without_a_floor_has_everything_else():

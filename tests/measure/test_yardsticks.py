@@ -9,7 +9,7 @@ from bench.measure.clock import Clock
 from bench.measure.probe import Prepared, Probe
 from bench.measure.sampling import Rule
 from bench.record.model import Yardstick, to_json
-from bench.record.store import check
+from bench.record.store import of_json
 from tests.data.records import GPU_RECORD
 from tests.measure.simulated import SimulatedTime
 
@@ -134,7 +134,7 @@ def test_a_probe_that_fails_has_its_reason_and_costs_no_other(monkeypatch, fails
 
 def test_a_record_can_hold_every_probe():
     samples = [Yardstick(probe.name, "cuda", probe.unit, 1.0, [1.0]) for probe in yardsticks.PROBES]
-    check(to_json(dataclasses.replace(GPU_RECORD, yardsticks=samples)), "a record")
+    of_json(to_json(dataclasses.replace(GPU_RECORD, yardsticks=samples)), "a record")
 
 
 def test_work_is_in_its_unit():

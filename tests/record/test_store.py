@@ -18,7 +18,6 @@ from bench.record.model import (
     Round,
     Unmeasured,
     Yardstick,
-    from_json,
     to_json,
 )
 
@@ -70,19 +69,21 @@ def written(tmp_path, **changes):
 def test_a_record_survives_the_file(tmp_path):
     store.write(RECORD, tmp_path)
     assert store.read(tmp_path) == store.read(tmp_path / "record.json") == RECORD
-    assert from_json(to_json(RECORD)) == RECORD
+    assert store.of_json(to_json(RECORD), "the record") == RECORD
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"schema_version": 99}, "schema version 99, this program reads version 2"),
-        ({"timing_rule_version": 1}, "taken under timing rules 1, this program knows rules 2"),
         ({"partial": "no"}, "not a valid record: at partial"),
         ({"created_utc": "yesterday"}, "not a valid record: at created_utc"),
-        ({"created_utc": "2026-02-30T00:00:00Z"}, "not a valid record: at created_utc: day is out of range for month"),
+        (
+            {"created_utc": "2026-02-30T00:00:00Z"},
+            "at created_utc: Value error, day is out of range for month",
+        ),
         ({"rounds": []}, "not a valid record: at measurements/0/rounds: its samples are not one a round"),
-        ({"surprise": 1}, "not a valid record: at the top level"),
+        ({"surprise": 1}, "not a valid record: at surprise: Unexpected"),
         ({"machine": {"slug": "../up", "label": "x"}}, "not a valid record: at machine/slug"),
     ],
 )
@@ -125,7 +126,7 @@ def test_missing_truncated_and_binary_files_are_refused(tmp_path):
 
 
 def test_nan_never_reaches_a_file(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(RecordError, match="at duration_seconds: Input should be a finite number"):
         store.write(dataclasses.replace(RECORD, duration_seconds=float("nan")), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -220,3 +221,33 @@ def test_after_an_error_nothing_is_left_of_what_was_staged(tmp_path):
             fails(tmp_path / name)
     assert files(tmp_path) == {"there/kept"}
     assert not (tmp_path / "new").exists()
+
+
+ADDED = ("rounds", "recompilations", "timed_steps", "earlier", "device_use", "start_ups")
+
+
+def version_1():
+    data = to_json(RECORD)
+    old = [{"warmup_blocks": 3, **{k: v for k, v in m.items() if k not in ADDED}} for m in data["measurements"]]
+    rest = {name: value for name, value in data.items() if name != "rounds"}
+    return {**rest, "schema_version": 1, "timing_rule_version": 1, "measurements": old}
+
+
+def test_a_record_of_version_1_is_shown_with_a_round_for_every_sample(tmp_path):
+    found = store.read(written(tmp_path, **version_1(), rounds=[]))
+    assert found.timing_rule_version == 1
+    assert found.measurements == [dataclasses.replace(RECORD.measurements[0], rounds=[0, 1])]
+    assert [(one.number, one.seconds, one.disturbed) for one in found.rounds] == [(0, 5e-3, None), (1, 10e-3, None)]
+
+
+def test_two_cases_of_version_1_have_no_round_in_common():
+    data = version_1()
+    data["measurements"] *= 2
+    first, second = store.of_json(data, "a record").measurements
+    assert not set(first.rounds) & set(second.rounds)
+
+
+@pytest.mark.parametrize("measurements", [None, [None], [{"samples_seconds": 1}]])
+def test_what_only_says_that_it_is_of_version_1_is_refused_in_one_line(measurements):
+    with pytest.raises(RecordError, match=r"^a record: "):
+        store.of_json({**version_1(), "measurements": measurements}, "a record")

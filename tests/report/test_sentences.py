@@ -34,6 +34,14 @@ def test_the_whole_summary(records, snapshot):
     assert "\n".join(text) == snapshot
 
 
+def test_what_was_taken_under_other_timing_rules_says_so_first():
+    old = dataclasses.replace(CPU_RECORD, timing_rule_version=1)
+    assert warnings(old)[0] == (
+        "Taken under timing rules 1, today's are 2: its numbers are shown, and compared with nothing."
+    )
+    assert warnings(CPU_RECORD) == []
+
+
 def test_across_machines_both_are_named():
     sentences = said(CPU_RECORD, GPU_RECORD)
     for topic in ("CPU or GPU", "Crossover"):

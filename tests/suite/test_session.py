@@ -16,7 +16,7 @@ from bench.measure.claims import FLOPS_PER_IMAGE
 from bench.measure.sampling import Rule
 from bench.record.journal import folded
 from bench.record.model import to_json
-from bench.record.store import check
+from bench.record.store import of_json
 from bench.suite import header, session
 from bench.suite.plan import Rates, make
 from bench.suite.session import missing
@@ -55,7 +55,7 @@ def test_a_run_becomes_a_valid_record(images, tmp_path):
         changed(precision="tf32"),
     ]
     record = run(images, tmp_path, *cases, effort=dataclasses.replace(QUICK, thorough=True)).measure()
-    check(to_json(record), "the record")
+    of_json(to_json(record), "the record")
     step, epoch, accuracy = record.measurements
     assert step.id == "step[cpu-b16-fp32]"
     assert step.case.threads >= 1  # the planned 0 is replaced by what it stands for
@@ -160,7 +160,7 @@ def test_a_case_whose_numbers_are_none_costs_itself_and_not_the_record(images, t
 
     monkeypatch.setattr(serve, "function", no_number)
     record = run(images, tmp_path, changed(batch_size=1, threads=1), changed(batch_size=2, threads=1)).measure()
-    check(to_json(record), "the record")
+    of_json(to_json(record), "the record")
     assert [(u.id, u.kind) for u in record.unmeasured] == [("step[cpu-b1-fp32-t1]", "failed")]
     assert not record.partial
 
