@@ -135,6 +135,7 @@ def make_parser() -> Parser:
     ladder.add_argument("--run", type=matrix.path, metavar="DIR",
                         help="run folder to write to; default: the newest one of this machine")  # fmt: skip
     ladder.add_argument("--resume", type=matrix.path, metavar="DIR", help="go on with the ladder of this folder")
+    matrix.refuse_sizes(ladder.add_argument, "the ladder is written by hand for the reference network alone")
     ladder.set_defaults(do=_ladder)
 
     env = verbs.add_parser("env", help="what this machine is, and what would make its numbers untrustworthy")

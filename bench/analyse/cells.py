@@ -16,10 +16,9 @@ from bench.analyse.floor import floor
 from bench.analyse.levels import Estimate, difference, ratio_of, summary_of, time_of
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged
+from bench.axes.axis import AXES
+from bench.axes.workloads import PARTS, workload
 from bench.record.model import CaseFields, Measurement, Record
-
-PARTS = ("forward", "forward_backward", "optimizer", "step")
-
 
 DISTURBED = "the floor came out above the time itself, so something disturbed the yardsticks"
 
@@ -58,7 +57,7 @@ def _cells(record: Record) -> list[Cell]:
 def _measured(m: Measurement, record: Record) -> Cell:
     summary = summary_of(m, record)
     # The optimizer alone updates weights; images a second would be a number without a meaning.
-    images = m.images_per_repetition if m.case.workload != "optimizer" else None
+    images = m.images_per_repetition if workload(m.case.workload).forward else None
     rate = images / summary.time if images else None
     cell = Cell(record, m.id, m.case, m, None, summary, rate)
     bounds = floor(m, record)
@@ -77,8 +76,9 @@ def measured_devices(everything: Sequence[Cell]) -> list[str]:
 
 def plain_step(everything: Sequence[Cell], device: str, batch: int, **axes: str) -> Cell | None:
     """The measured eager fp32 step with plain Adam on a device, or the one that differs from it by `axes`."""
-    wanted: dict[str, object] = {"workload": "step", "device": device, "batch_size": batch, "precision": "fp32"}
-    wanted |= {"compiler": "off", "optimizer": "adam", "feed": "resident", **axes}
+    # Whatever the number of threads, and the options that only one feed has.
+    wanted: dict[str, object] = {axis.field: axis.default for axis in AXES if axis.default and not axis.feed}
+    wanted |= {"device": device, "batch_size": batch, **axes}
     found = (cell for cell in everything if cell.measurement)
     return next((c for c in found if all(getattr(c.case, axis) == wanted[axis] for axis in wanted)), None)
 
@@ -142,8 +142,8 @@ def baseline(case: CaseFields) -> CaseFields:
     Host memory is the CPU's device memory, so the counterpart of the `device` feed is `resident`.
     """
     feed = "resident" if case.feed == "device" else case.feed
-    eager = dataclasses.replace(case, compiler="off", precision="fp32", optimizer="adam")
-    return dataclasses.replace(eager, device="cpu", feed=feed, pin_memory=False)
+    plain = {axis.field: axis.default for axis in AXES if axis.varies_step}
+    return dataclasses.replace(case, device="cpu", feed=feed, pin_memory=False, **plain)  # type: ignore[arg-type]
 
 
 def _speedup(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:

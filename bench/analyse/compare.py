@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from bench.analyse.levels import Estimate, difference, over_runs, ratio_of, rounds_of, time_of
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged, objections
+from bench.axes.axis import AXES
 from bench.record.model import TIMING_RULE_VERSION, Measurement, Record
 
 # What must be the same for two records to be compared at all. Machines may differ: that is what one compares.
@@ -173,18 +174,11 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Row]:
 
 
 def _plainness(side: _Side) -> Callable[[str], tuple[bool, ...]]:
-    """Sorts the plainest case first: eager fp32 with plain Adam, the step, at batch 64."""
+    """Sorts the plainest case first: on the CPU, and then what is the reference's choice on the most axes, in order."""
 
     def key(id: str) -> tuple[bool, ...]:
         case = side.measurements(id)[0].case
-        return (
-            case.device != "cpu",
-            case.workload != "step",
-            case.batch_size != 64,
-            case.precision != "fp32",
-            case.compiler != "off",
-            case.optimizer != "adam",
-        )
+        return (case.device != "cpu", *(getattr(case, axis.field) != axis.default for axis in AXES if axis.default))
 
     return key
 

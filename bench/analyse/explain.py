@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.analyse.floor import cost, floor
 from bench.analyse.levels import time_of
+from bench.axes.workloads import workload
 from bench.record.model import CaseFields, Counters, Measurement, Record
 
 HELP = {
@@ -20,7 +21,6 @@ HELP = {
     "replay": "fewer kernels: a fused optimizer, or one kernel for many, as the ladder has them",
     "latency": "a larger batch, so that there are fewer steps: each waits for the one before, however fast it is",
 }
-BACKWARD = ("forward_backward", "step", "epoch", "accuracy")  # workloads with a backward pass
 CAPTURED = "graph"  # of the compiler axis, what replays all of it
 WORTH_A_WORD = 0.05  # of the time, beside what takes the most
 
@@ -69,7 +69,7 @@ def explain(measurement: Measurement, record: Record) -> Verdict | None:
     thread = node = 0.0  # of what is not there, or was not timed
     if case.compiler == CAPTURED:
         node = cost(record.yardsticks, case.device, "graph_node") or 0.0
-    elif case.workload in BACKWARD:
+    elif workload(case.workload).backward:
         thread = cost(record.yardsticks, case.device, "backward_thread") or 0.0
     kernels = (counters.kernels_launched or 0) * steps
     found = {

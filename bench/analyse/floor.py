@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.analyse.statistics import summarise
+from bench.axes.workloads import workload
 from bench.record.model import CaseFields, Counters, Measurement, Record, Yardstick
 
 PIXELS, FLOAT_BYTES, LABEL_BYTES = 784, 4, 8
-UPDATING = ("optimizer", "step", "epoch", "accuracy")
 LATENCIES = ("graph_node", "grid_barrier")  # yardsticks of what lies between a step and the next
 COMPUTE, MEMORY = "compute", "memory"
 
@@ -133,7 +133,7 @@ def floor_of(
     # The last step's smaller batch computes less.
     flops = counters.flops if steps == 1 else round(counters.flops * images / case.batch_size)
     updated = 0
-    if case.workload in UPDATING:
+    if workload(case.workload).update:
         # Adam reads parameters, gradients and both moments and writes all but the gradients.
         updated = 2 * counters.parameter_bytes + counters.gradient_bytes + 2 * counters.optimizer_state_bytes
     wait, named = latency(yardsticks, case.device) or (0.0, None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
+from bench.axes.axis import AXES, Axis, Value, nearest
 from bench.axes.compilers import COMPILERS
-from bench.axes.devices import DEVICES, why_unusable
+from bench.axes.devices import why_unusable
 from bench.axes.feeds import FEEDS
-from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
 from bench.axes.workloads import WORKLOADS
 from bench.record.model import CaseFields
@@ -17,82 +18,65 @@ Case = CaseFields
 
 # A socket's name has 107 bytes at most on Linux and 103 on macOS, of which multiprocessing takes 34 itself.
 LONGEST_TEMPORARY_FOLDER = 69
-# A token of the id by compiler: the default has none.
-COMPILER_TOKENS = {name: {"off": "", "default": "compile"}.get(name, name) for name in COMPILERS}
-BATCH_SIZES = tuple(2**power for power in range(15))
 
 
 def case_id(case: Case) -> str:
-    """Readable and unique: device, batch size and precision always, the rest where it is not the default.
-
-    In a planned case `threads` 0 stands for the machine's default, which the record replaces by its number.
-    """
-    parts = [
-        case.device,
-        f"b{case.batch_size}",
-        case.precision,
-        COMPILER_TOKENS[case.compiler],
-        "" if case.optimizer == "adam" else case.optimizer,
-        "" if case.feed == WORKLOADS[case.workload].default_feed else case.feed,
-        f"w{case.num_workers}" if case.num_workers else "",
-        "pinned" if case.pin_memory else "",
-        f"t{case.threads}" if case.threads else "",
-    ]
-    return f"{case.workload}[{'-'.join(part for part in parts if part)}]"
+    """Readable and unique: what is always named, and the rest where it is not the reference's choice."""
+    words = [axis.word(getattr(case, axis.field)) for axis in AXES if axis.field != "workload"]
+    return f"{case.workload}[{'-'.join(filter(None, words))}]"
 
 
 def parse_id(text: str) -> Case:
-    """The case that `case_id` calls so; the tokens after the device may be in any order.
+    """The case that `case_id` calls so; the words in the brackets may be in any order.
 
     Raises:
-        ValueError: There is no such case; the message says which word is not known.
+        ValueError: There is no such case; the message says which word is not known, and names the nearest.
     """
     workload, bracket, rest = text.partition("[")
     if workload not in WORKLOADS or not bracket or not rest.endswith("]"):
         names = ", ".join(WORKLOADS)
-        raise ValueError(f"{text!r} is no case: like step[cpu-b64-fp32], with one of {names} before the bracket")
-    defaults = {"precision": "fp32", "compiler": "off", "optimizer": "adam", "threads": 0}
-    defaults["feed"] = WORKLOADS[workload].default_feed
+        hint = nearest(workload, WORKLOADS)
+        raise ValueError(f"{text!r} is no case: like step[cpu-b64-fp32], with one of {names} before the bracket{hint}")
     fields: dict[str, Any] = {}
-    rest = rest[:-1]
-    for name in COMPILERS:  # "reduce-overhead" and "max-autotune" hold the sign that parts the words
-        if "-" in name and f"-{name}" in rest:
-            fields["compiler"], rest = name, rest.replace(f"-{name}", "")
-    for word in rest.split("-"):
-        found = _field(text, word)
-        if set(found) & set(fields):
-            raise ValueError(f"{text!r} is no case: it names its {next(iter(found)).replace('_', ' ')} twice")
-        fields |= found
-    if missing := [name for name in ("device", "batch_size") if name not in fields]:
-        raise ValueError(f"{text!r} is no case: it names no {missing[0].replace('_', ' ')}")
-    return Case(workload=workload, **{**defaults, **fields})
+    for word in _words(rest[:-1]):
+        axis, value = _choice(text, word)
+        if axis.field in fields:
+            raise ValueError(f"{text!r} is no case: it names its {axis.label} twice")
+        fields[axis.field] = value
+    for axis in AXES:
+        if axis.field in ("device", "batch_size") and axis.field not in fields:
+            raise ValueError(f"{text!r} is no case: it names no {axis.label}")
+    return Case(workload=workload, **{axis.field: fields.get(axis.field, axis.default) for axis in AXES[1:]})
 
 
-def _field(text: str, word: str) -> dict[str, Any]:
-    for name, rows in (("device", DEVICES), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("feed", FEEDS)):
-        if word in rows:
-            return {name: word}
-    for name, token in COMPILER_TOKENS.items():
-        if token and word == token:
-            return {"compiler": name}
-    if word == "pinned":
-        return {"pin_memory": True}
-    number = {"b": "batch_size", "w": "num_workers", "t": "threads"}.get(word[:1])
-    if number and word[1:].isdecimal() and (number != "batch_size" or int(word[1:]) in BATCH_SIZES):
-        return {number: int(word[1:])}
-    raise ValueError(f"{text!r} is no case: {word!r} is no device, batch size, precision, compiler, optimizer or feed")
+def _words(text: str) -> Iterator[str]:
+    """The words between the signs that part them; `reduce-overhead` and `max-autotune` hold that sign themselves."""
+    for name in (name for axis in AXES for name in axis.rows or () if "-" in name):
+        if f"-{name}" in text:
+            text = text.replace(f"-{name}", "")
+            yield name
+    yield from text.split("-")
+
+
+def _choice(text: str, word: str) -> tuple[Axis, Value]:
+    for axis in AXES[1:]:
+        if (value := axis.value(word)) is not None:
+            return axis, value
+    names = [axis.words.get(name, name) for axis in AXES[1:] for name in axis.rows or ()]
+    labels = ", ".join(axis.label for axis in AXES[1:-1])
+    raise ValueError(f"{text!r} is no case: {word!r} is no {labels} or {AXES[-1].label}{nearest(word, names)}")
 
 
 def command_words(case: Case, *, dataset: str = "MNIST") -> list[str]:
-    """The options that choose this case and no other."""
-    words = ["--workload", case.workload, "--device", case.device]
-    words += ["--batch", str(case.batch_size), "--precision", case.precision, "--compile", case.compiler]
-    words += ["--optimizer", case.optimizer, "--feed", case.feed]
-    words += ["--threads", str(case.threads)] if case.threads else []
-    words += ["--num-workers", str(case.num_workers)] if case.num_workers else []
-    words += ["--pin-memory"] if case.pin_memory else []
-    words += ["--dataset", dataset] if dataset != "MNIST" else []
-    return words
+    """The options that choose this case and no other: all that name something, and the rest where it is not usual."""
+    words = []
+    for axis in AXES:
+        value = getattr(case, axis.field)
+        if isinstance(value, bool):
+            words += [f"--{axis.option}"] if value else []
+        elif axis.rows is not None or axis.always_named or value != axis.default:
+            words += [f"--{axis.option}", str(value)]
+    return [*words, "--dataset", dataset] if dataset != "MNIST" else words
 
 
 def why_impossible(case: Case, train_images: int) -> str | None:

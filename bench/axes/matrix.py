@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.axes.case import BATCH_SIZES, Case
-from bench.axes.compilers import COMPILERS
+from bench.axes.axis import AXES, Axis, Value, nearest
+from bench.axes.case import Case
 from bench.axes.devices import DEVICES, gpu_number
 from bench.axes.feeds import FEEDS
-from bench.axes.optimizers import OPTIMIZERS
-from bench.axes.precisions import PRECISIONS
-from bench.axes.workloads import WORKLOADS
+from bench.axes.workloads import PARTS
 
+Block = Mapping[str, Sequence[Value]]  # values by the case's field, which multiply
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST")
 
 
@@ -37,13 +35,6 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 
 
-def _batch_size(text: str) -> int:
-    size = whole(text)
-    if size not in BATCH_SIZES:
-        raise argparse.ArgumentTypeError(f"{size} is not a power of two from 1 to {BATCH_SIZES[-1]:,}")
-    return size
-
-
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -59,55 +50,43 @@ def device(text: str) -> str:
     try:
         gpu_number(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(f"{error}{nearest(text, DEVICES)}") from error
     return text
 
 
-@dataclass(frozen=True)
-class Axis:
-    """An option that takes several values and multiplies the matrix; `field` is the case's field it sets."""
+class Values(argparse.Action):
+    """An option with several values, in words of their own or with commas between them: `--batch 1 64`, `1,64`."""
 
-    option: str
-    field: str
-    help: str
-    choices: Sequence[str] | None = None
-    type: Callable[[str], object] = str
-    metavar: str = "N"
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Keeps them as one list."""
+        setattr(namespace, self.dest, [value for word in values for value in word])
 
 
-AXES = (
-    Axis("workload", "workload", "what is timed", tuple(WORKLOADS)),
-    Axis(
-        "device",
-        "device",
-        f"where: {', '.join(DEVICES)}, or a GPU by its number (cuda:1); default: the CPU and every accelerator here",
-        None,
-        device,
-        "DEVICE",
-    ),
-    Axis("batch", "batch_size", "images a step, powers of two from 1 to 16384", None, _batch_size),
-    Axis("precision", "precision", "number format", tuple(PRECISIONS)),
-    Axis("compile", "compiler", "mode of torch.compile, or the whole step as a CUDA graph", tuple(COMPILERS)),
-    Axis("optimizer", "optimizer", "implementation of Adam", tuple(OPTIMIZERS)),
-    Axis("feed", "feed", "where the images come from", tuple(FEEDS)),
-    Axis("threads", "threads", "CPU threads; default: the cores this process may use", None, whole),
-)
+def _values(axis: Axis) -> Callable[[str], list[Value]]:
+    """The values in a word of an axis's option, for argparse."""
+
+    def one(text: str) -> Value:
+        if axis.field == "device":
+            return device(text)
+        if axis.rows is None:
+            return whole(text)
+        if text not in axis.rows:
+            names = ", ".join(axis.rows)
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {names}{nearest(text, axis.rows)}")
+        return text
+
+    return lambda text: [one(word) for word in text.split(",")]
 
 
 def add_options(add: Callable[..., Any], prefix: str = "") -> None:
     """Declares the options through `add`, which is argparse's `add_argument` or pytest's `addoption`."""
     for axis in AXES:
-        extra = {"choices": axis.choices} if axis.choices else {"type": axis.type}
-        metavar = {} if axis.choices else {"metavar": axis.metavar}
-        add(f"--{prefix}{axis.option}", nargs="+", default=None, help=axis.help, **extra, **metavar)
-    add(
-        f"--{prefix}num-workers",
-        type=whole,
-        default=0,
-        metavar="N",
-        help="worker processes of the loader feed",
-    )
-    add(f"--{prefix}pin-memory", action="store_true", help="pinned memory in the loader feed")
+        name = f"--{prefix}{axis.option}"
+        if isinstance(axis.default, bool):
+            add(name, action="store_true", default=None, help=axis.help)
+        else:
+            metavar = f"{{{','.join(axis.rows)}}}" if axis.rows else "N"
+            add(name, nargs="+", action=Values, type=_values(axis), default=None, help=axis.help, metavar=metavar)
     add(f"--{prefix}seeds", type=whole, default=5, metavar="N", help="seeds of the accuracy workload (5)")
     add(f"--{prefix}epochs", type=whole, default=5, metavar="N", help="fewest epochs timed an epoch case (5)")
     add(
@@ -134,6 +113,18 @@ def add_options(add: Callable[..., Any], prefix: str = "") -> None:
     )
 
 
+def refuse_sizes(add: Callable[..., Any], why: str) -> None:
+    """Declares the options that change the network, for a verb that knows the reference's alone, which says so."""
+
+    class Refused(argparse.Action):
+        def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+            parser.error(f"argument {option_string}: {why}")
+
+    for axis in AXES:
+        if axis.hyperparameter:
+            add(f"--{axis.option}", action=Refused, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
 def option_names() -> list[str]:
     """The options that `add_options` declares, with underscores and without a prefix."""
     names: list[str] = []
@@ -147,65 +138,53 @@ def devices_here() -> list[str]:
 
 
 def cases(options: Mapping[str, Any], plan: str, devices: Sequence[str]) -> list[Case]:
-    """The cases that `options` choose; the named plan if they choose nothing but devices or threads.
+    """The cases that `options` choose; the named plan if they choose nothing but `EVERYWHERE`.
 
     Args:
-        options: Values by option name with underscores (`AXES` and the loader's options); None is not chosen.
+        options: Values by option name with underscores, as `add_options` declares them; None is not chosen.
         plan: `"quick"` for the report in a minute, `"suite"` for pytest's three minutes.
         devices: Those that count where none is chosen.
     """
-    chosen = _chosen(options)
-    shared = {"num_workers": options["num_workers"], "pin_memory": options["pin_memory"]}
-    everywhere = {"device": chosen.get("device", devices), "threads": chosen.get("threads", [0])}
-    if not is_planned(options):
-        blocks: list[dict[str, Sequence[Any]]] = [chosen]
-    else:
-        blocks = PLANS[plan]
-    planned = (case for block in blocks for case in _product(_among(everywhere, block), shared))
-    return list(dict.fromkeys(planned))
+    chosen = {"device": devices, **_chosen(options)}
+    blocks: Sequence[Block] = PLANS[plan] if is_planned(options) else [{}]
+    return list(dict.fromkeys(case for block in blocks for case in _product(_among(chosen, block))))
 
 
-def _among(everywhere: Mapping[str, Sequence[Any]], block: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+def _among(chosen: Block, block: Block) -> Block:
     """A block on all devices that count or, if it names some, on those of them that count."""
-    return {
-        **everywhere,
-        **block,
-        "device": [device for device in everywhere["device"] if device in block.get("device", everywhere["device"])],
-    }
+    return {**chosen, **block, "device": [one for one in chosen["device"] if one in block.get("device", [one])]}
 
 
 def is_planned(options: Mapping[str, Any]) -> bool:
-    """Whether `options` leave the matrix to a plan: they choose nothing but devices or threads."""
-    return not set(_chosen(options)) - {"device", "threads"}
+    """Whether `options` leave the matrix to a plan: they choose nothing but `EVERYWHERE`."""
+    return not set(_chosen(options)) - set(EVERYWHERE)
 
 
-def _chosen(options: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
-    return {axis.field: options[axis.option] for axis in AXES if options[axis.option] is not None}
-
-
-def _product(block: dict[str, Sequence[Any]], shared: dict[str, Any]) -> Iterator[Case]:
-    defaults: dict[str, Sequence[Any]] = {
-        "workload": ["step"],
-        "batch_size": [64],
-        "precision": ["fp32"],
-        "compiler": ["off"],
-        "optimizer": ["adam"],
-        "feed": [None],
+def _chosen(options: Mapping[str, Any]) -> dict[str, Sequence[Value]]:
+    given = {axis.field: options[axis.option.replace("-", "_")] for axis in AXES}
+    return {
+        name: value if isinstance(value, list | tuple) else [value]
+        for name, value in given.items()
+        if value is not None
     }
-    axes = {**defaults, **block}
-    for values in itertools.product(*axes.values()):
-        fields = dict(zip(axes, values, strict=True))
-        fields["feed"] = fields["feed"] or WORKLOADS[fields["workload"]].default_feed
-        yield Case(**fields, **(shared if fields["feed"] == "loader" else {}))
 
 
+def _product(block: Block) -> Iterator[Case]:
+    for values in itertools.product(*(block.get(axis.field, [axis.default]) for axis in AXES)):
+        fields: dict[str, Any] = dict(zip((axis.field for axis in AXES), values, strict=True))
+        of_others = {axis.field: axis.default for axis in AXES if axis.feed not in (None, fields["feed"])}
+        yield Case(**{**fields, **of_others})
+
+
+# What may be chosen and still leaves the matrix to a plan: it holds for all of its cases that can have it.
+EVERYWHERE = ("device", "threads", "num_workers", "pin_memory")
 ACCELERATORS = [name for name in DEVICES if name != "cpu"]
-PARTS = ["forward", "forward_backward", "optimizer", "step"]
 SWEEP = [1, 4, 16, 64, 256, 1024, 4096, 16384]
+POWERS_OF_TWO = [2**power for power in range(15)]
 # On an accelerator, large batches from host memory are mostly copied: 6 of 7 ms at 16,384 images on an H200. What the
 # device can do shows with the images in its own memory, so the sweep is done with both.
 # The quick plan leaves out compiling: from cold it takes a quarter of the minute that the whole report may take.
-PLANS: dict[str, list[dict[str, Sequence[Any]]]] = {
+PLANS: dict[str, list[Block]] = {
     "quick": [
         {"workload": PARTS},
         {"batch_size": SWEEP, "device": ["cpu"]},
@@ -216,13 +195,15 @@ PLANS: dict[str, list[dict[str, Sequence[Any]]]] = {
         {"batch_size": [4096], "device": ACCELERATORS, "precision": ["tf32", "bf16"], "feed": ["device"]},
         {"optimizer": ["foreach", "fused"]},
         {"device": ["cuda"], "compiler": ["graph"]},
+        {"workload": ["inference"]},
         {"workload": ["epoch"], "feed": list(FEEDS)},
         {"workload": ["accuracy"]},
     ],
     "suite": [
         {"workload": PARTS, "batch_size": [64, 1024]},
-        {"batch_size": BATCH_SIZES},
-        {"batch_size": BATCH_SIZES, "device": ACCELERATORS, "feed": ["device"]},
+        {"workload": ["inference"], "batch_size": [1, 64, 1024]},
+        {"batch_size": POWERS_OF_TWO},
+        {"batch_size": POWERS_OF_TWO, "device": ACCELERATORS, "feed": ["device"]},
         {"batch_size": [1, 64, 1024, 4096], "precision": ["tf32", "bf16", "fp16"]},
         {"batch_size": [64, 4096], "optimizer": ["foreach", "fused"]},
         # "max-autotune" takes as long again from cold, for what "default" (CPU) or "reduce-overhead" (GPU) shows.

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.analyse.trust import judged, objections
+from bench.axes.axis import AXES
 from bench.axes.case import Case, why_impossible
-from bench.axes.compilers import COMPILERS
-from bench.axes.devices import DEVICES
-from bench.axes.feeds import FEEDS
-from bench.axes.optimizers import OPTIMIZERS
-from bench.axes.precisions import PRECISIONS
-from bench.axes.workloads import WORKLOADS
+from bench.axes.workloads import workload
 from bench.errors import NOT_COMPARABLE, BenchError
 from bench.measure import facts
 from bench.record import store
@@ -20,14 +16,6 @@ from bench.record.model import TIMING_RULE_VERSION, Measurement, Record, RecordE
 from fcnn.data import Images
 
 DEFAULT_ID = "step[cpu-b64-fp32]"
-KNOWN: dict[str, Mapping[str, object]] = {
-    "workload": WORKLOADS,
-    "device": DEVICES,
-    "precision": PRECISIONS,
-    "compiler": COMPILERS,
-    "optimizer": OPTIMIZERS,
-    "feed": FEEDS,
-}
 
 
 class BaselineError(BenchError):
@@ -94,12 +82,11 @@ def chosen(records: Sequence[Record], *, everything: bool, train_images: int) ->
 
 
 def _repeats_steps(measurement: Measurement) -> bool:
-    row = WORKLOADS.get(measurement.case.workload)
-    return row is None or row.repetition == "step"  # of a workload that is gone one cannot tell, and it has vanished
+    return workload(measurement.case.workload).repetition == "step"  # also of one that is gone, which has vanished
 
 
 def _vanished(case: Case, train_images: int) -> str | None:
-    for name, rows in KNOWN.items():
-        if (value := getattr(case, name)) not in rows:
-            return f"there is no {name} {value!r}"
+    for axis in AXES:
+        if axis.rows is not None and (value := getattr(case, axis.field)) not in axis.rows:
+            return f"there is no {axis.label} {value!r}"
     return why_impossible(case, train_images)

@@ -49,7 +49,7 @@ def floor_of_an_epoch(images: Any, device: Any) -> dict[str, Any]:
     from bench.workers import workloads
 
     feed = "resident" if device.name == "cpu" else "device"
-    case = Case("epoch", device.name, 64, "fp32", "off", "adam", feed, threads=settings.default_threads())
+    case = Case(workload="epoch", device=device.name, feed=feed, threads=settings.default_threads())
     prepared = workloads.epoch(case, images)
     counters = count(prepared.counted, prepared.training, Clock(device), growth=False)
     calibration = yardsticks.run(device.name, case.threads, {"fp32"})

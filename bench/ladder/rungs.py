@@ -45,7 +45,7 @@ def workers(images: Images, seed: int, device: torch.device) -> Program:
     """The images are decoded in processes of their own, one a core; a GPU fetches them from pinned memory."""
     training = train.make_training(device, seed)
     count, pinned = settings.default_threads(), device.type != "cpu"
-    case = Case("epoch", device.type, BATCH_SIZE, "fp32", "off", "adam", "loader", num_workers=count, pin_memory=pinned)
+    case = Case(workload="epoch", device=device.type, feed="loader", num_workers=count, pin_memory=pinned)
     if reason := why_impossible(case, len(images.train)):
         raise BenchError(reason)
     batches = loader(images.train, BATCH_SIZE, shuffle=True, seed=seed, num_workers=count, pin_memory=pinned)

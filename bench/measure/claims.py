@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import torch
 
+from bench.axes.axis import hyperparameters
 from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
+from bench.axes.workloads import WORKLOADS
 from bench.measure import settings
 from bench.record.model import Counters
-from fcnn.hyperparameters import REFERENCE
+from fcnn.hyperparameters import REFERENCE, Hyperparameters
 from fcnn.train import Training
 
-_FORWARD = 2 * (REFERENCE.input_size + REFERENCE.num_classes) * REFERENCE.hidden_size
-# Backward has one product for each of the two weights, and one for the hidden layer's gradient; the images need none.
-_BACKWARD = _FORWARD + 2 * REFERENCE.hidden_size * REFERENCE.num_classes
-FLOPS_PER_IMAGE = {
-    "forward": _FORWARD,
-    "optimizer": 0,
-    **dict.fromkeys(("forward_backward", "step", "epoch", "accuracy"), _FORWARD + _BACKWARD),
-}
+
+def claimed_size(case: Case) -> Hyperparameters:
+    """The sizes of the network that the case names."""
+    return dataclasses.replace(REFERENCE, **hyperparameters(case))
+
+
+def claimed_flops(case: Case) -> int:
+    """Floating-point operations of matrix products in a repetition, of an epoch or a training in a step."""
+    h, work = claimed_size(case), WORKLOADS[case.workload]
+    forward = 2 * (h.input_size + h.num_classes) * h.hidden_size
+    # Backward has a product for each of the two weights, and one for the hidden layer's gradient; the images need none.
+    backward = forward + 2 * h.hidden_size * h.num_classes
+    return case.batch_size * (forward * work.forward + backward * work.backward)
 
 
 @dataclass
@@ -78,11 +86,12 @@ def _feed_differs(case: Case, fed: Fed) -> str | None:
 
 
 def _model_differs(case: Case, training: Training) -> str | None:
-    h, parameters = REFERENCE, list(training.model.parameters())
+    h, parameters = claimed_size(case), list(training.model.parameters())
     claimed = [(h.hidden_size, h.input_size), (h.hidden_size,), (h.num_classes, h.hidden_size), (h.num_classes,)]
     sizes = [tuple(p.shape) for p in parameters]
     if sizes != claimed:
-        return f"the model's parameters are {sizes}, not those of the 784-50-10 network"
+        name = f"{h.input_size}-{h.hidden_size}-{h.num_classes}"
+        return f"the model's parameters are {sizes}, not those of the {name} network"
     if others := {p.dtype for p in parameters} - {torch.float32}:
         return f"parameters are {', '.join(sorted(map(str, others)))}, not all float32"
     if parameters[0].device.type != DEVICES[case.device].torch_name:
@@ -104,7 +113,7 @@ def _work_differs(case: Case, found: Counters) -> str | None:
     """The arithmetic of a repetition tells the batch size, and its types tell the precision."""
     if COMPILERS[case.compiler].captured and found.cuda_graph_launches == 0:
         return "no CUDA graph was replayed"
-    expected = case.batch_size * FLOPS_PER_IMAGE[case.workload]
+    expected = claimed_flops(case)
     if found.flops != expected:
         return f"a batch of {case.batch_size} is {expected:,} FLOP, and {found.flops:,} were counted"
     amp = PRECISIONS[case.precision].amp_dtype or "float32"

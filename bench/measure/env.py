@@ -79,7 +79,7 @@ def look_around(devices: Sequence[str]) -> Around:
     # So that this process is among those on the GPU, where its own work is no work of others.
     torch.zeros(1, device=DEVICES[device].torch_name)
     gpu = nvml.gpu_uuid() if device == "cuda" else None
-    case = Case("step", device, 64, "fp32", "off", "adam", "resident", threads=settings.default_threads())
+    case = Case(device=device, threads=settings.default_threads())
     watch, counts = Watch(os.getpid(), gpu), KernelWatch()
     time.sleep(WATCHED_SECONDS)
     (beside, disturbance), meanwhile = watch.seen(), counts.seen()

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bench.axes.workloads import workload
 from bench.record import files
 from bench.record.model import (
     SCHEMA_VERSION,
@@ -243,7 +244,8 @@ def _measurement(
     id: str, case: CaseFields, command: str, lines: Sequence[Line], samples: Sequence[tuple[Line, int]]
 ) -> Measurement:
     dataset = lines[0]["dataset"]
-    whole = case.workload in ("epoch", "accuracy")
+    row = workload(case.workload)
+    whole = row.repetition != "step"
     steps = math.ceil(dataset["train_images"] / case.batch_size)
     images = dataset["train_images"] if whole else case.batch_size
     prepared = [line for line in of_kind(lines, "prepared") if line["id"] == id]
@@ -262,7 +264,7 @@ def _measurement(
         block_repetitions=next(
             (line["repetitions"][id] for line in of_kind(lines, "sizes") if id in line["repetitions"]), 1
         ),
-        images_per_repetition=None if case.workload == "optimizer" else images,
+        images_per_repetition=images if row.forward else None,
         steps_per_epoch=steps if whole else None,
         last_batch_size=dataset["train_images"] - (steps - 1) * case.batch_size if whole else None,
         warmup_seconds=statistics.median(line["warmup_seconds"] for line in prepared),

@@ -48,23 +48,25 @@ class RecordError(BenchError):
     """A record that cannot be read, or a results folder that cannot be written. The message is for the user."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseFields:
-    """What is run, one choice of every axis. The unset options of a feed are 0 and False.
+    """What is run: one choice of every axis of `bench.axes.axis`; the reference's where none is given.
 
     Attributes:
-        workload: One name of `bench.axes.workloads`.
-        batch_size: Images a step.
+        batch_size: Images per step.
+        hidden_size: Units of the hidden layer.
+        num_workers: Worker processes of the loader feed.
         threads: Intra-operation CPU threads torch computed with.
     """
 
-    workload: Text
-    device: Text
-    batch_size: PositiveInt
-    precision: Text
-    compiler: Text
-    optimizer: Text
-    feed: Text
+    workload: Text = "step"
+    device: Text = "cpu"
+    batch_size: PositiveInt = 64
+    precision: Text = "fp32"
+    compiler: Text = "off"
+    optimizer: Text = "adam"
+    feed: Text = "resident"
+    hidden_size: PositiveInt = 50
     num_workers: NonNegativeInt = 0
     pin_memory: bool = False
     threads: PositiveInt = 1

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.starting import median_of
 from bench.analyse.statistics import Summary
+from bench.axes.axis import Axis, Value
 from bench.record.model import Accuracy, Compilation, Counters, DeviceUse, Measurement, Phases, StartUp
 from bench.report import units
 from bench.report.units import MISSING
@@ -53,20 +54,16 @@ class Column:
     words: bool = False
 
 
-def axis(name: str, heading: str, views: tuple[str, ...] = (*TIMED, START_UP), *, words: bool = True) -> Column:
-    """An axis of the matrix; `name` is the case's field."""
+def of_axis(axis: Axis, views: tuple[str, ...]) -> Column:
+    """What a case chooses on an axis."""
 
     def raw(cell: Cell) -> Raw:
-        value: Raw = getattr(cell.case, name)
+        value: Value = getattr(cell.case, axis.field)
         return value
 
-    def show(cell: Cell) -> str:
-        value = raw(cell)
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return f"{value:,}" if isinstance(value, int) else str(value)
-
-    return Column(name, views, heading, raw, show, axis=True, words=words)
+    is_number = isinstance(axis.default, int) and not isinstance(axis.default, bool)
+    show = lambda cell: axis.shown(getattr(cell.case, axis.field))  # noqa: E731
+    return Column(axis.field, views, axis.heading, raw, show, axis=True, words=not is_number)
 
 
 def of_summary(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bench.analyse.starting import total_seconds
 from bench.analyse.statistics import mean_interval
+from bench.axes.axis import AXES
 from bench.report import units
 from bench.report.column import (
     ACCURACY,
@@ -22,8 +23,8 @@ from bench.report.column import (
     TIMED,
     WHY,
     Column,
-    axis,
     of_accuracy,
+    of_axis,
     of_compilation,
     of_counters,
     of_device_use,
@@ -58,16 +59,7 @@ from bench.report.units import MISSING
 
 COLUMNS: list[Column] = [
     Column("id", (WHY, PHASES, COUNTS, SAMPLES, GAPS), "Case", lambda cell: cell.id, lambda cell: cell.id, words=True),
-    axis("workload", "Part", (PARTS,)),
-    axis("device", "Device"),
-    axis("batch_size", "Batch", words=False),
-    axis("precision", "Precision"),
-    axis("compiler", "Compile"),
-    axis("optimizer", "Optimizer"),
-    axis("feed", "Feed"),
-    axis("num_workers", "Workers", words=False),
-    axis("pin_memory", "Pinned"),
-    axis("threads", "Threads", words=False),
+    *(of_axis(axis, (PARTS,) if axis.field == "workload" else (*TIMED, START_UP)) for axis in AXES),
     of_accuracy("test_accuracy_mean_fraction", lambda a: mean_interval(a.test_accuracy_fraction)[0],
                  "Test accuracy", lambda a: units.percent(mean_interval(a.test_accuracy_fraction)[0])),
     of_accuracy("test_accuracy_low_fraction", lambda a: mean_interval(a.test_accuracy_fraction)[1],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.analyse.cell import Cell
+from bench.axes.axis import AXES
 from bench.report import drawing, units
 from bench.report.drawing import (
     PAPER,
@@ -40,20 +41,22 @@ def steps(found: Sequence[Placed]) -> Figure | None:
     if not chosen:
         return None
     colours = colours_of(found)
-    lines: dict[tuple[str, str, str, str, int, str], list[Cell]] = {}
+    lines: dict[tuple[str, str, str, str, int, str, str], list[Cell]] = {}
+    sizes = [axis for axis in AXES if axis.hyperparameter and len({getattr(c.case, axis.field) for _, c in chosen}) > 1]
     for place, cell in chosen:
         case = cell.case
-        key = (place, case.device, case.precision, case.compiler, case.threads, case.feed)
+        size = ", ".join(f"{axis.heading.lower()} {axis.shown(getattr(case, axis.field))}" for axis in sizes)
+        key = (place, case.device, case.precision, case.compiler, case.threads, case.feed, size)
         lines.setdefault(key, []).append(cell)
     figure, axes = drawing.figure(4.4 + 0.2 * math.ceil(len(lines) / LEGEND_COLUMNS))
     several = len({key[4] for key in lines}) > 1
     feeds = {key[:2]: {other[5] for other in lines if other[:2] == key[:2]} for key in lines}
     others = [mode for mode in dict.fromkeys(key[2:4] for key in lines) if mode not in MODES]
     styles = MODES | {mode: ("-.", OTHER_MODES[n % len(OTHER_MODES)]) for n, mode in enumerate(others)}
-    for (place, device, precision, compiler, threads, feed), line in lines.items():
+    for (place, device, precision, compiler, threads, feed, size), line in lines.items():
         line.sort(key=lambda cell: cell.case.batch_size)
         words = [place, device, precision, {"off": "", "default": "compile"}.get(compiler, compiler)]
-        words += [f"{threads} threads" if several else "", FEEDS[feed] if len(feeds[place, device]) > 1 else ""]
+        words += [size, f"{threads} threads" if several else "", FEEDS[feed] if len(feeds[place, device]) > 1 else ""]
         thin = feed == "resident" and len(feeds[place, device]) > 1
         style = styles[precision, compiler]
         _curve(axes, line, " ".join(filter(None, words)), colours[place, device], style, 0.8 if thin else 1.6)

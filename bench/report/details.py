@@ -8,10 +8,11 @@ from collections.abc import Callable
 from bench.analyse.cell import Cell
 from bench.analyse.starting import total_seconds
 from bench.analyse.statistics import mean_interval
+from bench.axes.workloads import workload
 from bench.record.model import Accuracy, Measurement
 from bench.report import units
 from bench.report.units import MISSING
-from bench.report.words import REPETITIONS, plural
+from bench.report.words import plural
 
 # What asks for CUDA graphs: modes of torch.compile, and the capturing of a whole step.
 CUDA_GRAPHS = ("reduce-overhead", "max-autotune", "graph")
@@ -114,7 +115,7 @@ def payoff(cell: Cell) -> str:
         return MISSING
     if found.steps is None:
         return "never" if found.speedup.clear else "unclear"
-    repetitions = plural(found.steps, REPETITIONS.get(cell.case.workload, "step"))
+    repetitions = plural(found.steps, workload(cell.case.workload).repetition)
     return f"{found.in_words()} {repetitions}"
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.analyse.cell import Cell
-from bench.analyse.cells import PARTS, cells
+from bench.analyse.cells import cells
 from bench.analyse.statistics import mean_interval
+from bench.axes.axis import AXES
+from bench.axes.workloads import PARTS
 from bench.errors import reason_of
 from bench.record.model import Record
 from bench.report import curves, drawing, units
@@ -62,16 +64,15 @@ def _parts(found: Sequence[Placed]) -> Figure | None:
 
 
 def _setting(place: str, cell: Cell) -> tuple[object, ...]:
-    case = cell.case
-    return place, case.device, case.batch_size, case.precision, case.compiler, case.optimizer, case.feed, case.threads
+    return place, *(getattr(cell.case, axis.field) for axis in AXES if axis.field != "workload")
 
 
 def _apart(found: Sequence[Placed], cell: Cell) -> list[str]:
     """The axes in which the bars differ."""
-    axes = ("batch_size", "precision", "compiler", "optimizer", "num_workers", "pin_memory", "threads")
-    short = {"batch_size": "batch ", "num_workers": "workers ", "threads": "threads "}
-    differing = [axis for axis in axes if len({getattr(other.case, axis) for _, other in found}) > 1]
-    return [f"{short.get(axis, '')}{getattr(cell.case, axis)}" for axis in differing]
+    axes = [axis for axis in AXES if axis.field not in ("workload", "device", "feed")]
+    differing = [axis for axis in axes if len({getattr(other.case, axis.field) for _, other in found}) > 1]
+    texts = [(axis, axis.shown(getattr(cell.case, axis.field))) for axis in differing]
+    return [text if axis.rows else f"{axis.heading.lower()} {text}" for axis, text in texts]
 
 
 def _epochs(found: Sequence[Placed]) -> Figure | None:

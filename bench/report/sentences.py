@@ -15,6 +15,7 @@ from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds,
 from bench.analyse.compare import mismatch
 from bench.analyse.starting import PARTS, median_of, total_seconds
 from bench.analyse.statistics import mean_interval
+from bench.axes.axis import AXES
 from bench.record.model import TIMING_RULE_VERSION, Record
 from bench.report import formats, host, reasons, units
 from bench.report.details import seconds_to_target
@@ -184,7 +185,7 @@ def _variants(everything: Sequence[Cell]) -> list[str]:
     for device in measured_devices(everything):
         plain = plain_step(everything, device, REFERENCE_BATCH)
         texts = []
-        for axis in ("precision", "compiler", "optimizer"):
+        for axis in (axis.field for axis in AXES if axis.varies_step):
             for choice in dict.fromkeys(getattr(cell.case, axis) for cell in everything):
                 cell = plain_step(everything, device, REFERENCE_BATCH, **{axis: choice})
                 if plain and cell and cell is not plain:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.analyse.cell import Cell
-from bench.analyse.cells import PARTS as PART_NAMES
 from bench.analyse.cells import cells
+from bench.axes.axis import AXES
+from bench.axes.workloads import PARTS as PART_NAMES
+from bench.axes.workloads import WORKLOADS, Workload, workload
 from bench.record.model import Record
 from bench.report import column, units
 from bench.report.column import Column
@@ -19,30 +21,42 @@ from bench.report.units import MISSING
 from bench.text import fact_name, fact_value
 
 # Not said in a caption: what nobody would expect to be otherwise.
-_UNSAID = {("num_workers", "0"), ("pin_memory", "no")}
+_UNSAID = {(axis.field, axis.shown(axis.default)) for axis in AXES if axis.feed or axis.hyperparameter}
 _ALWAYS_SHOWN = ("workload", "device", "batch_size")
 
 
 @dataclass(frozen=True)
 class View:
-    """A question put to a record; `name` is also the CSV file's, `belongs` chooses the rows."""
+    """A question put to a record; `name` is also the CSV file's, `belongs` chooses the rows.
+
+    Its columns are those of the views of its `kind`: its own, or those of a step's for a workload that has a table.
+    """
 
     name: str
     title: str
     meaning: str
     belongs: Callable[[Cell, Sequence[Cell]], bool]
+    like: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The view whose columns it has."""
+        return self.like or self.name
+
+
+def _of_workload(row: Workload) -> View:
+    return View(row.name, row.title, row.meaning, lambda cell, _: cell.case.workload == row.name, column.STEP)
 
 
 def _is_part(cell: Cell, everything: Sequence[Cell]) -> bool:
     """Whether it is a part of a step, or a whole step of which this run timed a part."""
     if cell.case.workload != "step":
-        return cell.case.workload in PART_NAMES
+        return workload(cell.case.workload).is_part
     return any(_is_part(other, ()) and _setting(other) == _setting(cell) for other in everything)
 
 
 def _setting(cell: Cell) -> tuple[object, ...]:
-    case = cell.case
-    return case.device, case.batch_size, case.precision, case.compiler, case.optimizer, case.feed, case.threads
+    return tuple(getattr(cell.case, axis.field) for axis in AXES if axis.field != "workload")
 
 
 VIEWS = (
@@ -58,6 +72,7 @@ VIEWS = (
          lambda cell, _: cell.measurement is not None and cell.measurement.phases is not None),
     View(column.COMPILE, "torch.compile", "compiled cases: what they gain a repetition, and what compiling costs once",
          lambda cell, _: cell.case.compiler != "off"),
+    *(_of_workload(row) for row in WORKLOADS.values() if row.title),
     View(column.EPOCH, "Epoch by data feed", "every training image once, data feed included",
          lambda cell, _: cell.case.workload == "epoch"),
     View(column.ACCURACY, "Accuracy", "trainings from several seeds; times are of one training, evaluation excluded",
@@ -99,12 +114,12 @@ def table(record: Record, view: View) -> Table | None:
     found = _rows(record, view)
     if not found:
         return None
-    shown = [c for c in COLUMNS if view.name in c.views and c.show]
+    shown = [c for c in COLUMNS if view.kind in c.views and c.show]
     here = _of_devices_here(found)
     agreed = [c for c in shown if c.axis and c.name not in _ALWAYS_SHOWN and len(_texts(c, here)) == 1]
     shown = [c for c in shown if c not in agreed and (c.axis or c.name in ("id", "note") or _says_anything(c, found))]
     shown = [c for c in shown if c.name != "note" or _texts(c, found) != [""]]
-    rows = _grouped(found) if view.name in column.TIMED else [[cell] for cell in found]
+    rows = _grouped(found) if view.kind in column.TIMED else [[cell] for cell in found]
     body = [[_text(c, row) for c in shown] for row in rows]
     facts = [(c, _texts(c, here)[0]) for c in agreed]
     said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
@@ -134,7 +149,8 @@ def _rows(record: Record, view: View) -> list[Cell]:
 
 def _order(everything: Sequence[Cell]) -> Callable[[Cell], tuple[int, ...]]:
     """Devices together, then a mode together, batch sizes ascending; otherwise as the run planned them."""
-    axes = ("device", "compiler", "optimizer", "precision", "threads", "batch_size", "workload", "feed", "num_workers")
+    first = ("device", "compiler", "optimizer", "precision", "threads", "batch_size", "workload", "feed")
+    axes = [*first, *(axis.field for axis in AXES if axis.field not in first)]
     seen = {axis: list(dict.fromkeys(getattr(cell.case, axis) for cell in everything)) for axis in axes}
     seen["batch_size"].sort()
     seen["workload"].sort(key=lambda name: PART_NAMES.index(name) if name in PART_NAMES else len(PART_NAMES))
@@ -163,7 +179,7 @@ def _text(of: Column, row: list[Cell]) -> str:
 
 def raw_frame(records: Sequence[Record], view: View) -> pd.DataFrame:
     """The view of all records with raw SI values, a row a case, for a CSV file; missing values are empty."""
-    chosen = [c for c in COLUMNS if view.name in c.views and c.raw and c.name != "id"]
+    chosen = [c for c in COLUMNS if view.kind in c.views and c.raw and c.name != "id"]
     rows = []
     for index, record in enumerate(records):
         facts = {

@@ -10,18 +10,18 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from bench.analyse.cell import Cell
+from bench.axes.axis import AXES
 from bench.record.model import Record
 from bench.report import captions, column, tables
 from bench.report.column import Column
 from bench.report.details import note
 from bench.report.sentences import findings, warnings
 
-VIEWS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
+KINDS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
 # The page and the CSV files have the rest.
 COLUMNS = (
-    "workload", "device", "batch_size", "precision", "compiler", "optimizer", "feed", "num_workers", "threads",
-    "time_seconds", "images_per_second", "speedup", "share_of_step", "times_above_floor", "bound",
-    "bound_share",
+    *(axis.field for axis in AXES),
+    "time_seconds", "images_per_second", "speedup", "share_of_step", "times_above_floor", "bound", "bound_share",
     "test_accuracy_mean_fraction", "seeds_at_target",
 )  # fmt: skip
 # Headings that would be wider than what stands below them.
@@ -46,7 +46,7 @@ def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> 
     console.print(summary)
     console.print()
     for view in tables.VIEWS:
-        if view.name in VIEWS and (found := tables.table(record, view)):
+        if view.kind in KINDS and (found := tables.table(record, view)):
             console.print(Text(view.title, style="bold"))
             console.print(Text(captions.caption([record], found), style="dim"))
             console.print(_fitting(found, console))

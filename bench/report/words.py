@@ -35,7 +35,6 @@ FLOORS = {
     "graph_node": "launch latency allows (a kernel of a CUDA graph per step)",
     "grid_barrier": "launch latency allows (a barrier of the whole GPU per step)",
 }
-REPETITIONS = {"epoch": "epoch", "accuracy": "training"}  # of all other workloads, a step
 FLAGS = {
     "processes-differ": "processes of this one program differ by more than their rounds do; the interval holds it",
     "drift": "the machine itself changed by more than 3% between the start and the end of the run; ratios hold",

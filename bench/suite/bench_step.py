@@ -1,25 +1,19 @@
-"""The training step and its parts."""
+"""The training step, its parts, and every other workload whose repetition is a step."""
 
 from collections.abc import Callable
+
+from bench.axes.workloads import WORKLOADS, Workload
 
 Run = Callable[[str], None]
 
 
-def bench_forward(planned: str, run_case: Run) -> None:
-    """Scores and loss."""
-    run_case(planned)
+def _benchmark(row: Workload) -> Callable[[str, Run], None]:
+    def run(planned: str, run_case: Run) -> None:
+        run_case(planned)
+
+    run.__name__, run.__doc__ = f"bench_{row.name}", row.meaning
+    return run
 
 
-def bench_forward_backward(planned: str, run_case: Run) -> None:
-    """Scores, loss and gradients."""
-    run_case(planned)
-
-
-def bench_optimizer(planned: str, run_case: Run) -> None:
-    """Adam's update."""
-    run_case(planned)
-
-
-def bench_step(planned: str, run_case: Run) -> None:
-    """All seven parts of `fcnn.train.train_step`."""
-    run_case(planned)
+# pytest finds benchmarks by their names here: `bench_step` and the like.
+globals().update({f"bench_{row.name}": _benchmark(row) for row in WORKLOADS.values() if row.repetition == "step"})

@@ -80,7 +80,7 @@ def cost_of_gpu(workers: Workers, threads: int) -> dict[str, Any]:
         Settings for the record: the medians of the processes' medians in seconds, and the least and the largest ratio
         of a pair's; or why they are not known.
     """
-    case = Case("optimizer", "cpu", 64, "fp32", "off", "adam", "resident", threads=threads)
+    case = Case(workload="optimizer", threads=threads)
     pairs = []
     try:
         for _ in range(PAIRS):

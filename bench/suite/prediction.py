@@ -21,7 +21,7 @@ LIMIT_SECONDS = 1800.0  # for that many steps, compiling included
 
 def reference_case(**changes: Any) -> Case:
     """The eager step at batch 64 on the CPU, or what differs from it."""
-    case = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=settings.default_threads())
+    case = Case(threads=settings.default_threads())
     return dataclasses.replace(case, **changes)
 
 

@@ -79,7 +79,7 @@ def _alike(workers: Workers) -> Record:
     """A run of cases that all do the same: the plain step, and one for every delay."""
     with workers.start() as worker:
         facts = worker.ask("survey", cases={}, devices=["cpu"])
-    case = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=facts["threads"])
+    case = Case(threads=facts["threads"])
     cases = {PLAIN: case, **{f"{delay:g}": case for delay in DELAYS}}
     planned = {id: {"case": dataclasses.asdict(case), "command": "proof", "impossible": None} for id in cases}
     first = {

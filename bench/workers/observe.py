@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
+from bench.axes.workloads import WORKLOADS
 from bench.measure import honesty, settings
 from bench.measure.clock import Clock, clock_resolution_seconds
 from bench.measure.compilation import compilations
@@ -84,7 +85,7 @@ def _observe(
     if prepared.marked and not training:
         marked_seconds = MARKED_SECONDS if thorough else MARKED_SECONDS / 4
         phases = _phases(case, images, clock, seconds, repetitions, prepared.marked, marked_seconds)
-    counted_seconds = seconds / (steps_an_epoch(case, images) if case.workload in ("epoch", "accuracy") else 1)
+    counted_seconds = seconds / (steps_an_epoch(case, images) if WORKLOADS[case.workload].repetition != "step" else 1)
     growth = thorough and not training and counted_seconds <= GROWTH_REPETITION_SECONDS
     counters = count(
         prepared.counted,
@@ -98,7 +99,7 @@ def _observe(
     if thorough and case.workload in ("step", "epoch"):
         energy = measure_energy(prepared.repeat, clock, seconds)
     use = None
-    if case.workload not in ("epoch", "accuracy"):  # their repetitions are too long for a few more
+    if WORKLOADS[case.workload].repetition == "step":  # their repetitions are too long for a few more
         use = device_use(prepared.repeat, clock, busy=energy is not None and energy.joules is not None)
     seen = Seen(
         case=case,

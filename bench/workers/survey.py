@@ -93,7 +93,7 @@ def _best_step_seconds(state: State, batch_size: int, threads: int) -> float:
 
 
 def _step(state: State, device: str, batch_size: int, threads: int) -> tuple[Callable[[], object], Clock]:
-    case = Case("step", device, batch_size, "fp32", "off", "adam", "resident", threads=threads)
+    case = Case(device=device, batch_size=batch_size, threads=threads)
     settings.apply(case)
     return workloads.step(case, state.images).repeat, Clock(DEVICES[device])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import warnings
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bench.axes.axis import hyperparameters
 from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
@@ -21,6 +23,7 @@ from bench.measure.claims import Fed
 from bench.workers.capture import PARTS, Part, Replayed, captured
 from fcnn import train
 from fcnn.data import TensorBatches, as_tensors
+from fcnn.hyperparameters import REFERENCE
 
 if TYPE_CHECKING:
     from fcnn.data import Images
@@ -75,6 +78,9 @@ def make_training(case: Case, seed: int = SEED) -> train.Training:
         compiled: torch.nn.Module = torch.compile(model, mode=compiler.mode, dynamic=False)  # type: ignore[assignment]
         return compiled
 
+    # Only where they are others: the `fcnn` of another tree may have other names for them.
+    changed = hyperparameters(case)
+    sizes = {"hyperparameters": dataclasses.replace(REFERENCE, **changed)} if changed else {}
     device, options = torch.device(DEVICES[case.device].torch_name), OPTIMIZERS[case.optimizer].options
     if compiler.captured and device.type == "cuda":
         options = {**options, "capturable": True}
@@ -87,6 +93,7 @@ def make_training(case: Case, seed: int = SEED) -> train.Training:
         amp_dtype=getattr(torch, precision.amp_dtype) if precision.amp_dtype else None,
         use_scaler=precision.use_scaler,
         wrap=wrap if compiler.mode else None,
+        **sizes,
     )
 
 
@@ -144,6 +151,13 @@ def step(case: Case, images: Images, training: train.Training | None = None) -> 
     )
 
 
+def scores(training: train.Training, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The scores of a batch, without a graph for a backward pass."""
+    images, labels = train.to_device(training, images, labels)
+    with torch.no_grad():
+        return train.forward(training, train.flatten(images))
+
+
 def scores_and_loss(training: train.Training, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The mean loss of a batch, with the graph for a backward pass."""
     images, labels = train.to_device(training, images, labels)
@@ -184,6 +198,13 @@ def _part(case: Case, images: Images, part: Part) -> Prepared:
         return part(training, *next(batches))
 
     return Prepared(repeat, case.batch_size, training, repeat, captured_from=eager if compiler.captured else None)
+
+
+def inference(case: Case, images: Images) -> Prepared:
+    """Scores of a batch that is on the device, as in use: in eval mode, without gradients."""
+    prepared = _part(case, images, scores)
+    prepared.training.model.eval()
+    return prepared
 
 
 def optimizer(case: Case, images: Images) -> Prepared:
@@ -252,11 +273,7 @@ def first_batches(batches: Iterable[Batch], case: Case, images: Images) -> list[
 
 
 BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {
-    "forward": forward,
-    "forward_backward": forward_backward,
-    "optimizer": optimizer,
-    "step": step,
-    "epoch": epoch,
+    builder.__name__: builder for builder in (forward, forward_backward, optimizer, step, epoch, inference)
 }
 
 

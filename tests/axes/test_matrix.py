@@ -6,6 +6,7 @@ import pytest
 from bench.axes import matrix
 from bench.axes.case import case_id
 from bench.axes.devices import DEVICES
+from bench.axes.workloads import WORKLOADS
 from tests.measure.simulated import SimulatedTime
 
 
@@ -25,16 +26,23 @@ def test_values_multiply():
     ]  # fmt: skip
 
 
+def test_values_may_stand_between_commas():
+    assert ids("--device", "cpu", "--batch", "1,3", "64", "--workload", "step,inference") == [
+        "step[cpu-b1-fp32]", "step[cpu-b3-fp32]", "step[cpu-b64-fp32]",
+        "inference[cpu-b1-fp32]", "inference[cpu-b3-fp32]", "inference[cpu-b64-fp32]",
+    ]  # fmt: skip
+
+
 def test_the_loaders_options_reach_only_the_loader():
-    words = ("--device", "cpu", "--workload", "epoch", "--feed", "loader", "resident", "--num-workers", "2")
-    assert ids(*words) == ["epoch[cpu-b64-fp32-loader-w2]", "epoch[cpu-b64-fp32]"]
+    words = ("--device", "cpu", "--workload", "epoch", "--feed", "loader", "resident", "--num-workers", "2", "4")
+    assert ids(*words) == ["epoch[cpu-b64-fp32-loader-w2]", "epoch[cpu-b64-fp32-loader-w4]", "epoch[cpu-b64-fp32]"]
 
 
 @pytest.mark.parametrize("plan", list(matrix.PLANS))
 def test_plans_hold_every_workload_once_and_the_missing_gpu(plan):
     planned = ids(plan=plan)
     assert len(planned) == len(set(planned))
-    assert {id.partition("[")[0] for id in planned} == set(matrix.WORKLOADS)
+    assert {id.partition("[")[0] for id in planned} == set(WORKLOADS)
     assert "step[cuda-b64-fp32]" in planned  # where there is no GPU the report says so
 
 
@@ -53,11 +61,17 @@ def test_an_accelerator_that_is_here_joins_by_itself(monkeypatch):
     assert "step[xpu-b64-fp32]" in ids()
 
 
+def test_a_misspelt_choice_has_the_nearest_right_one(capsys):
+    with pytest.raises(SystemExit):
+        options("--precision", "fp32", "bf61")
+    assert "'bf61' is none of fp32, tf32, bf16, fp16: did you mean bf16?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     [
-        ("--batch", "3"),
-        ("--batch", "32768"),
+        ("--batch", "0"),
+        ("--batch", "1,,2"),
         ("--batch", "many"),
         ("--precision", "fp8"),
         ("--budget", "0"),

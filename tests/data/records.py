@@ -62,8 +62,7 @@ def rounds(case: CaseFields, n: int) -> list[int]:
 
 def case(workload: str = "step", device: str = "cpu", batch: int = 64, **axes: Any) -> CaseFields:
     """A case; unnamed axes are fp32, eager, adam and the resident feed with 2 threads."""
-    row = {"precision": "fp32", "compiler": "off", "optimizer": "adam", "feed": "resident", "threads": 2, **axes}
-    return CaseFields(workload, device, batch, **row)
+    return CaseFields(workload=workload, device=device, batch_size=batch, **{"threads": 2, **axes})
 
 
 def case_id(case: CaseFields) -> str:
@@ -81,8 +80,9 @@ def samples(name: str, seconds: float, n: int = 40, spread: float = 0.004) -> li
 
 
 # Calls of a part alone, and of a step by how it is optimized or compiled.
-CALLS = {"forward": 12, "forward_backward": 30, "optimizer": 33, "adam": 63, "foreach": 45, "fused": 34, "compiled": 22}
-FLOPS = {"forward": 79_400, "optimizer": 0}  # an image; all else 159,800
+CALLS = {"forward": 12, "forward_backward": 30, "optimizer": 33, "inference": 5,
+         "adam": 63, "foreach": 45, "fused": 34, "compiled": 22}  # fmt: skip
+FLOPS = {"forward": 79_400, "inference": 79_400, "optimizer": 0}  # an image; all else 159,800
 WEIGHT_BYTES = 4 * 39_760
 STEP_SHARES = {"to_device": 0.01, "flatten": 0.008, "zero_grad": 0.02, "forward": 0.17, "loss": 0.07,
                "backward": 0.34, "optimizer": 0.34, "rest": 0.052}  # fmt: skip
@@ -94,7 +94,7 @@ def counters(case: CaseFields) -> Counters:
     """Plausible counts of one repetition, or one step of an epoch."""
     part = case.workload if case.workload in CALLS else "compiled" if case.compiler != "off" else case.optimizer
     update, cuda = case.workload in ("optimizer", "step", "epoch", "accuracy"), case.device == "cuda"
-    gradients = case.workload != "forward"
+    gradients = case.workload not in ("forward", "inference")
     image_bytes = case.batch_size * (784 * 4 + 8)
     copies = 2 if cuda and case.feed != "device" and case.workload != "optimizer" else 0
     calls = CALLS[part] - 4

@@ -136,7 +136,7 @@ def test_a_process_that_compiles_alone_starts_none(tmp_path):
 
 
 def step(mnist_root: Path) -> tuple[Any, Clock]:
-    case = Case("step", "cuda", 64, "fp32", "off", "adam", "device", threads=1)
+    case = Case(device="cuda", feed="device")
     return workloads.step(case, load_images("MNIST", mnist_root)).repeat, Clock(DEVICES["cuda"])
 
 

@@ -13,7 +13,7 @@ from bench.measure.honesty import Seen
 from bench.measure.surroundings import Watch
 from bench.record.model import Beside
 
-STEP = Case("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=2)
+STEP = Case(threads=2)
 QUIET = Seen(STEP, clock_resolution_seconds=4e-8)
 
 

@@ -21,7 +21,7 @@ from bench.record.model import (
     to_json,
 )
 
-CASE = CaseFields("step", "cpu", 64, "fp32", "off", "adam", "resident", threads=2)
+CASE = CaseFields(threads=2)
 RECORD = Record(
     created_utc="2026-01-02T03:04:05Z",
     command="fcnn-bench",

@@ -42,7 +42,7 @@ def test_the_csv_files(snapshot):
     """Turned, a line a column, and of numbers so many digits as every version of numpy and scipy agrees on."""
     frames = {view.name: raw_frame(SMALL, view) for view in VIEWS} | {"aten_calls": aten_calls_frame(SMALL)}
     text = []
-    for name, frame in frames.items():
+    for name, frame in ((name, frame) for name, frame in frames.items() if len(frame)):
         text.append(f"{name}.csv")
         for heading in frame:  # of what is long and the same in every row, the first and the last
             values = frame[heading].iloc[[0, -1] if heading in LONG else slice(None)]
@@ -93,14 +93,24 @@ def test_csv_has_raw_si_values_a_row_a_case_and_empty_for_missing():
     assert marked["speedup_reason"] == "flagged: cold"
     assert set(frame[frame.measured == "elsewhere"].machine) == {GPU_RECORD.machine.label}
     # Whole numbers stay whole beside a gap.
-    assert "step[cpu-b64-fp32],cpu,64,fp32,off,adam,resident,0,False,2,0.00039" in text
+    assert "step[cpu-b64-fp32],cpu,64,fp32,off,adam,resident,50,0,False,2,0.00039" in text
 
 
 def test_no_view_without_a_view_of_it():
-    assert {name for one in COLUMNS for name in one.views} == set(column.VIEW_NAMES) == set(BY_NAME)
+    assert {name for one in COLUMNS for name in one.views} == set(column.VIEW_NAMES) == {view.kind for view in VIEWS}
     for view in VIEWS:
-        headings = [one.heading for one in COLUMNS if view.name in one.views and one.show]
+        headings = [one.heading for one in COLUMNS if view.kind in one.views and one.show]
         assert len(headings) == len(set(headings))
+
+
+def test_a_workload_with_a_title_has_a_table_with_the_columns_of_a_step():
+    inference = [
+        measured(case("inference", batch=size, hidden_size=hidden), 5e-5) for size, hidden in ((1, 50), (64, 9))
+    ]
+    found = table(dataclasses.replace(CPU_RECORD, measurements=inference, unmeasured=[]), BY_NAME["inference"])
+    assert [column.name for column in found.columns[:3]] == ["device", "batch_size", "hidden_size"]
+    assert {"time_seconds", "images_per_second"} <= {column.name for column in found.columns}
+    assert len(found.frame) == 2
 
 
 def raw(record, view):

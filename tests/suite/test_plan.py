@@ -63,7 +63,7 @@ def test_a_slower_machine_gets_less_effort(plan):
 def test_the_steps_get_what_is_left_of_the_plans_time(factor):
     found = planned(rates=machine(factor))
     left = PLAN_SECONDS["quick"] - found.seconds_without("steps")
-    steps = 15
+    steps = 16
     assert found.effort.step_seconds == pytest.approx(
         min(max(left / steps, LEAST_STEP_SECONDS), MOST_STEP_SECONDS), abs=0.005
     )

@@ -184,8 +184,8 @@ def test_the_process_that_asks_imports_neither_torch_nor_what_takes_a_second():
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["run", "--batch", "3"], 2, "fcnn-bench run: argument --batch: 3 is not a power of two"),
-        (["--precision", "fp7"], 2, "fcnn-bench: argument --precision: invalid choice: 'fp7'"),
+        (["run", "--batch", "0"], 2, "fcnn-bench run: argument --batch: '0' is not a whole number of at least 1"),
+        (["--precision", "fp7"], 2, "fcnn-bench: argument --precision: 'fp7' is none of fp32, tf32, bf16, fp16"),
         (["nonsense"], 2, "fcnn-bench: argument VERB: invalid choice: 'nonsense'"),
     ],
 )

@@ -12,7 +12,7 @@ from bench.axes.devices import DEVICES
 from bench.axes.matrix import cases
 from bench.cli import make_parser
 from bench.measure import yardsticks
-from bench.measure.claims import FLOPS_PER_IMAGE
+from bench.measure.claims import claimed_flops
 from bench.measure.sampling import Rule
 from bench.record.journal import folded
 from bench.record.model import to_json
@@ -61,7 +61,7 @@ def test_a_run_becomes_a_valid_record(images, tmp_path):
     assert step.case.threads >= 1  # the planned 0 is replaced by what it stands for
     assert (step.images_per_repetition, step.steps_per_epoch) == (16, None)
     assert (epoch.images_per_repetition, epoch.steps_per_epoch, epoch.last_batch_size) == (640, 10, 64)
-    assert (step.counters.flops, step.counters.growth_bytes) == (16 * FLOPS_PER_IMAGE["step"], 0)
+    assert (step.counters.flops, step.counters.growth_bytes) == (claimed_flops(step.case), 0)
     assert step.phases.host_seconds["backward"] > 0
     assert epoch.phases.host_seconds["fetch"] > 0
     assert step.energy is not None
@@ -70,7 +70,7 @@ def test_a_run_becomes_a_valid_record(images, tmp_path):
     assert len(accuracy.start_ups) == 3
     assert all(one.import_seconds > 0 < one.first_step_seconds for one in accuracy.start_ups)
     assert not epoch.start_ups
-    assert accuracy.counters.flops == 64 * FLOPS_PER_IMAGE["step"]
+    assert accuracy.counters.flops == claimed_flops(accuracy.case)
     (skipped,) = record.unmeasured
     assert (skipped.id, skipped.kind) == ("step[cpu-b64-tf32]", "impossible")
     assert record.dataset.sha256 == images.sha256

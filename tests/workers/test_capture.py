@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.axes.devices import DEVICES
-from bench.measure.claims import FLOPS_PER_IMAGE
+from bench.measure.claims import claimed_flops
 from bench.measure.counters import count
 from bench.measure.phases import measure_phases
 from bench.profile.tracing import steps_of
@@ -155,7 +155,7 @@ def test_a_worker_prepares_times_and_takes_apart_what_is_captured(images, worklo
     answer = observe.observe(state, case, prepared["repetition_seconds"], 1, thorough=False)
     assert "compilation" not in answer
     assert "not-as-claimed" not in [flag["name"] for flag in answer["flags"]]
-    assert answer["counters"]["flops"] == 64 * FLOPS_PER_IMAGE[workload]
+    assert answer["counters"]["flops"] == claimed_flops(changed(workload=workload))
 
 
 def test_adam_keeps_its_count_where_a_graph_can_count(monkeypatch):

@@ -5,6 +5,10 @@ import itertools
 import pytest
 import torch
 
+from bench.measure import settings
+from bench.measure.claims import why_not_as_claimed
+from bench.measure.clock import Clock
+from bench.measure.counters import count
 from bench.workers import workloads
 from fcnn.data import load_images
 from tests.axes.test_case import changed
@@ -40,6 +44,26 @@ def test_step_and_epoch_learn_and_forward_does_not(images, monkeypatch):
         prepared.repeat()
         same = all(map(torch.equal, before, weights(made[-1])))
         assert same is not learns, workload
+
+
+def test_an_inference_is_in_eval_mode_and_keeps_nothing_for_a_backward_pass(images):
+    prepared = workloads.inference(changed(workload="inference", batch_size=32, threads=1), images)
+    scores = prepared.repeat()
+    assert (scores.shape, scores.requires_grad) == ((32, 10), False)
+    assert not prepared.training.model.training
+    assert all(parameter.grad is None for parameter in prepared.training.model.parameters())
+    assert prepared.images_per_repetition == 32
+
+
+@pytest.mark.parametrize("workload", list(workloads.BUILDERS))
+def test_a_case_of_another_size_does_the_work_that_is_claimed_of_it(images, workload):
+    case = changed(workload=workload, batch_size=32, hidden_size=20, threads=1)
+    settings.apply(case)
+    prepared = workloads.BUILDERS[workload](case, images)
+    prepared.repeat()
+    counters = count(prepared.counted, prepared.training, Clock(), compiled=False, growth=False)
+    assert counters.parameter_bytes == 4 * (784 * 20 + 20 + 20 * 10 + 10)
+    assert why_not_as_claimed(case, prepared.training, counters) is None
 
 
 def test_forward_and_backward_leave_gradients_of_one_batch_only(images, monkeypatch):
