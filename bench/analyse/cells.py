@@ -6,7 +6,6 @@ One rule for every comparison: both sides measured, neither flagged, or there is
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 from bench.analyse.cell import Cell, Versus
@@ -14,6 +13,7 @@ from bench.analyse.compiling import Payoff, payoff
 from bench.analyse.explain import explain
 from bench.analyse.floor import floor
 from bench.analyse.levels import Estimate, difference, ratio_of, summary_of, time_of
+from bench.analyse.once import once_a_record
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged
 from bench.axes.axis import AXES
@@ -22,26 +22,15 @@ from bench.record.model import CaseFields, Measurement, Record
 
 DISTURBED = "the floor came out above the time itself, so something disturbed the yardsticks"
 
-# Every table and sentence of a report asks for the same record's cells, which take a tenth of a second to derive.
-_RECENT: deque[tuple[Record, list[Cell]]] = deque(maxlen=4)
 
-
-def cells(record: Record) -> list[Cell]:
+@once_a_record
+def cells(record: Record) -> tuple[Cell, ...]:
     """A cell for every planned case of the record: the measured in the record's order, then the unmeasured."""
-    for known, found in _RECENT:
-        if known is record:
-            return list(found)
-    made = _cells(record)
-    _RECENT.append((record, made))
-    return list(made)
-
-
-def _cells(record: Record) -> list[Cell]:
     record = judged(record)
     bare = [_measured(m, record) for m in record.measurements]
     bare += [Cell(record, u.id, u.case, None, u, None) for u in record.unmeasured]
     by_case = {cell.case: cell for cell in bare}
-    return [
+    return tuple(
         dataclasses.replace(
             cell,
             speedup=_speedup(cell, by_case),
@@ -51,7 +40,7 @@ def _cells(record: Record) -> list[Cell]:
             payoff=_payoff(cell, by_case),
         )
         for cell in bare
-    ]
+    )
 
 
 def _measured(m: Measurement, record: Record) -> Cell:

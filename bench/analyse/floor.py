@@ -9,9 +9,10 @@ quicker of the two as there are steps are a bound as well, for all programs that
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 
-from bench.analyse.statistics import summarise
+from bench.analyse.once import once_a_record
 from bench.axes.workloads import workload
 from bench.record.model import CaseFields, Counters, Measurement, Record, Yardstick
 
@@ -92,7 +93,7 @@ def cost(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
     if not found:
         return None
     probes = [samples for samples in (found[0].samples_seconds, found[0].after_samples_seconds) if samples]
-    return min(summarise(samples).median for samples in probes) / found[0].work_per_repetition
+    return min(map(statistics.median, probes)) / found[0].work_per_repetition
 
 
 def latency(yardsticks: list[Yardstick], device: str) -> tuple[float, str] | None:
@@ -108,6 +109,7 @@ def why_no_latency(yardsticks: list[Yardstick], device: str) -> str | None:
     return "; ".join(f"{y.name} is not known: {y.reason}" for y in found) or None
 
 
+@once_a_record
 def floor(measurement: Measurement, record: Record) -> Floor | None:
     """The floor of a measured case; None if its counters or the yardsticks that it needs are missing."""
     m = measurement

@@ -18,7 +18,6 @@ A ratio is of samples of the same rounds: what moves from round to round meets b
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.analyse.statistics import CONFIDENCE, Ratio, Summary, student_quantile, summarise
+from bench.analyse.once import once_a_record
+from bench.analyse.statistics import CONFIDENCE, Ratio, Summary, spread, student_quantile
 from bench.record.model import Measurement, Record, Round
 
 # By how much runs differ beyond what their processes show, as a fraction: what changes on the machine in minutes. Four
@@ -148,6 +148,7 @@ def over_runs(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(float(np.mean(logs)), error, min(freedom, MOST_FREEDOM), sum(e.processes for e in estimates))
 
 
+@once_a_record
 def rounds_of(record: Record) -> dict[int, Round]:
     """The record's rounds by their numbers."""
     return {r.number: r for r in record.rounds}
@@ -165,6 +166,7 @@ def counting(numbers: Sequence[int], record: Record) -> set[int]:
     return set(quiet if len(quiet) >= QUIET_SHARE * len(whole) else whole)
 
 
+@once_a_record
 def by_process(measurement: Measurement, record: Record) -> dict[int, list[float]]:
     """The samples that count, in seconds, by the number of their process."""
     found: dict[int, list[float]] = {}
@@ -175,6 +177,7 @@ def by_process(measurement: Measurement, record: Record) -> dict[int, list[float
     return found
 
 
+@once_a_record
 def time_of(measurement: Measurement, record: Record) -> Estimate:
     """The time of a repetition."""
     processes = list(by_process(measurement, record).values())
@@ -187,9 +190,8 @@ def _time(processes: Sequence[Sequence[float]]) -> float:
 
 def summary_of(measurement: Measurement, record: Record) -> Summary:
     """What is reported of a case: its time with the interval over processes, and the spread of all samples."""
-    estimate, plain = time_of(measurement, record), summarise(measurement.samples_seconds)
-    low, high = estimate.bounds()
-    return dataclasses.replace(plain, time=estimate.value, low=low, high=high)
+    estimate = time_of(measurement, record)
+    return spread(measurement.samples_seconds, estimate.value, *estimate.bounds())
 
 
 def ratio_of(above: Measurement, below: Measurement, record: Record) -> Estimate | None:

@@ -64,20 +64,25 @@ def summarise(samples: Sequence[float]) -> Summary:
     """Derives the reported statistics; no sample is dropped. Raises ValueError on an empty sample."""
     if not samples:
         raise ValueError("no samples")
-    x = np.sort(np.asarray(samples, dtype=float))
     low, high = median_interval(samples)
-    if low is not None and low < 0 <= x[0]:
+    if low is not None and low < 0 <= min(samples):
         low = 0.0  # of what cannot be negative, such as a time
-    q1, q3 = np.percentile(x, [25, 75])
+    return spread(samples, float(np.median(samples)), low, high)
+
+
+def spread(samples: Sequence[float], time: float, low: float | None, high: float | None) -> Summary:
+    """The statistics of samples for which the time and its interval are known."""
+    x = np.sort(np.asarray(samples, dtype=float))
+    q1, median, q3, p95 = np.percentile(x, [25, 50, 75, 95])
     # Tukey's fences (Exploratory Data Analysis, 1977); outliers are counted, never dropped.
     reach = 1.5 * (q3 - q1)
     return Summary(
-        time=float(np.median(x)),
+        time=time,
         low=low,
         high=high,
-        median=float(np.median(x)),
+        median=float(median),
         minimum=float(x[0]),
-        p95=float(np.percentile(x, 95)),
+        p95=float(p95),
         n=len(x),
         outliers=int(np.sum((x < q1 - reach) | (x > q3 + reach))),
     )

@@ -8,8 +8,11 @@ import math
 import statistics
 from collections.abc import Callable
 
+import numpy as np
+
 from bench.analyse.floor import MEMORY, Floor, floor
 from bench.analyse.levels import by_process, counting, rounds_of, time_of
+from bench.analyse.once import once_a_record
 from bench.analyse.statistics import ratio, summarise
 from bench.record.model import Flag, Measurement, Record, Yardstick
 
@@ -47,6 +50,12 @@ def drift(yardstick: Yardstick) -> str | None:
         return None
     direction = "slower" if moved.value > 1 else "faster"
     return f"yardstick {yardstick.name} was {abs(moved.value - 1):.1%} {direction} after the run than before"
+
+
+@once_a_record
+def drifts(record: Record) -> dict[tuple[str, str], str]:
+    """How the yardsticks moved that did, by device and name."""
+    return {(y.device, y.name): reason for y in record.yardsticks if (reason := drift(y))}
 
 
 def impossible(measurement: Measurement, record: Record) -> str | None:
@@ -104,12 +113,12 @@ def disturbed(measurement: Measurement, record: Record) -> tuple[str, str] | Non
 
 def processes_differ(measurement: Measurement, record: Record) -> str | None:
     """That processes of the one program differ by more than their rounds let expect, and by more than 2%."""
-    processes = [[math.log(s) for s in x] for x in by_process(measurement, record).values() if len(x) > 2]
+    processes = [np.log(x) for x in by_process(measurement, record).values() if len(x) > 2]
     if len(processes) < 3:
         return None
-    spread = statistics.stdev(statistics.median(x) for x in processes)
+    spread = float(np.std([np.median(x) for x in processes], ddof=1))
     # A median's standard error is a quarter above a mean's (normal noise).
-    within = 1.25 * math.sqrt(statistics.fmean(statistics.variance(x) / len(x) for x in processes))
+    within = 1.25 * math.sqrt(float(np.mean([np.var(x, ddof=1) / len(x) for x in processes])))
     if spread <= max(DIFFER_FRACTION, DIFFER_TIMES * within):
         return None
     return f"processes of this program differ by {spread:.1%} (standard deviation), their rounds by less"
@@ -133,7 +142,9 @@ def _judged(measurement: Measurement, record: Record) -> Measurement:
     found = [Flag(name, reason) for name, why in DERIVED.items() if (reason := why(measurement, record))]
     if beside := disturbed(measurement, record):
         found.append(Flag(*beside))
-    found += [Flag("drift", reason) for y in concerning(measurement, record) if (reason := drift(y))][:1]
+    moved = drifts(record)
+    concerned = ((y.device, y.name) for y in concerning(measurement, record))
+    found += [Flag("drift", moved[name]) for name in concerned if name in moved][:1]
     return dataclasses.replace(measurement, flags=[*measurement.flags, *found]) if found else measurement
 
 

@@ -10,6 +10,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -22,6 +23,8 @@ from bench.text import plain
 
 # In SI units, whatever is measured: beyond, sums and ratios of floating-point numbers would end.
 LEAST, MOST = 1e-30, 1e30
+_FAULTY_NUMBER = re.compile(r"NaN|Infinity|[\d.][eE][+-]?0*(?:[3-9]\d|\d{3,})\s*[,\]}]|\d{29}|\A[^\[{]*\Z")
+_ESCAPED = re.compile(r"\\[ubf]|\x7f")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -94,16 +97,18 @@ def read_json(path: Path) -> Any:
             measured; the message says where.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        data = json.loads(text)
     except FileNotFoundError:
         raise BenchError(f"{path}: there is no such file") from None
     except OSError as error:
         raise BenchError(f"{path}: cannot be read: {why(error)}") from error
     except (ValueError, RecursionError) as error:  # also: no UTF-8, too many digits or levels
         raise BenchError(f"{path}: is no JSON: {error}") from error
-    if fault := _first_fault(data):
+    # A record has ten thousand numbers and few words: each is looked at only where one could be at fault.
+    if _FAULTY_NUMBER.search(text) and (fault := _first_fault(data)):
         raise BenchError(f"{path}: at {fault}")
-    return _plain(data)
+    return data if text.isascii() and not _ESCAPED.search(text) else _plain(data)
 
 
 def _plain(data: Any) -> Any:

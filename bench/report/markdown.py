@@ -7,20 +7,29 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.record.model import Record
-from bench.report import captions, column
+from bench.report import captions, column, machines
 from bench.report.plot import Plot
 from bench.report.sentences import findings, warnings
 from bench.report.tables import VIEWS, Table, View, environment_frame, table
-from bench.report.words import machine_and_day, version
+from bench.report.words import capitalised, machine_and_day, version
 from bench.text import code, fence, one_line
 
 
-def markdown(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
-    """The whole report; `records[0]` is the run at hand, `drawn` are the plots that lie in `plots/`."""
+def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: pd.DataFrame | None = None) -> str:
+    """The whole report; `records[0]` is the run at hand, `drawn` are the plots that lie in `plots/`.
+
+    Args:
+        records: What is shown in full.
+        drawn: The plots.
+        overview: Of these and of more records, as `bench.report.machines` has it; None where there are no more.
+    """
     run = records[0]
     parts = [f"# {captions.TITLE}", captions.NETWORK]
     parts += [f"> **Note.** {text}" for text in warnings(run)]
     parts += ["\n".join(f"- **{f.topic}.** {' '.join(f.sentences)}" for f in findings(records))]
+    if overview is not None:
+        aligned = ["left", *["right"] * (overview.shape[1] - 1)]
+        parts += [f"## {machines.TITLE}", f"{capitalised(machines.MEANING)}.", _aligned(overview, aligned)]
     parts += [section for view in VIEWS if (section := _section(records, view, drawn))]
     parts += ["## How to read this", "\n".join(f"- **{term}**: {text}" for term, text in captions.HOW_TO_READ)]
     if found := captions.flags(records):

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from bench.analyse.cell import Cell
 from bench.record.model import Measurement, Record
-from bench.report import captions, column, sentences, tables, template, units, words
+from bench.report import captions, column, machines, sentences, tables, template, units, words
 from bench.report.column import Column
 from bench.report.details import note
 from bench.report.highlights import highlights
@@ -71,8 +71,8 @@ class Section:
     folded: bool
 
 
-def page(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
-    """The whole page; `records[0]` is the run at hand."""
+def page(records: Sequence[Record], drawn: Sequence[Plot], overview: pd.DataFrame | None = None) -> str:
+    """The whole page, as `bench.report.markdown.markdown`; `records[0]` is the run at hand."""
     sections = [_section(records, view, drawn) for view in tables.VIEWS]
     return template.render(
         "bench.report",
@@ -85,6 +85,8 @@ def page(records: Sequence[Record], drawn: Sequence[Plot]) -> str:
         highlights=highlights(records[0]),
         findings=sentences.findings(records),
         sections=[section for section in sections if section.tables],
+        machines=machines,
+        overview=overview,
         flags=captions.flags(records),
         environments=[(record, tables.environment_frame(record).values.tolist()) for record in records],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.errors import reason_of
 from bench.record import files
 from bench.record.model import Record
+from bench.report.machines import overview, shown_in_full
 from bench.report.markdown import markdown
 from bench.report.page import page
 from bench.report.plot import Plot
@@ -26,7 +27,8 @@ def write_report(records: Sequence[Record], folder: Path) -> list[str]:
     Returns:
         Which plots could not be drawn, and why; they cost nothing else.
     """
-    drawn = _drawn(records)
+    shown = shown_in_full(records)
+    drawn = _drawn(shown)
     for name in ("tables", "plots"):
         (folder / name).mkdir(exist_ok=True)
     for plot in drawn:
@@ -36,8 +38,9 @@ def write_report(records: Sequence[Record], folder: Path) -> list[str]:
     for name, frame in frames.items():
         if not frame.empty:
             files.write(folder / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    files.write(folder / "report.md", markdown(records, drawn))
-    files.write(folder / "report.html", page(records, drawn))
+    table = overview(records)
+    files.write(folder / "report.md", markdown(shown, drawn, table))
+    files.write(folder / "report.html", page(shown, drawn, table))
     return [f"plot {plot.name}: {plot.problem}" for plot in drawn if plot.problem]
 
 

@@ -1,0 +1,50 @@
+"""Many records at a glance: machines against cases. Those of a handful are shown in full; the CSV files have all."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.analyse.cell import Cell
+from bench.analyse.cells import cells
+from bench.axes.axis import AXES
+from bench.record.model import Record
+from bench.report import units
+from bench.report.words import flag_mark, machine_and_day
+
+HANDFUL = 5  # records whose tables may stand below one another
+MOST_CASES = 8
+TITLE = "Machines against cases"
+MEANING = "the time of the cases that most of the runs have, plain ones; all others are in tables/, a row per case"
+
+
+def shown_in_full(records: Sequence[Record]) -> Sequence[Record]:
+    """The records whose tables a report has: all of a handful, of more the run at hand alone."""
+    return records if len(records) <= HANDFUL else records[:1]
+
+
+def overview(records: Sequence[Record]) -> pd.DataFrame | None:
+    """A row per record with the times of the plain cases that most of them have; None where all are shown in full."""
+    if shown_in_full(records) is records:
+        return None
+    by_id = [{cell.id: cell for cell in cells(record) if cell.summary and _is_plain(cell)} for record in records]
+    count = collections.Counter(id for found in by_id for id in found)
+    first = {id: at for at, id in enumerate(dict.fromkeys(id for found in by_id for id in found))}
+    chosen = sorted(sorted(count, key=lambda id: (-count[id], first[id]))[:MOST_CASES], key=first.__getitem__)
+    rows = [
+        [machine_and_day(record), *(_time(found.get(id)) for id in chosen)]
+        for record, found in zip(records, by_id, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["Machine", *chosen])
+
+
+def _is_plain(cell: Cell) -> bool:
+    return all(getattr(cell.case, axis.field) == axis.default for axis in AXES if axis.varies_step)
+
+
+def _time(cell: Cell | None) -> str:
+    if cell is None or cell.summary is None:
+        return units.MISSING
+    return units.time(cell.summary) + flag_mark(cell)
