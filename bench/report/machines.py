@@ -10,12 +10,14 @@ import pandas as pd
 from bench.analyse.cell import Cell
 from bench.analyse.cells import cells
 from bench.axes.axis import AXES
+from bench.axes.workloads import workload
 from bench.record.model import Record
 from bench.report import units
 from bench.report.words import flag_mark, machine_and_day
 
 HANDFUL = 5  # records whose tables may stand below one another
 MOST_CASES = 8
+BATCH_SIZES = (1, 64, 1024, 16384)
 TITLE = "Machines against cases"
 MEANING = "the time of the cases that most of the runs have, plain ones; all others are in tables/, a row per case"
 
@@ -41,7 +43,10 @@ def overview(records: Sequence[Record]) -> pd.DataFrame | None:
 
 
 def _is_plain(cell: Cell) -> bool:
-    return all(getattr(cell.case, axis.field) == axis.default for axis in AXES if axis.varies_step)
+    """Whether it is a whole step, epoch or training of the reference, at one of a few batch sizes."""
+    plain = all(getattr(cell.case, axis.field) == axis.default for axis in AXES if axis.varies_step)
+    part = workload(cell.case.workload).is_part and cell.case.workload != "step"
+    return plain and not part and cell.case.batch_size in BATCH_SIZES
 
 
 def _time(cell: Cell | None) -> str:
