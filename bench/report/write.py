@@ -1,9 +1,15 @@
-"""From records to files: the report's page, Markdown, tables and plots in a folder."""
+"""From records to files: the report's page, Markdown, tables and plots in a folder.
+
+Another kind of file is one more row of `EXPORTERS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from bench.errors import reason_of
 from bench.record import files
@@ -15,8 +21,31 @@ from bench.report.plot import Plot
 from bench.report.tables import VIEWS, aten_calls_frame, raw_frame
 
 
+@dataclass(frozen=True)
+class Report:
+    """What a report is made of.
+
+    Attributes:
+        records: The run at hand, then any measured elsewhere.
+        shown: Those of them that are shown in full.
+        plots: Of these.
+        overview: All of them in a table; None where all are shown in full.
+    """
+
+    records: Sequence[Record]
+    shown: Sequence[Record]
+    plots: Sequence[Plot]
+    overview: pd.DataFrame | None
+
+
+EXPORTERS: dict[str, Callable[[Report], str]] = {
+    "report.md": lambda report: markdown(report.shown, report.plots, report.overview),
+    "report.html": lambda report: page(report.shown, report.plots, report.overview),
+}
+
+
 def write_report(records: Sequence[Record], folder: Path) -> list[str]:
-    """Writes report.md, report.html, tables/*.csv and plots/*.svg into the existing `folder`.
+    """Writes what `EXPORTERS` make, tables/*.csv and plots/*.svg into the existing `folder`.
 
     The same records always give the same bytes.
 
@@ -28,20 +57,19 @@ def write_report(records: Sequence[Record], folder: Path) -> list[str]:
         Which plots could not be drawn, and why; they cost nothing else.
     """
     shown = shown_in_full(records)
-    drawn = _drawn(shown)
+    report = Report(records, shown, _drawn(shown), overview(records))
     for name in ("tables", "plots"):
         (folder / name).mkdir(exist_ok=True)
-    for plot in drawn:
+    for plot in report.plots:
         if plot.svg:
             files.write(folder / "plots" / f"{plot.name}.svg", plot.svg)
     frames = {view.name: raw_frame(records, view) for view in VIEWS} | {"aten_calls": aten_calls_frame(records)}
     for name, frame in frames.items():
         if not frame.empty:
             files.write(folder / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    table = overview(records)
-    files.write(folder / "report.md", markdown(shown, drawn, table))
-    files.write(folder / "report.html", page(shown, drawn, table))
-    return [f"plot {plot.name}: {plot.problem}" for plot in drawn if plot.problem]
+    for name, export in EXPORTERS.items():
+        files.write(folder / name, export(report))
+    return [f"plot {plot.name}: {plot.problem}" for plot in report.plots if plot.problem]
 
 
 def _drawn(records: Sequence[Record]) -> list[Plot]:
