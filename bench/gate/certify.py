@@ -26,6 +26,7 @@ from bench.gate.paired import RULE_VERSION, Pair
 from bench.gate.trees import Trees, candidate_of
 from bench.measure import facts, git
 from bench.record import files
+from bench.table import Table, as_markdown
 from bench.workers.images import images as load_images
 from bench.workers.process import Process
 
@@ -158,9 +159,8 @@ def certificate(gates: list[dict[str, Any]]) -> str:
         f"{sum(gate['seconds'] for gate in gates) / 3600:.1f} hours. Every pair's log ratio is in `gates.jsonl`; "
         "`fcnn-bench certify` goes on where it was stopped.",
         "",
-        "| planted | neighbour | gates | PASS | FAIL | INCONCLUSIVE | FAIL rate, 95% interval | median estimate |",
-        "|---|---|---|---|---|---|---|---|",
     ]
+    rows = []
     for kind in KINDS:
         for noisy in (False, True):
             of_kind = [gate for gate in gates if _is(gate, kind.slowdown_fraction, noisy)]
@@ -176,8 +176,10 @@ def certificate(gates: list[dict[str, Any]]) -> str:
             ]
             cells += [str(number) for number in (len(of_kind), *counts)]
             cells += [f"{rate.low:.1%} to {rate.high:.1%}", f"{estimates[len(estimates) // 2]:+.2%}"]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _smallest(gates)]) + "\n"
+            rows.append(cells)
+    headings = ["planted", "neighbour", "gates", *(decide.PASS, decide.FAIL, decide.INCONCLUSIVE)]
+    headings += ["FAIL rate, 95% interval", "median estimate"]
+    return "\n".join([*lines, as_markdown(Table.of(headings, rows)), "", _smallest(gates)]) + "\n"
 
 
 def _smallest(gates: list[dict[str, Any]]) -> str:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR, Check, Outcome
 from bench.record import files
+from bench.table import NAME, PROSE, WORDS, Cell, Table, as_markdown, on_terminal
 from bench.text import code, one_line, plain
 from bench.text import markdown as markdown_text
 
@@ -57,17 +57,16 @@ def show(check: Check, console: Console) -> None:
     """Prints one line per outcome, with what changed below it."""
     for note in notes(check):
         console.print(note)
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for heading in ("gate", "case", "verdict"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for outcome in check.outcomes:
-        why = Text("\n".join(sentences(outcome)))
-        table.add_row(outcome.gate, Text(outcome.case), Text(outcome.verdict, style=STYLES[outcome.verdict]), why)
-    console.print(table)
+    console.print(on_terminal(table(check, lambda verdict: Text(verdict, style=STYLES[verdict]))))
     console.print()
     verdict = Text(check.verdict, style=STYLES[check.verdict])
     console.print(verdict, f"against {check.against} in {check.seconds:.0f} s: {meaning(check)}")
+
+
+def table(check: Check, verdict: Callable[[str], Cell]) -> Table:
+    """A row an outcome, with what shows its verdict."""
+    rows = [[one.gate, one.case, verdict(one.verdict), "\n".join(sentences(one))] for one in check.outcomes]
+    return Table.of(["gate", "case", "verdict", "why"], rows, gate=WORDS, case=NAME, verdict=WORDS, why=PROSE)
 
 
 def sentences(outcome: Outcome) -> list[str]:
@@ -86,13 +85,8 @@ def markdown(check: Check) -> str:
         said + bound,
         *(part for note in notes(check) for part in ("", markdown_text(note))),
         "",
-        "| gate | case | verdict | why |",
-        "|---|---|---|---|",
+        as_markdown(table(check, lambda verdict: f"{MARKS[verdict]} {verdict}")),
     ]
-    for outcome in check.outcomes:
-        case = markdown_text(outcome.case) if set(outcome.case) & set("|\\") else code(outcome.case)
-        why = "<br>".join(map(markdown_text, sentences(outcome)))
-        lines.append(f"| {outcome.gate} | {case} | {MARKS[outcome.verdict]} {outcome.verdict} | {why} |")
     return "\n".join(lines) + "\n"
 
 

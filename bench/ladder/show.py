@@ -7,28 +7,21 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from bench.ladder.model import Ladder, Step, same_accuracy
 from bench.profile import disturbed
-from bench.profile.plain import markdown_table, plain_texts
+from bench.profile.plain import plain_texts
 from bench.report import units, words
 from bench.report.plot import Plot, for_page
+from bench.table import NUMBER, Column, Table, as_markdown, on_terminal
 from bench.text import markdown as text
 
-HEADINGS = [
-    "Rung",
-    "s an epoch",
-    "× tutorial",
-    "× floor",
-    "From cold",
-    "Accuracy",
-    "95% interval",
-    "Lines",
-    "What it removes",
+COLUMNS = [
+    Column("Rung"),
+    *(Column(heading, NUMBER) for heading in ("s an epoch", "× tutorial", "× floor", "From cold", "Accuracy")),
+    *(Column(heading, NUMBER) for heading in ("95% interval", "Lines")),
+    Column("What it removes"),
 ]
-
-
 CAPTION = "Seconds an epoch, a bar a rung"
 NARROW = 6  # columns on the terminal
 
@@ -120,13 +113,8 @@ def show(ladder: Ladder, console: Console) -> None:
     for sentence in [*notices(ladder), *sentences(ladder)]:
         console.print(sentence)
     console.print()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for number, title in enumerate(HEADINGS[:NARROW]):
-        table.add_column(title, justify="right" if number else "left", no_wrap=True)
-    for step, row in zip(ladder.steps, rows(ladder), strict=True):
-        if step.median is not None:
-            table.add_row(*row[:NARROW])
-    console.print(table)
+    timed = [row[:NARROW] for step, row in zip(ladder.steps, rows(ladder), strict=True) if step.median is not None]
+    console.print(on_terminal(Table(COLUMNS[:NARROW], timed)))
     for step in ladder.steps:
         if step.reason:
             console.print(f"{step.name}: {step.reason}")
@@ -151,7 +139,6 @@ def markdown(ladders: Sequence[Ladder], pictures: Mapping[str, Plot]) -> str:
 
 
 def _chapter(ladder: Ladder, plot: Plot | None) -> list[str]:
-    alignment = ["left" if number in (0, len(HEADINGS) - 1) else "right" for number in range(len(HEADINGS))]
     lines = ["", f"## {text(heading(ladder))}", ""]
     for notice in notices(ladder):
         lines += [f"> **Note.** {text(notice)}", ""]
@@ -160,7 +147,7 @@ def _chapter(ladder: Ladder, plot: Plot | None) -> list[str]:
     if plot:
         drawn = f"![{CAPTION}]({picture_file(ladder.device)})"
         lines += [drawn if plot.svg else text(f"There is no picture: {plot.problem}."), ""]
-    return [*lines, markdown_table(HEADINGS, rows(ladder), alignment)]
+    return [*lines, as_markdown(Table(COLUMNS, rows(ladder)))]
 
 
 def picture_file(device: str) -> str:

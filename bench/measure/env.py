@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from bench import console
@@ -22,9 +22,11 @@ from bench.measure.conditions import Condition, conditions
 from bench.measure.honesty import Seen
 from bench.measure.kernel import KernelWatch
 from bench.measure.surroundings import Watch
+from bench.table import PROSE, Column, Table, on_terminal
 from bench.text import fact_name, fact_value, one_line
 
 WATCHED_SECONDS = 0.5
+FOLDED = Column("value", PROSE)
 SHORTEST_BLOCK_SECONDS = 5e-3  # by the timing rules
 # What to do about a flag, by its name.
 ADVICE = {
@@ -49,10 +51,8 @@ def env() -> int:
     terminal = console.make()
     terminal.print(Text(f"{facts.machine().label}\n", style="bold"))
     for group, values in {**environment, "clock and energy": instruments(around.seen, devices)}.items():
-        table = Table(title=group, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
-        for name, value in values.items():
-            table.add_row(fact_name(name), _plain(name, value))
-        terminal.print(table, "")
+        rows = [[fact_name(name), _plain(name, value)] for name, value in values.items()]
+        terminal.print(on_terminal(Table([Column("fact"), FOLDED], rows), title=group, headings=False), "")
     terminal.print(disturbing(around.conditions), "")
     for warning in warnings(around):
         terminal.print(Text.assemble(("warning:", "yellow"), f" {warning}"), soft_wrap=True)
@@ -97,22 +97,23 @@ def instruments(seen: Seen, devices: Sequence[str]) -> dict[str, str]:
     return lines
 
 
-def disturbing(conditions: Sequence[Condition]) -> Table:
+def disturbing(conditions: Sequence[Condition]) -> Grid:
     """A row per condition: its verdict and state, and where it disturbs its effect and remedy on lines of their own.
 
     Not in columns of their own: on a terminal of 80 characters, paths and commands would be torn apart.
     """
-    table = Table(title="what will disturb", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column()
-    table.add_column(overflow="fold")
+    rows = []
     for condition in conditions:
         if condition.effect:
             lines = [f"disturbs: {condition.state}", f"effect: {condition.effect}", f"remedy: {condition.remedy}"]
         else:
             lines = [f"fine: {condition.state}" if condition.known else condition.state]
         name = condition.name.replace("_", " ")
-        table.add_row(name, "\n".join(map(one_line, lines)), style=None if condition.effect else "dim")
-    return table
+        rows.append([name, "\n".join(map(one_line, lines))])
+    dim = {number: "dim" for number, condition in enumerate(conditions) if not condition.effect}
+    return on_terminal(
+        Table([Column("condition"), FOLDED], rows), title="what will disturb", headings=False, styles=dim
+    )
 
 
 def warnings(around: Around) -> list[str]:

@@ -14,6 +14,7 @@ from bench.profile.model import Profile
 from bench.profile.plain import plain_texts
 from bench.report import template
 from bench.report.plot import SERIES, Plot, for_page
+from bench.table import Table, on_page
 from bench.text import counted
 
 LEAST_SHARE = 0.001  # of all samples; below, a stack is left out of the picture
@@ -76,7 +77,7 @@ class Block:
     title: str
     sentences: list[str]
     picture: str = ""
-    tables: tuple[tuple[list[str], list[list[str]]], ...] = ()
+    tables: tuple[Table, ...] = ()
 
 
 def page(profile: Profile, against: Difference | None, drawn: Sequence[Plot]) -> str:
@@ -88,7 +89,7 @@ def page(profile: Profile, against: Difference | None, drawn: Sequence[Plot]) ->
         disturbance=sentences.disturbance(profile, against),
         summary=sentences.summary(profile),
         trust=sentences.trust(profile),
-        numeric=tables.numeric,
+        on_page=on_page,
         blocks=[block for block in _blocks(profile, against) if block],
         pictures={plot.name: plot for plot in drawn},
         inlined={plot.name: Markup(_inlined(plot)) for plot in drawn if plot.svg},
@@ -105,13 +106,13 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
     return [
         _difference(profile, against),
         Block("parts", "Parts of a step", ["As measured without a profiler, and as the trace has them."],
-              tables=(tables.phase_rows(profile),)),
+              tables=(tables.parts(profile),)),
         _python(profile),
         Block("hotspots", "Hot spots",
               ["Operators by their own time, those that they call taken out."],
-              tables=(tables.operator_rows(profile.operators, step),)),
+              tables=(tables.hot_spots(profile.operators, step),)),
         Block("lines", "Lines of the program", ["Operators' own time by the line of fcnn that caused it."],
-              tables=(tables.line_rows(profile),)),
+              tables=(tables.lines(profile),)),
         Block("operators", "Operators as a flame graph",
               ["Width is time, the part of the step at the top, callers above what they call."],
               "operators"),
@@ -128,7 +129,7 @@ def _difference(profile: Profile, difference: Difference | None) -> Block | None
     if difference is None:
         reason = profile.missing.get("comparison")
         return Block("difference", "The difference", [f"Not here: {reason}."]) if reason else None
-    rows = (tables.difference_rows(difference, phases=True), tables.difference_rows(difference, phases=False))
+    rows = (tables.changes(difference, phases=True), tables.changes(difference, phases=False))
     return Block("difference", "The difference", [sentences.difference_sentence(difference)], tables=rows)
 
 
@@ -148,11 +149,11 @@ def _device(profile: Profile) -> Block | None:
     if not profile.kernels:
         return None
     return Block("kernels", "On the device", ["Kernels and copies by time, and the gaps between them."],
-                 tables=(tables.kernel_rows(profile), tables.gap_rows(profile)))  # fmt: skip
+                 tables=(tables.kernels(profile), tables.gaps(profile)))  # fmt: skip
 
 
 def _memory(profile: Profile) -> Block:
-    return Block("memory", "Memory", sentences.memory_sentences(profile), "memory", (tables.memory_rows(profile),))
+    return Block("memory", "Memory", sentences.memory_sentences(profile), "memory", (tables.holders(profile),))
 
 
 def _compiled(profile: Profile) -> Block | None:

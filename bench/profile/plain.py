@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from tabulate import tabulate
-
-from bench.text import markdown, one_line
+from bench.text import one_line
 
 T = TypeVar("T")
 
@@ -32,11 +29,3 @@ def plain_texts(value: T) -> T:
             name, content = plain_texts(key), plain_texts(inner)
             made[name] = made[name] + content if name in made and isinstance(content, (int, float)) else content
     return made  # type: ignore[no-any-return]
-
-
-def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:
-    """A Markdown table of any texts; `alignment` has `left` or `right` for each column."""
-    cells = [[markdown(cell) for cell in row] for row in rows]
-    return tabulate(
-        cells, headers=headings, tablefmt="github", colalign=alignment if rows else None, disable_numparse=True
-    )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from rich.console import Console
-from rich.table import Table
 
 from bench.profile import sentences, tables
 from bench.profile.against import Difference
 from bench.profile.model import Profile
-from bench.profile.plain import markdown_table, plain_texts
+from bench.profile.plain import plain_texts
 from bench.report.plot import Plot
+from bench.table import Table, as_markdown, on_terminal
 from bench.text import markdown as text
 
 
@@ -22,17 +21,14 @@ def show(profile: Profile, against: Difference | None, console: Console) -> None
     for sentence in _first(profile, against):
         console.print(sentence)
     console.print()
-    headings, rows = tables.operator_rows(profile.operators, profile.cost.unprofiled_seconds)
-    narrow = [number for number, heading in enumerate(headings) if heading not in ("FLOPs", "Allocates")]
-    _print(
-        console,
-        [headings[n] for n in narrow],
-        [[*(row[n] for n in narrow[:-1]), row[-1].split(" ")[0]] for row in rows],
-    )
+    found = tables.hot_spots(profile.operators, profile.cost.unprofiled_seconds).without("FLOPs", "Allocates")
+    # Of a line's name, the file and the number.
+    short = Table(found.columns, [[*row[:-1], str(row[-1]).split(" ")[0]] for row in found.rows])
+    console.print(on_terminal(short))
     if against:
         console.print()
         console.print(sentences.difference_sentence(against))
-        _print(console, *tables.difference_rows(against, phases=False))
+        console.print(on_terminal(tables.changes(against, phases=False)))
     for name, reason in profile.missing.items():
         console.print(f"no {name}: {reason}")
 
@@ -59,48 +55,40 @@ def markdown(profile: Profile, against: Difference | None, pictures: Sequence[Pl
         "",
         "## Parts of a step",
         "",
-        _table(*tables.phase_rows(profile)),
+        as_markdown(tables.parts(profile)),
         "",
         "## Hot spots",
         "",
-        _table(*tables.operator_rows(profile.operators, step)),
+        as_markdown(tables.hot_spots(profile.operators, step)),
         "",
         "## Lines",
         "",
-        _table(*tables.line_rows(profile)),
+        as_markdown(tables.lines(profile)),
         "",
         "## Memory",
         "",
         *map(text, sentences.memory_sentences(profile)),
         "",
-        _table(*tables.memory_rows(profile)),
+        as_markdown(tables.holders(profile)),
     ]
     if profile.kernels:
-        lines += ["", "## Kernels", "", _table(*tables.kernel_rows(profile)), "", _table(*tables.gap_rows(profile))]
+        lines += [
+            "",
+            "## Kernels",
+            "",
+            as_markdown(tables.kernels(profile)),
+            "",
+            as_markdown(tables.gaps(profile)),
+        ]
     if profile.compiled:
         lines += ["", "## Compiled code", "", *[f"* {text(line)}" for line in sentences.compiled_lines(profile)]]
     if against:
         lines += ["", "## The difference", "", text(sentences.difference_sentence(against)), ""]
         lines += [
-            _table(*tables.difference_rows(against, phases=True)),
+            as_markdown(tables.changes(against, phases=True)),
             "",
-            _table(*tables.difference_rows(against, phases=False)),
+            as_markdown(tables.changes(against, phases=False)),
         ]
     missing = {**profile.missing, **{f"picture of {plot.name}": plot.problem for plot in pictures if plot.problem}}
     lines += ["", *[text(f"No {name}: {reason}.") for name, reason in missing.items()]]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _print(console: Console, headings: list[str], rows: list[list[str]]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for number, heading in enumerate(headings):
-        justify: Literal["left", "right"] = "right" if tables.numeric(rows, number) else "left"
-        table.add_column(heading, justify=justify, no_wrap=heading != "Operator")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-
-
-def _table(headings: list[str], rows: list[list[str]]) -> str:
-    aligned = ["right" if tables.numeric(rows, number) else "left" for number in range(len(headings))]
-    return markdown_table(headings, rows, aligned)

@@ -1,4 +1,4 @@
-"""The tables of a profile, each as headings and rows of text."""
+"""The tables of a profile."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bench.profile.events import BETWEEN
 from bench.profile.model import Operator, Profile
 from bench.profile.sentences import signed, size
 from bench.report import units
+from bench.table import PROSE, Table
 
-Shown = tuple[list[str], list[list[str]]]
 SHOWN_ROWS = 15  # all are in profile.json
 
 
-def operator_rows(operators: Sequence[Operator], step_seconds: float) -> Shown:
-    """Headings and rows of the hot spots."""
+def hot_spots(operators: Sequence[Operator], step_seconds: float) -> Table:
+    """The hot spots."""
     on_device = any(o.device_seconds for o in operators)
     headings = ["Part", "Operator", "Calls", "Self time", "Of the step", "FLOPs", "Allocates", "Line of fcnn"]
     if on_device:
@@ -34,11 +34,11 @@ def operator_rows(operators: Sequence[Operator], step_seconds: float) -> Shown:
         ]
         for o in operators[:SHOWN_ROWS]
     ]
-    return headings, rows
+    return Table.of(headings, rows, Operator=PROSE)
 
 
-def phase_rows(profile: Profile) -> Shown:
-    """Headings and rows of the parts."""
+def parts(profile: Profile) -> Table:
+    """The parts of a step."""
     headings = ["Part", "Unprofiled", "Of the step", "Traced, corrected", "Events"]
     step = profile.cost.unprofiled_seconds
     rows = [
@@ -46,10 +46,10 @@ def phase_rows(profile: Profile) -> Shown:
          units.duration(p.corrected_seconds), f"{p.events:,.4g}"]
         for p in profile.phases
     ]  # fmt: skip
-    return headings, rows
+    return Table.of(headings, rows)
 
 
-def line_rows(profile: Profile) -> Shown:
+def lines(profile: Profile) -> Table:
     """Self time by the line of `fcnn` that caused it, operators together."""
     totals: dict[str, list[float]] = {}
     for operator in profile.operators:
@@ -63,14 +63,14 @@ def line_rows(profile: Profile) -> Shown:
         [line, f"{calls:,.4g}", units.duration(seconds), units.share(seconds / step)]
         for line, (seconds, calls) in ordered
     ]
-    return ["Line of fcnn", "Calls", "Operators' self time", "Of the step"], rows
+    return Table.of(["Line of fcnn", "Calls", "Operators' self time", "Of the step"], rows)
 
 
-def difference_rows(difference: Difference, *, phases: bool) -> Shown:
-    """Headings and rows of two profiles' difference, the largest first."""
-    rows = difference.phases if phases else difference.operators[:SHOWN_ROWS]
+def changes(difference: Difference, *, phases: bool) -> Table:
+    """Two profiles' difference, the largest first."""
+    shown = difference.phases if phases else difference.operators[:SHOWN_ROWS]
     headings = ["Part", *([] if phases else ["Operator", "Calls A", "Calls B"]), "A", "B", "B less A"]
-    return headings, [
+    rows = [
         [
             row.phase,
             *([] if phases else [short(row.name), f"{row.a_calls:,.4g}", f"{row.b_calls:,.4g}"]),
@@ -78,30 +78,31 @@ def difference_rows(difference: Difference, *, phases: bool) -> Shown:
             units.duration(row.b_seconds),
             signed(row.difference_seconds),
         ]
-        for row in rows
+        for row in shown
     ]
+    return Table.of(headings, rows, Operator=PROSE)
 
 
-def memory_rows(profile: Profile) -> Shown:
+def holders(profile: Profile) -> Table:
     """Where what was alive at the process's peak had been allocated."""
     rows = [[holder.where, size(holder.bytes), f"{holder.allocations:,}"] for holder in profile.memory.holders]
-    return ["Allocated by", "Alive at the peak", "Allocations"], rows
+    return Table.of(["Allocated by", "Alive at the peak", "Allocations"], rows)
 
 
-def kernel_rows(profile: Profile) -> Shown:
+def kernels(profile: Profile) -> Table:
     """What the device ran."""
     step = profile.cost.unprofiled_seconds
     rows = [
         [kernel.name, f"{kernel.calls:,.4g}", units.duration(kernel.seconds), units.share(kernel.seconds / step)]
         for kernel in profile.kernels[:SHOWN_ROWS]
     ]
-    return ["Kernel", "Calls", "Device time", "Of the step"], rows
+    return Table.of(["Kernel", "Calls", "Device time", "Of the step"], rows)
 
 
-def gap_rows(profile: Profile) -> Shown:
+def gaps(profile: Profile) -> Table:
     """When the device had nothing to do."""
     rows = [[gap.host, f"{gap.count:,.4g}", units.duration(gap.seconds)] for gap in profile.gaps[:SHOWN_ROWS]]
-    return ["While the host was in", "Gaps", "Idle device time"], rows
+    return Table.of(["While the host was in", "Gaps", "Idle device time"], rows)
 
 
 def short(name: str) -> str:
@@ -109,8 +110,3 @@ def short(name: str) -> str:
     if name.startswith("enumerate(DataLoader)"):
         return "DataLoader: next batch"
     return name.partition("#")[2] or name if name.startswith("Optimizer.") else name
-
-
-def numeric(rows: list[list[str]], column: int) -> bool:
-    """Whether a column holds numbers, which are set to the right: no cell begins with a letter."""
-    return bool(rows) and not any(row[column][:1].isalpha() or row[column][:1] == "(" for row in rows)

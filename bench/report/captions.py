@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.analyse.cells import cells
 from bench.record.model import Record
-from bench.report.tables import Table
+from bench.report.tables import ViewTable
 from bench.report.words import FLAGS, machine_and_day
 
 TITLE = "How fast does this small network train?"
@@ -55,7 +55,7 @@ def place(records: Sequence[Record], record: Record) -> str:
     return "This run" if record is records[0] else "Measured elsewhere"
 
 
-def caption(records: Sequence[Record], table: Table) -> str:
+def caption(records: Sequence[Record], table: ViewTable) -> str:
     """Where, when and on which images the numbers of a table were taken, and what all its rows share."""
     facts = [place(records, table.record), machine_and_day(table.record), table.record.dataset.label, table.agreed]
     return " · ".join(fact for fact in facts if fact)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import collections
 from collections.abc import Sequence
 
-import pandas as pd
-
 from bench.analyse.cell import Cell
 from bench.analyse.cells import cells
 from bench.axes.axis import AXES
@@ -14,6 +12,7 @@ from bench.axes.workloads import workload
 from bench.record.model import Record
 from bench.report import units
 from bench.report.words import flag_mark, machine_and_day
+from bench.table import Table
 
 HANDFUL = 5  # records whose tables may stand below one another
 MOST_CASES = 8
@@ -27,7 +26,7 @@ def shown_in_full(records: Sequence[Record]) -> Sequence[Record]:
     return records if len(records) <= HANDFUL else records[:1]
 
 
-def overview(records: Sequence[Record]) -> pd.DataFrame | None:
+def overview(records: Sequence[Record]) -> Table | None:
     """A row per record with the times of the plain cases that most of them have; None where all are shown in full."""
     if shown_in_full(records) is records:
         return None
@@ -39,7 +38,7 @@ def overview(records: Sequence[Record]) -> pd.DataFrame | None:
         [machine_and_day(record), *(_time(found.get(id)) for id in chosen)]
         for record, found in zip(records, by_id, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["Machine", *chosen])
+    return Table.of(["Machine", *chosen], rows)
 
 
 def _is_plain(cell: Cell) -> bool:

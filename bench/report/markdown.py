@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from bench.record.model import Record
 from bench.report import captions, column, machines
 from bench.report.plot import Plot
 from bench.report.sentences import findings, warnings
-from bench.report.tables import VIEWS, Table, View, environment_frame, table
+from bench.report.tables import VIEWS, View, ViewTable, environment_table, table
 from bench.report.words import capitalised, machine_and_day, version
-from bench.text import code, fence, one_line
+from bench.table import NUMBER, WORDS, Column, Table, as_markdown
+from bench.text import code, fence
 
 
-def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: pd.DataFrame | None = None) -> str:
+def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: Table | None = None) -> str:
     """The whole report; `records[0]` is the run at hand, `drawn` are the plots that lie in `plots/`.
 
     Args:
@@ -28,8 +27,7 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: pd.Data
     parts += [f"> **Note.** {text}" for text in warnings(run)]
     parts += ["\n".join(f"- **{f.topic}.** {' '.join(f.sentences)}" for f in findings(records))]
     if overview is not None:
-        aligned = ["left", *["right"] * (overview.shape[1] - 1)]
-        parts += [f"## {machines.TITLE}", f"{capitalised(machines.MEANING)}.", _aligned(overview, aligned)]
+        parts += [f"## {machines.TITLE}", f"{capitalised(machines.MEANING)}.", as_markdown(overview)]
     parts += [section for view in VIEWS if (section := _section(records, view, drawn))]
     parts += ["## How to read this", "\n".join(f"- **{term}**: {text}" for term, text in captions.HOW_TO_READ)]
     if found := captions.flags(records):
@@ -37,7 +35,7 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: pd.Data
     parts.append("## Environment")
     for record in records:
         facts = (captions.place(records, record), machine_and_day(record), version(record), code(record.command))
-        parts += [f"**{' · '.join(fact for fact in facts if fact)}**", _table(environment_frame(record), words=3)]
+        parts += [f"**{' · '.join(fact for fact in facts if fact)}**", as_markdown(environment_table(record))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -57,24 +55,13 @@ def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> st
     return "\n\n".join(parts)
 
 
-def _shown(found: Table) -> str:
-    words = [index for index, shown in enumerate(found.columns) if shown.words]
-    aligned = ["left" if index in words else "right" for index in range(len(found.columns))]
-    return _aligned(found.frame, aligned)
+def _shown(found: ViewTable) -> str:
+    columns = [Column(shown.heading, WORDS if shown.words else NUMBER) for shown in found.columns]
+    return as_markdown(Table(columns, found.frame.values.tolist()))
 
 
-def _commands(found: Table) -> str:
+def _commands(found: ViewTable) -> str:
     lines = [f"# {m.id}\n{m.command}" for row in found.cells for cell in row if (m := cell.measurement)]
     text = "\n".join(lines)
     ticks = fence(text, 3)
     return f"{ticks}sh\n{text}\n{ticks}"
-
-
-def _table(frame: pd.DataFrame, words: int) -> str:
-    return _aligned(frame, ["left"] * words)
-
-
-def _aligned(frame: pd.DataFrame, aligned: list[str]) -> str:
-    # A bar in a cell would start another cell.
-    escaped = frame.map(lambda text: one_line(text).replace("\\", "\\\\").replace("|", "\\|"))
-    return escaped.to_markdown(index=False, colalign=aligned, disable_numparse=True)

@@ -16,6 +16,7 @@ from bench.report.column import Column
 from bench.report.details import note
 from bench.report.highlights import highlights
 from bench.report.plot import Plot, for_page
+from bench.table import Table, on_page
 
 # Columns of running text, which is set small and wraps.
 PROSE = ("reason", "evidence", "help", "cuda_graphs", "compiled_so")
@@ -71,7 +72,7 @@ class Section:
     folded: bool
 
 
-def page(records: Sequence[Record], drawn: Sequence[Plot], overview: pd.DataFrame | None = None) -> str:
+def page(records: Sequence[Record], drawn: Sequence[Plot], overview: Table | None = None) -> str:
     """The whole page, as `bench.report.markdown.markdown`; `records[0]` is the run at hand."""
     sections = [_section(records, view, drawn) for view in tables.VIEWS]
     return template.render(
@@ -86,9 +87,9 @@ def page(records: Sequence[Record], drawn: Sequence[Plot], overview: pd.DataFram
         findings=sentences.findings(records),
         sections=[section for section in sections if section.tables],
         machines=machines,
-        overview=overview,
+        overview=on_page(overview) if overview else None,
         flags=captions.flags(records),
-        environments=[(record, tables.environment_frame(record).values.tolist()) for record in records],
+        environments=[(record, tables.environment_table(record).rows) for record in records],
     )
 
 
@@ -105,7 +106,7 @@ def _section(records: Sequence[Record], view: tables.View, drawn: Sequence[Plot]
     return Section(view.name, view.title, words.capitalised(view.meaning), plot, caption, shown, style, folded)
 
 
-def _table(records: Sequence[Record], found: tables.Table, index: int) -> ShownTable:
+def _table(records: Sequence[Record], found: tables.ViewTable, index: int) -> ShownTable:
     listing = found.view.name == column.SAMPLES
     # The page says a note where it belongs: beside the number, or in place of the missing ones.
     kept = [number for number, c in enumerate(found.columns) if c.name not in ("note", "flag_reasons")]
@@ -129,7 +130,7 @@ def _table(records: Sequence[Record], found: tables.Table, index: int) -> ShownT
     )
 
 
-def _said_once(found: tables.Table) -> pd.DataFrame:
+def _said_once(found: tables.ViewTable) -> pd.DataFrame:
     """The table's text, in which rows below each other do not repeat the same advice."""
     frame = found.frame.copy()
     for shown in found.columns:

@@ -18,6 +18,7 @@ from bench.report import column, units
 from bench.report.column import Column
 from bench.report.columns import COLUMNS
 from bench.report.units import MISSING
+from bench.table import WORDS, Table
 from bench.text import fact_name, fact_value
 
 # Not said in a caption: what nobody would expect to be otherwise.
@@ -91,7 +92,7 @@ VIEWS = (
 
 
 @dataclass(frozen=True)
-class Table:
+class ViewTable:
     """A view of one record.
 
     Attributes:
@@ -109,7 +110,7 @@ class Table:
     agreed: str
 
 
-def table(record: Record, view: View) -> Table | None:
+def table(record: Record, view: View) -> ViewTable | None:
     """The view of the record as text; None if the record has no such case."""
     found = _rows(record, view)
     if not found:
@@ -123,7 +124,7 @@ def table(record: Record, view: View) -> Table | None:
     body = [[_text(c, row) for c in shown] for row in rows]
     facts = [(c, _texts(c, here)[0]) for c in agreed]
     said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
-    return Table(view, record, pd.DataFrame(body, columns=[c.heading for c in shown]), shown, rows, ", ".join(said))
+    return ViewTable(view, record, pd.DataFrame(body, columns=[c.heading for c in shown]), shown, rows, ", ".join(said))
 
 
 def _of_devices_here(found: Sequence[Cell]) -> Sequence[Cell]:
@@ -208,7 +209,7 @@ def aten_calls_frame(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["machine", "measured", "created_utc", "id", "call", "count"])
 
 
-def environment_frame(record: Record) -> pd.DataFrame:
+def environment_table(record: Record) -> Table:
     """The record's environment, a fact a row; of energy, with what it was measured or why it was not."""
     rows = [
         [group, fact_name(name), _plain(name, value)]
@@ -217,7 +218,7 @@ def environment_frame(record: Record) -> pd.DataFrame:
     ]
     meters = [(m.case.device, m.energy.meter or m.energy.reason or "") for m in record.measurements if m.energy]
     rows += [["energy", device, text] for device, text in dict.fromkeys(meters)]
-    return pd.DataFrame(rows, columns=["Group", "Fact", "Value"])
+    return Table.of(["Group", "Fact", "Value"], rows, Value=WORDS)
 
 
 def _plain(name: str, value: object) -> str:

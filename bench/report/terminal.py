@@ -16,6 +16,8 @@ from bench.report import captions, column, tables
 from bench.report.column import Column
 from bench.report.details import note
 from bench.report.sentences import findings, warnings
+from bench.table import NUMBER, WORDS, Table, on_terminal
+from bench.table import Column as Head
 
 KINDS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
 # The page and the CSV files have the rest.
@@ -55,7 +57,7 @@ def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> 
             console.print()
 
 
-def _fitting(found: tables.Table, console: Console) -> Grid:
+def _fitting(found: tables.ViewTable, console: Console) -> Grid:
     """The first layout that the terminal holds, from roomy to bare; the barest if none."""
     layouts: list[tuple[int, tuple[str, ...]]] = [(2, COLUMNS)]
     layouts += [(1, tuple(c for c in COLUMNS if c not in EXPENDABLE[:gone])) for gone in range(len(EXPENDABLE) + 1)]
@@ -68,20 +70,19 @@ def _fitting(found: tables.Table, console: Console) -> Grid:
     return grid
 
 
-def _grid(found: tables.Table, gap: int, columns: Sequence[str]) -> Grid:
+def _grid(found: tables.ViewTable, gap: int, columns: Sequence[str]) -> Grid:
     """The rows that have numbers, without the ratios' intervals: the sentences above have said the main ones."""
-    grid = Grid(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
     kept = [index for index, shown in enumerate(found.columns) if shown.name in columns]
-    for index in kept:
-        shown = found.columns[index]
-        heading = NARROW.get(shown.name) or textwrap.fill(shown.heading, 10, break_long_words=False)
-        grid.add_column(heading, justify="left" if shown.words else "right", no_wrap=True)
-    for texts, behind in zip(found.frame.values.tolist(), found.cells, strict=True):
-        if behind[0].measurement:
-            style = "yellow" if behind[0].flags else ""
-            said = [_short(found.columns[index], texts[index], columns) for index in kept]
-            grid.add_row(*(Text(text) for text in said), style=style)
-    return grid
+    shown = [found.columns[index] for index in kept]
+    wrapped = [NARROW.get(one.name) or textwrap.fill(one.heading, 10, break_long_words=False) for one in shown]
+    heads = [Head(text, WORDS if one.words else NUMBER) for text, one in zip(wrapped, shown, strict=True)]
+    timed = [
+        (behind[0], [_short(found.columns[index], texts[index], columns) for index in kept])
+        for texts, behind in zip(found.frame.values.tolist(), found.cells, strict=True)
+        if behind[0].measurement
+    ]
+    marked = {number: "yellow" for number, (cell, _) in enumerate(timed) if cell.flags}
+    return on_terminal(Table(heads, [texts for _, texts in timed]), gap=gap, styles=marked)
 
 
 def _short(of: Column, text: str, columns: Sequence[str]) -> str:
@@ -91,7 +92,7 @@ def _short(of: Column, text: str, columns: Sequence[str]) -> str:
     return text.partition(" (")[0]
 
 
-def _notes(found: tables.Table) -> list[str]:
+def _notes(found: tables.ViewTable) -> list[str]:
     """A line for every row that is flagged or has no number."""
     return [f"{_which(behind)} {text}" for behind in found.cells if (text := note(behind[0]))]
 

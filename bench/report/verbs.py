@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from bench import console
 from bench.analyse.compare import as_a_whole, compare, took_turns
 from bench.analyse.levels import Estimate
@@ -15,6 +13,7 @@ from bench.errors import BROKEN, DONE, NOT_COMPARABLE, USAGE, BenchError
 from bench.record import store
 from bench.report.units import MISSING, ratio, seconds, times
 from bench.report.write import write_report
+from bench.table import NAME, PROSE, Column, Table, on_terminal
 
 
 def write_pages(paths: Sequence[Path], output: Path | None) -> int:
@@ -49,13 +48,11 @@ def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
         for record in records:
             shown = f"{name}  {record.machine.label}, {record.created_utc}, {record.dataset.label}"
             terminal.print(shown, soft_wrap=True)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("case", no_wrap=True)  # an id is copied whole
-    for heading in ("A", "B", "B / A", "verdict"):
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(row.id, _time(row.a), _time(row.b), ratio(row.ratio) if row.ratio else MISSING, row.verdict)
-    terminal.print(table)
+    texts = [
+        [row.id, _time(row.a), _time(row.b), ratio(row.ratio) if row.ratio else MISSING, row.verdict] for row in rows
+    ]
+    columns = [Column("case", NAME), *(Column(heading, PROSE) for heading in ("A", "B", "B / A", "verdict"))]
+    terminal.print(on_terminal(Table(columns, texts)))
     terminal.print("B / A is of the times as multiples of the base case's, with its 95% interval.", soft_wrap=True)
     if whole := as_a_whole(*sides):
         terminal.print(_whole(whole, in_turn=took_turns(*sides)), soft_wrap=True)

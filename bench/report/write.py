@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from bench.errors import reason_of
 from bench.record import files
 from bench.record.model import Record
@@ -19,6 +17,7 @@ from bench.report.markdown import markdown
 from bench.report.page import page
 from bench.report.plot import Plot
 from bench.report.tables import VIEWS, aten_calls_frame, raw_frame
+from bench.table import Table
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Report:
     records: Sequence[Record]
     shown: Sequence[Record]
     plots: Sequence[Plot]
-    overview: pd.DataFrame | None
+    overview: Table | None
 
 
 EXPORTERS: dict[str, Callable[[Report], str]] = {

@@ -7,6 +7,7 @@ from bench.gate import certify
 from bench.gate.certify import KINDS, certificate, planned, read_gates, slowed
 from bench.gate.paired import RULE_VERSION
 from tests.gate.test_planted import ROOT
+from tests.hostile import markdown_cells
 
 
 def gate(slowdown: float, noisy: bool, verdict: str, scatter: float = 0.01) -> dict[str, object]:
@@ -48,8 +49,10 @@ def test_the_certificate_counts_verdicts_with_intervals():
     gates = [gate(0.0, False, "PASS")] * 19 + [gate(0.0, False, "INCONCLUSIVE")] + [gate(0.05, True, "FAIL")] * 10
     text = certificate(gates)
     assert "30 of 400 gates, on Some CPU, in 0.1 hours." in text
-    assert "| nothing | idle | 20 | 19 | 0 | 1 | 0.0% to 16.8% | +0.00% |" in text
-    assert "| +5% | busy | 10 | 0 | 10 | 0 | 69.2% to 100.0% | +5.00% |" in text
+    assert markdown_cells(text)[1:] == [
+        ["nothing", "idle", "20", "19", "0", "1", "0.0% to 16.8%", "+0.00%"],
+        ["+5%", "busy", "10", "0", "10", "0", "69.2% to 100.0%", "+5.00%"],
+    ]
     assert "Pairs of identical code scatter by 1.00%. From a slowdown of 4.5% on" in text
 
 

@@ -169,7 +169,7 @@ def test_a_disturbed_ladder_says_so_before_any_number_and_gives_no_verdict():
     assert f'<h3>On the CPU: Some CPU, 2 cores</h3>\n<p class="warning" role="note">{notice}</p>' in html
     assert "times as fast" in marked_down(LADDER).split("##")[1]
     assert "times as fast" not in text.split("##")[1] + html + out
-    assert markdown_cells(text) == [show.HEADINGS, *show.rows(LADDER)]
+    assert markdown_cells(text) == [[column.heading for column in show.COLUMNS], *show.rows(LADDER)]
     assert "110 ms" in out
     assert html.count("<svg") == 1
 
@@ -217,7 +217,7 @@ def test_no_text_breaks_an_exporter(text, harmless, tmp_path):
     """The same elements as those of harmless text, and the text itself where it belongs."""
     ladder, *texts, plot = written(text)
     assert shapes(*texts, tmp_path) == harmless
-    names = [show.HEADINGS[0], *(one_line(step.name + text) for step in LADDER.steps)]
+    names = [show.COLUMNS[0].heading, *(one_line(step.name + text) for step in LADDER.steps)]
     assert [row[0] for row in markdown_cells(texts[1])] == [*names, *names]
     files.write(tmp_path / "picture.svg", plot.svg)
     words = ["".join(element.itertext()).strip() for element in ElementTree.parse(tmp_path / "picture.svg").iter()]

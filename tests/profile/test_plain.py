@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 from markdown_it import MarkdownIt
 
-from bench.profile.plain import markdown, markdown_table, plain_texts
-from bench.text import one_line
-from tests.hostile import HOSTILE, markdown_cells, markdown_shape
+from bench.profile.plain import plain_texts
+from bench.text import markdown, one_line
+from tests.hostile import HOSTILE, markdown_shape
 from tests.profile.made import PROFILE
 
 
@@ -31,13 +31,3 @@ def test_names_of_programs_stay_readable():
     for name in ("epoch[cpu-b64-fp32]", "train.py:141 optimizer_step", "aten::add", "A step takes 8.00 ms, -1.2%."):
         assert markdown(name) == name
     assert markdown("aten::_fused_adam_ <lambda>") == r"aten::\_fused_adam\_ \<lambda>"
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_tables_rows_keep_their_cells(text):
-    table = markdown_table(["Name", "Value"], [[text, "1"], ["plain", text]], ["left", "right"])
-    assert markdown_cells(table) == [["Name", "Value"], [one_line(text), "1"], ["plain", one_line(text)]]
-
-
-def test_a_table_without_rows_is_its_head():
-    assert markdown_cells(markdown_table(["Name", "Value"], [], ["left", "right"])) == [["Name", "Value"]]

@@ -115,8 +115,10 @@ def test_a_disagreement_is_a_warning_on_the_page():
 
 def test_a_gpus_operators_have_their_device_time():
     busy = changed(operators=[dataclasses.replace(PROFILE.operators[2], device_seconds=0.3e-3)])
-    headings, (row,) = tables.operator_rows(busy.operators, 8e-3)
-    assert row[headings.index("On the device")] == "300 µs"
+    found = tables.hot_spots(busy.operators, 8e-3)
+    assert (
+        dict(zip((column.heading for column in found.columns), found.rows[0], strict=True))["On the device"] == "300 µs"
+    )
     assert "those that do the network's arithmetic take 3.8% of the time" in sentences.summary(busy)[1]
 
 
@@ -160,12 +162,6 @@ def test_sizes(count, text):
     assert sentences.size(count) == text
 
 
-def test_numbers_are_set_to_the_right_and_words_to_the_left():
-    rows = [["fetch", "5.0 ms", "-"], ["loss", "<0.01%", "12"], ["(between operators)", "+1 µs", "-"]]
-    assert [tables.numeric(rows, column) for column in range(3)] == [False, True, True]
-    assert not tables.numeric([], 0)
-
-
 def test_it_is_plain_json():
     assert json.loads(json.dumps(to_json(PROFILE), allow_nan=False))["operators"][0]["self_seconds"] == 5e-3
 
@@ -187,8 +183,8 @@ def test_a_disturbed_profile_says_so_before_any_number_and_gives_no_verdict():
     for words in VERDICTS:
         assert words in marked_down(PROFILE)
         assert words not in text + html + out
-    for table in (tables.phase_rows(PROFILE), tables.operator_rows(PROFILE.operators, 8e-3)):
-        assert table[1] in [rows[-len(table[1]) :] for rows in _tables_of(text)]
+    for table in (tables.parts(PROFILE), tables.hot_spots(PROFILE.operators, 8e-3)):
+        assert table.rows in [rows[-len(table.rows) :] for rows in _tables_of(text)]
     assert "Disturbed" not in marked_down(PROFILE) + paged(PROFILE) + shown(PROFILE)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench.report import column
 from bench.report.columns import COLUMNS
-from bench.report.tables import VIEWS, aten_calls_frame, environment_frame, raw_frame, table
+from bench.report.tables import VIEWS, aten_calls_frame, environment_table, raw_frame, table
 from tests.data.records import CPU_RECORD, GPU_RECORD, bare, case, flagged, gap, measured, only
 from tests.report.made import SMALL, lines
 
@@ -35,7 +35,9 @@ def test_every_table(record, snapshot):
 
 
 def test_the_environments(snapshot):
-    assert "\n\n".join(as_lines(environment_frame(record)) for record in (CPU_RECORD, GPU_RECORD)) == snapshot
+    tables = [environment_table(record) for record in (CPU_RECORD, GPU_RECORD)]
+    texts = [lines([[column.heading for column in one.columns], *one.rows]) for one in tables]
+    assert "\n\n".join(texts) == snapshot
 
 
 def test_the_csv_files(snapshot):
@@ -186,5 +188,5 @@ def test_flagged_cases_and_their_comparisons_are_not_judged():
 
 
 def test_environment_says_once_how_energy_was_measured_or_why_not():
-    rows = environment_frame(GPU_RECORD).to_numpy().tolist()
+    rows = environment_table(GPU_RECORD).rows
     assert [row[1] for row in rows if row[0] == "energy"] == ["cpu", "cuda"]
