@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bench import table
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.starting import median_of
 from bench.analyse.statistics import Summary
@@ -13,6 +15,7 @@ from bench.axes.axis import Axis, Value
 from bench.record.model import Accuracy, Compilation, Counters, DeviceUse, Measurement, Phases, StartUp
 from bench.report import units
 from bench.report.units import MISSING
+from bench.table import NUMBER, WORDS
 
 Raw = str | int | float | bool | None
 Part = TypeVar("Part")  # of a measurement
@@ -30,6 +33,9 @@ STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, START_UP, COUNTS, SAMPLES, G
     "not_measured",
 )
 TIMED = (STEP, PARTS, COMPILE, EPOCH, ACCURACY)
+# Roles: a case's time, which leads to its command; a ratio with its interval; what is said of a row, on a page beside
+# its number; what would help; a device's time, which runs beside the host's and adds up with none of them.
+TIME, RATIO, NOTE, ADVICE, APART = "time", "ratio", "note", "advice", "apart"
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,10 @@ class Column:
         heading: Heading in shown tables; empty for columns of the CSV files only.
         raw: Value for the CSV files, in SI units; None is missing. No `raw`: a column of shown tables only.
         show: Text for shown tables. No `show`: a column of the CSV files only.
+        role: What it holds, by which tables and pages know how to show it: one of `bench.table`, or of these here.
         axis: An axis of the matrix: left out of a shown table where all rows agree, and said in its caption.
-        words: Text rather than a number, so set flush left.
+        stays: Whether it is shown where no row has a value, too: it is what the table is about.
+        versus: The comparison that a `RATIO` shows.
     """
 
     name: str
@@ -50,8 +58,16 @@ class Column:
     heading: str = ""
     raw: Callable[[Cell], Raw] | None = None
     show: Callable[[Cell], str] | None = None
+    role: str = NUMBER
     axis: bool = False
-    words: bool = False
+    stays: bool = False
+    versus: Callable[[Cell], Versus] | None = None
+
+
+def head(of: Column, heading: str = "") -> table.Column:
+    """The column in a table of text, under its own or another heading."""
+    role = NUMBER if of.role in (NUMBER, TIME, RATIO, APART) else WORDS
+    return table.Column(heading or of.heading, role)
 
 
 def of_axis(axis: Axis, views: tuple[str, ...]) -> Column:
@@ -63,18 +79,19 @@ def of_axis(axis: Axis, views: tuple[str, ...]) -> Column:
 
     is_number = isinstance(axis.default, int) and not isinstance(axis.default, bool)
     show = lambda cell: axis.shown(getattr(cell.case, axis.field))  # noqa: E731
-    return Column(axis.field, views, axis.heading, raw, show, axis=True, words=not is_number)
+    return Column(axis.field, views, axis.heading, raw, show, NUMBER if is_number else WORDS, axis=True)
 
 
 def of_summary(
     name: str, views: tuple[str, ...], get: Callable[[Summary], Raw], heading: str = "",
-    show: Callable[[Summary], str] | None = None,
+    show: Callable[[Summary], str] | None = None, role: str = NUMBER,
 ) -> Column:  # fmt: skip
     """A statistic of the samples; missing for a case without a number."""
     return Column(
         name, views, heading,
         lambda cell: get(cell.summary) if cell.summary else None,
         (lambda cell: show(cell.summary) if cell.summary else MISSING) if show else None,
+        role, stays=role == TIME,
     )  # fmt: skip
 
 
@@ -158,10 +175,14 @@ def reasons(name: str, get: Callable[[Compilation], list[str]]) -> Column:
 
 
 def of_phases(
-    name: str, heading: str, get: Callable[[Phases], float | None], show: Callable[[float], str] = units.duration
+    name: str,
+    heading: str,
+    get: Callable[[Phases], float | None],
+    show: Callable[[float], str] = units.duration,
+    role: str = NUMBER,
 ) -> Column:
     """A time of the case taken apart; missing where it was not, or has no such part."""
-    return _of_part(name, PHASES, heading, lambda measurement: measurement.phases, get, show)
+    return dataclasses.replace(_of_part(name, PHASES, heading, lambda m: m.phases, get, show), role=role)
 
 
 def _of_part(
@@ -188,7 +209,9 @@ def part(name: str, heading: str) -> Column:
     return of_phases(f"{name}_host_seconds", heading, lambda phases: phases.host_seconds.get(name))
 
 
-def versus(name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus]) -> list[Column]:
+def versus(
+    name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus], *, stays: bool = False
+) -> list[Column]:
     """A ratio: shown with its interval in one column, in three columns of the CSV file."""
 
     def bound(which: str) -> Callable[[Cell], Raw]:
@@ -199,7 +222,7 @@ def versus(name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell]
         return units.ratio(found) if found else MISSING
 
     return [
-        Column(name, views, heading, bound("value"), show),
+        Column(name, views, heading, bound("value"), show, RATIO, stays=stays, versus=get),
         Column(f"{name}_low", views, raw=bound("low")),
         Column(f"{name}_high", views, raw=bound("high")),
         Column(f"{name}_reason", views, raw=lambda cell: get(cell).reason),

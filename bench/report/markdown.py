@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from bench.record.model import Record
 from bench.report import captions, column, machines
+from bench.report.column import head
 from bench.report.plot import Plot
 from bench.report.sentences import findings, warnings
 from bench.report.tables import VIEWS, View, ViewTable, environment_table, table
 from bench.report.words import capitalised, machine_and_day, version
-from bench.table import NUMBER, WORDS, Column, Table, as_markdown
+from bench.table import Table, as_markdown
 from bench.text import code, fence
 
 
@@ -56,8 +57,7 @@ def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> st
 
 
 def _shown(found: ViewTable) -> str:
-    columns = [Column(shown.heading, WORDS if shown.words else NUMBER) for shown in found.columns]
-    return as_markdown(Table(columns, found.frame.values.tolist()))
+    return as_markdown(Table([head(one) for one in found.columns], found.frame.values.tolist()))
 
 
 def _commands(found: ViewTable) -> str:

@@ -12,14 +12,12 @@ from markupsafe import Markup
 from bench.analyse.cell import Cell
 from bench.record.model import Measurement, Record
 from bench.report import captions, column, machines, sentences, tables, template, units, words
-from bench.report.column import Column
+from bench.report.column import ADVICE, APART, NOTE, TIME, Column, head
 from bench.report.details import note
 from bench.report.highlights import highlights
 from bench.report.plot import Plot, for_page
-from bench.table import Table, on_page
+from bench.table import NAME, PROSE, WORDS, Table, on_page
 
-# Columns of running text, which is set small and wraps.
-PROSE = ("reason", "evidence", "help", "cuda_graphs", "compiled_so")
 # Views of many columns, set closer.
 DENSE = (column.PHASES, column.COMPILE, column.COUNTS)
 # Long ones that few come for: they stand folded, the run's own list of commands unfolded.
@@ -109,7 +107,7 @@ def _section(records: Sequence[Record], view: tables.View, drawn: Sequence[Plot]
 def _table(records: Sequence[Record], found: tables.ViewTable, index: int) -> ShownTable:
     listing = found.view.name == column.SAMPLES
     # The page says a note where it belongs: beside the number, or in place of the missing ones.
-    kept = [number for number, c in enumerate(found.columns) if c.name not in ("note", "flag_reasons")]
+    kept = [number for number, c in enumerate(found.columns) if c.role != NOTE]
     headings = [_heading(found.columns[number]) for number in kept]
     rows = []
     for texts, behind in zip(_said_once(found).values.tolist(), found.cells, strict=True):
@@ -134,7 +132,7 @@ def _said_once(found: tables.ViewTable) -> pd.DataFrame:
     """The table's text, in which rows below each other do not repeat the same advice."""
     frame = found.frame.copy()
     for shown in found.columns:
-        if shown.name == "help":
+        if shown.role == ADVICE:
             advice = frame[shown.heading]
             frame[shown.heading] = advice.where(advice != advice.shift(), "")
     return frame
@@ -143,12 +141,7 @@ def _said_once(found: tables.ViewTable) -> pd.DataFrame:
 def _heading(of: Column) -> Shown:
     # A ratio and its interval are set in two columns, so that the numbers stand under each other. The sign stays with
     # its word.
-    return Shown(of.heading.replace("× floor", "×\u00a0floor"), kind=_kind(of, ""), span=2 if _versus(of) else 1)
-
-
-def _versus(of: Column) -> str | None:
-    """The cell's attribute that a column of ratios shows; None for other columns."""
-    return of.name if of.name in ("speedup", "against_loader", "against_eager", "share_of_step") else None
+    return Shown(of.heading.replace("× floor", "×\u00a0floor"), kind=_kind(of, ""), span=2 if of.versus else 1)
 
 
 def _gap_row(pairs: list[tuple[Column, str]], behind: list[Cell], width: int) -> list[Shown]:
@@ -161,8 +154,10 @@ def _kind(of: Column, text: str) -> str:
     # What is not the default shall catch the eye.
     plain = of.axis and text in ("fp32", "off", "adam")
     missing = text == units.MISSING
-    kinds = {"words": of.words, "plain": plain, "note": of.name in PROSE, "missing": missing}
-    kinds["apart"] = of.name == "device_busy_seconds"  # it runs beside the host's times and adds up with none of them
+    words = head(of).role == WORDS
+    # Running text is set small and wraps.
+    kinds = {"words": words, "plain": plain, "note": of.role in (PROSE, ADVICE), "missing": missing}
+    kinds["apart"] = of.role == APART
     return " ".join(kind for kind, applies in kinds.items() if applies)
 
 
@@ -172,11 +167,11 @@ def _anchor(cell: Cell, index: int) -> str:
 
 def _shown(of: Column, text: str, cell: Cell, anchor: str, dense: bool) -> Shown:
     shown = "–" if text == units.MISSING else text
-    if attribute := _versus(of):
+    if of.versus:
         number, _, bounds = shown.partition(" (")
         # The flag stands beside the median already.
-        reason = "" if cell.why_not_judged else getattr(cell, attribute).reason or ""
+        reason = "" if cell.why_not_judged else of.versus(cell).reason or ""
         return Shown(number, bounds.rstrip(")") or reason, _kind(of, text), span=2)
-    if of.name == "time_seconds" or (of.name == "id" and dense):
+    if of.role == TIME or (of.role == NAME and dense):
         return Shown(shown, "", _kind(of, text), anchor=anchor, flag=cell.flag_names if anchor else "")
     return Shown(shown, kind=_kind(of, text))

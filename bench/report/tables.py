@@ -15,10 +15,10 @@ from bench.axes.workloads import PARTS as PART_NAMES
 from bench.axes.workloads import WORKLOADS, Workload, workload
 from bench.record.model import Record
 from bench.report import column, units
-from bench.report.column import Column
+from bench.report.column import NOTE, Column
 from bench.report.columns import COLUMNS
 from bench.report.units import MISSING
-from bench.table import WORDS, Table
+from bench.table import NAME, WORDS, Table
 from bench.text import fact_name, fact_value
 
 # Not said in a caption: what nobody would expect to be otherwise.
@@ -118,8 +118,8 @@ def table(record: Record, view: View) -> ViewTable | None:
     shown = [c for c in COLUMNS if view.kind in c.views and c.show]
     here = _of_devices_here(found)
     agreed = [c for c in shown if c.axis and c.name not in _ALWAYS_SHOWN and len(_texts(c, here)) == 1]
-    shown = [c for c in shown if c not in agreed and (c.axis or c.name in ("id", "note") or _says_anything(c, found))]
-    shown = [c for c in shown if c.name != "note" or _texts(c, found) != [""]]
+    shown = [c for c in shown if c not in agreed and (c.axis or c.role in (NAME, NOTE) or _says_anything(c, found))]
+    shown = [c for c in shown if c.role != NOTE or _texts(c, found) != [""]]
     rows = _grouped(found) if view.kind in column.TIMED else [[cell] for cell in found]
     body = [[_text(c, row) for c in shown] for row in rows]
     facts = [(c, _texts(c, here)[0]) for c in agreed]
@@ -139,7 +139,7 @@ def _texts(of: Column, found: Sequence[Cell]) -> list[str]:
 
 def _says_anything(of: Column, found: Sequence[Cell]) -> bool:
     """Whether any row has a value: a column of nothing but `-` is left out, unless it is what the table is about."""
-    return of.name in ("time_seconds", "speedup") or _texts(of, found) not in ([MISSING], [""])
+    return of.stays or _texts(of, found) not in ([MISSING], [""])
 
 
 def _rows(record: Record, view: View) -> list[Cell]:
@@ -171,7 +171,7 @@ def _grouped(found: Sequence[Cell]) -> list[list[Cell]]:
 
 def _text(of: Column, row: list[Cell]) -> str:
     texts = _texts(of, row)
-    if len(row) > 1 and of.name == "note":
+    if len(row) > 1 and of.role == NOTE:
         return f"{len(row)} cases {texts[0]}"
     if len(texts) == 1:
         return texts[0]
@@ -180,7 +180,7 @@ def _text(of: Column, row: list[Cell]) -> str:
 
 def raw_frame(records: Sequence[Record], view: View) -> pd.DataFrame:
     """The view of all records with raw SI values, a row a case, for a CSV file; missing values are empty."""
-    chosen = [c for c in COLUMNS if view.kind in c.views and c.raw and c.name != "id"]
+    chosen = [c for c in COLUMNS if view.kind in c.views and c.raw and c.role != NAME]
     rows = []
     for index, record in enumerate(records):
         facts = {

@@ -13,11 +13,10 @@ from bench.analyse.cell import Cell
 from bench.axes.axis import AXES
 from bench.record.model import Record
 from bench.report import captions, column, tables
-from bench.report.column import Column
+from bench.report.column import Column, head
 from bench.report.details import note
 from bench.report.sentences import findings, warnings
-from bench.table import NUMBER, WORDS, Table, on_terminal
-from bench.table import Column as Head
+from bench.table import Table, on_terminal
 
 KINDS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
 # The page and the CSV files have the rest.
@@ -75,7 +74,7 @@ def _grid(found: tables.ViewTable, gap: int, columns: Sequence[str]) -> Grid:
     kept = [index for index, shown in enumerate(found.columns) if shown.name in columns]
     shown = [found.columns[index] for index in kept]
     wrapped = [NARROW.get(one.name) or textwrap.fill(one.heading, 10, break_long_words=False) for one in shown]
-    heads = [Head(text, WORDS if one.words else NUMBER) for text, one in zip(wrapped, shown, strict=True)]
+    heads = [head(one, text) for text, one in zip(wrapped, shown, strict=True)]
     timed = [
         (behind[0], [_short(found.columns[index], texts[index], columns) for index in kept])
         for texts, behind in zip(found.frame.values.tolist(), found.cells, strict=True)
