@@ -27,6 +27,11 @@ class BenchError(Exception):
             self.exit_code = exit_code
 
 
+def not_comparable(message: str) -> BenchError:
+    """That what something is to be compared with is missing, or is of another kind."""
+    return BenchError(message, NOT_COMPARABLE)
+
+
 # What torch, its compiler, its loader and Python say about an error, and not what the error is.
 _HINT = re.compile(
     r"set TORCH|for (even )?more developer context|to (log|see|fix|suppress|debug)\b|you can suppress|hint:|"

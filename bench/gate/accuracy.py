@@ -16,19 +16,13 @@ from typing import Any
 
 import scipy.stats
 
-from bench.errors import NOT_COMPARABLE, BenchError
+from bench.errors import BenchError, not_comparable
 from bench.record import files
 
 REFERENCE_FOLDER = Path("bench/gate/seeds")
 FEWEST_REFERENCE_SEEDS = 100
 # Epochs of a training, by dataset: of the embedded 4,000 images, 15 take as many steps as one of the 60,000.
 EPOCHS = {"MNIST": 1, "MNIST-5k": 15}
-
-
-class ReferenceError(BenchError):
-    """A reference distribution that is missing or does not fit. The message is for the user."""
-
-    exit_code = NOT_COMPARABLE
 
 
 @dataclass(frozen=True)
@@ -82,19 +76,19 @@ def read_reference(dataset: str, sha256: str, folder: Path) -> Reference:
     """The committed distribution for these images.
 
     Raises:
-        ReferenceError: There is none, it is of other images, or of too few seeds.
+        BenchError: There is none, it is of other images, or of too few seeds.
     """
     path = folder / f"{dataset.lower()}.json"
     if not path.exists():
-        raise ReferenceError(f"there is no reference distribution of accuracies on {dataset}: {path}")
+        raise not_comparable(f"there is no reference distribution of accuracies on {dataset}: {path}")
     try:
         found = Reference(**files.read_json(path))
     except (BenchError, TypeError) as error:
-        raise ReferenceError(f"{path}: cannot be read: {error}") from None
+        raise not_comparable(f"{path}: cannot be read: {error}") from None
     if found.sha256 != sha256:
-        raise ReferenceError(f"{path} is of other images than those here")
+        raise not_comparable(f"{path} is of other images than those here")
     if len(found.test_accuracy_fraction) < FEWEST_REFERENCE_SEEDS:
-        raise ReferenceError(f"{path} holds {len(found.test_accuracy_fraction)} seeds, fewer than "
+        raise not_comparable(f"{path} holds {len(found.test_accuracy_fraction)} seeds, fewer than "
                              f"{FEWEST_REFERENCE_SEEDS}")  # fmt: skip
     return found
 
@@ -106,12 +100,12 @@ def seeds_needed(reference: Reference, rule: Rule) -> int:
     included.
 
     Raises:
-        ReferenceError: No number of seeds suffices against a reference of so few.
+        BenchError: No number of seeds suffices against a reference of so few.
     """
     quantiles = -scipy.stats.norm.ppf(rule.fail_alpha / 2) + scipy.stats.norm.ppf(rule.power)
     rest = (rule.drop / (quantiles * reference.deviation)) ** 2 - 1 / len(reference.test_accuracy_fraction)
     if rest <= 0:
-        raise ReferenceError(f"{len(reference.test_accuracy_fraction)} reference seeds are too few to see such a drop")
+        raise not_comparable(f"{len(reference.test_accuracy_fraction)} reference seeds are too few to see such a drop")
     seeds: int = math.ceil(1 / rest)
     return max(3, seeds)
 

@@ -9,41 +9,35 @@ from bench.analyse.trust import judged, objections
 from bench.axes.axis import AXES
 from bench.axes.case import Case, why_impossible
 from bench.axes.workloads import workload
-from bench.errors import NOT_COMPARABLE, BenchError
+from bench.errors import BenchError, not_comparable
 from bench.measure import facts
 from bench.record import store
-from bench.record.model import TIMING_RULE_VERSION, Measurement, Record, RecordError
+from bench.record.model import TIMING_RULE_VERSION, Measurement, Record
 from fcnn.data import Images
 
 DEFAULT_ID = "step[cpu-b64-fp32]"
-
-
-class BaselineError(BenchError):
-    """Records that the working tree cannot be compared with. The message is for the user."""
-
-    exit_code = NOT_COMPARABLE
 
 
 def read_baseline(paths: Sequence[Path], images: Images) -> list[Record]:
     """The records, of this kind of machine, these images and today's timing rules.
 
     Raises:
-        BaselineError: One is not; the message names it and both values.
+        BenchError: One is not; the message names it and both values.
     """
     records = []
     for path in paths:
         try:
             record = store.read(path)
-        except RecordError as error:
-            raise BaselineError(str(error)) from error
+        except BenchError as error:
+            raise not_comparable(str(error)) from error
         if record.timing_rule_version != TIMING_RULE_VERSION:
             rules = f"timing rules {record.timing_rule_version}, this program measures by rules {TIMING_RULE_VERSION}"
-            raise BaselineError(f"{path} was taken under {rules}: measure it again")
+            raise not_comparable(f"{path} was taken under {rules}: measure it again")
         here = facts.machine()
         if record.machine.slug != here.slug:
-            raise BaselineError(f"{path} is of another machine: {record.machine.label}, this is {here.label}")
+            raise not_comparable(f"{path} is of another machine: {record.machine.label}, this is {here.label}")
         if record.dataset.sha256 != images.sha256:
-            raise BaselineError(f"{path} is of other images: {record.dataset.label}, here are {images.label}")
+            raise not_comparable(f"{path} is of other images: {record.dataset.label}, here are {images.label}")
         records.append(judged(record))
     return records
 
@@ -57,7 +51,7 @@ def chosen(records: Sequence[Record], *, everything: bool, train_images: int) ->
         train_images: Training images here.
 
     Raises:
-        BaselineError: A record lacks a case, bars it by a flag, or this program cannot measure it any more.
+        BenchError: A record lacks a case, bars it by a flag, or this program cannot measure it any more.
     """
     first = {m.id: m for m in records[0].measurements}
     ids = [DEFAULT_ID]
@@ -68,16 +62,16 @@ def chosen(records: Sequence[Record], *, everything: bool, train_images: int) ->
         for record in records:
             measurement = next((m for m in record.measurements if m.id == id), None)
             if measurement is None:
-                raise BaselineError(f"the record of {record.created_utc} has no {id}: nothing to compare with")
+                raise not_comparable(f"the record of {record.created_utc} has no {id}: nothing to compare with")
             if names := objections(measurement):
-                raise BaselineError(f"{id} is flagged in the record of {record.created_utc}: {names}")
+                raise not_comparable(f"{id} is flagged in the record of {record.created_utc}: {names}")
             found.setdefault(id, []).append(measurement)
         if len({m.case for m in found[id]}) > 1:
-            raise BaselineError(f"the records' {id} differ in their threads")
+            raise not_comparable(f"the records' {id} differ in their threads")
         if reason := _vanished(found[id][0].case, train_images):
-            raise BaselineError(f"{id} is in the baseline and has vanished here: {reason}")
+            raise not_comparable(f"{id} is in the baseline and has vanished here: {reason}")
     if not found:
-        raise BaselineError(f"the record of {records[0].created_utc} has no step that could be compared with")
+        raise not_comparable(f"the record of {records[0].created_utc} has no step that could be compared with")
     return found
 
 

@@ -242,7 +242,7 @@ def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.Rule, rng: ra
 
 
 def reference_of(request: Request, images: Images) -> accuracy.Reference:
-    """The committed accuracies on these images; raises ReferenceError."""
+    """The committed accuracies on these images; raises BenchError."""
     return accuracy.read_reference(images.name, images.sha256, request.root / accuracy.REFERENCE_FOLDER)
 
 

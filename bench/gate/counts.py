@@ -43,12 +43,6 @@ MEANINGS = (
 )
 
 
-class AcceptedError(BenchError):
-    """A file of accepted changes that cannot be used. The message is for the user."""
-
-    exit_code = USAGE
-
-
 @dataclass(frozen=True)
 class Difference:
     """A count that changed; `accepted` is the reason in the file, None if nobody has accepted it."""
@@ -100,16 +94,16 @@ def read_accepted(path: Path) -> list[dict[str, Any]]:
     """The accepted changes in `path`; none if there is no such file.
 
     Raises:
-        AcceptedError: It is not TOML, or a line lacks a key or its reason.
+        BenchError: It is not TOML, or a line lacks a key or its reason.
     """
     try:
         found = tomllib.loads(path.read_text("utf-8")).get("accepted", [])
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise AcceptedError(f"{path}: {error}") from error
+        raise BenchError(f"{path}: {error}", USAGE) from error
     for number, line in enumerate(found, 1):
         for key, kind in {"case": str, "count": str, "reference": int, "candidate": int, "reason": str}.items():
             if not isinstance(line.get(key), kind) or line[key] == "":
-                raise AcceptedError(f"{path}: accepted change {number} lacks its {key}")
+                raise BenchError(f"{path}: accepted change {number} lacks its {key}", USAGE)
     return list(found)

@@ -20,7 +20,7 @@ class Snapshot:
         name: The folder that is looked for: without a link in it, the rest of the commit is of no interest.
 
     Raises:
-        GitError: git has no answer.
+        BenchError: git has no answer.
     """
 
     def __init__(self, root: Path, commit: str, name: str) -> None:

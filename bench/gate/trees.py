@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import interruption
-from bench.errors import USAGE, BenchError
+from bench.errors import USAGE, BenchError, not_comparable
 from bench.gate.snapshot import Snapshot
 from bench.measure import git
-from bench.measure.git import GitError
 from bench.record import files
 
 PROGRAM = "fcnn"
@@ -39,11 +38,11 @@ def default_ref(root: Path) -> str:
     """The merge base of HEAD with the main branch; where HEAD is on it, HEAD itself if files have changed, else HEAD~1.
 
     Raises:
-        GitError: There is no main branch or no earlier commit; the message says what to do.
+        BenchError: There is no main branch or no earlier commit; the message says what to do.
     """
     head = _commit(root, "HEAD")
     if head is None:
-        raise GitError(f"{root} has no commit to compare with")
+        raise not_comparable(f"{root} has no commit to compare with")
     bases = [base for branch in MAIN_BRANCHES if (base := _merge_base(root, branch))]
     if bases and bases[0] != head:
         return bases[0]
@@ -52,20 +51,20 @@ def default_ref(root: Path) -> str:
     if bases and (before := _commit(root, "HEAD~1")):
         return before
     if git.ask(root, "rev-parse", "--is-shallow-repository") == "true":
-        raise GitError(f"this clone is shallow and lacks the commit to compare with: {DEEPEN}, or name a ref")
+        raise not_comparable(f"this clone is shallow and lacks the commit to compare with: {DEEPEN}, or name a ref")
     if bases:
-        raise GitError("there is no commit before the first: name a ref: fcnn-bench check REF")
-    raise GitError("there is no main branch to compare with; name a ref: fcnn-bench check REF")
+        raise not_comparable("there is no commit before the first: name a ref: fcnn-bench check REF")
+    raise not_comparable("there is no main branch to compare with; name a ref: fcnn-bench check REF")
 
 
 def _commit(root: Path, ref: str) -> str | None:
-    with contextlib.suppress(GitError):
+    with contextlib.suppress(BenchError):
         return git.ask(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or None
     return None
 
 
 def _merge_base(root: Path, branch: str) -> str | None:
-    with contextlib.suppress(GitError):
+    with contextlib.suppress(BenchError):
         return git.ask(root, "merge-base", "HEAD", branch) or None
     return None
 
@@ -75,12 +74,12 @@ def trees(root: Path, ref: str) -> Iterator[Trees]:
     """Both programs, laid out for workers; nothing is written to the repository.
 
     Raises:
-        GitError: `ref` is no commit, or has no `fcnn`.
+        BenchError: `ref` is no commit, or has no `fcnn`.
         BenchError: The working tree has none.
     """
     ref_id = _commit(root, ref)
     if ref_id is None:
-        raise GitError(f"{ref!r} is no commit here; in CI, {DEEPEN}")
+        raise not_comparable(f"{ref!r} is no commit here; in CI, {DEEPEN}")
     with files.scratch() as scratch:
         with interruption.allowed():
             candidate = candidate_of(root, scratch / "candidate")
@@ -107,7 +106,7 @@ def candidate_of(root: Path, folder: Path) -> Path:
 
 
 def reference_of(root: Path, ref_id: str, ref: str, folder: Path) -> Path:
-    """`folder` with the `fcnn` of a commit; `ref` is what the user calls it. Raises GitError."""
+    """`folder` with the `fcnn` of a commit; `ref` is what the user calls it. Raises BenchError."""
     snapshot = Snapshot(root, ref_id, PROGRAM)
     laid_out = dict(snapshot.files(PROGRAM))
     contents = snapshot.contents([source for source in laid_out.values() if isinstance(source, str)])
@@ -117,7 +116,7 @@ def reference_of(root: Path, ref_id: str, ref: str, folder: Path) -> Path:
         else:
             _copy(source, folder / target)
     if not (folder / ENTRY).is_file():
-        raise GitError(f"{ref} has no {ENTRY} to measure")
+        raise not_comparable(f"{ref} has no {ENTRY} to measure")
     return folder
 
 

@@ -268,6 +268,6 @@ def _accuracy_p(accuracies: list[float], images: Images) -> float | None:
     """Against the reference's distribution of one epoch on these images; None where there is none."""
     try:
         reference = accuracy.read_reference(images.name, images.sha256, HARNESS / accuracy.REFERENCE_FOLDER)
-    except accuracy.ReferenceError:
+    except BenchError:
         return None
     return accuracy.judge(accuracies, reference, accuracy.Rule()).p if reference.epochs == 1 else None

@@ -108,7 +108,7 @@ class Resident:
             launch: Queues the kernel.
 
         Raises:
-            KernelError: It could not be launched; the parameters are as they were.
+            BenchError: It could not be launched; the parameters are as they were.
             RuntimeError: A barrier was given up; the same.
         """
         steps = steps_of(len(chosen))
@@ -135,7 +135,7 @@ def queue(training: Resident, chosen: Tensor, *, blocks: int = BLOCKS, most_poll
         most_polls: Looks at a barrier, after which it is given up.
 
     Raises:
-        KernelError: It could not be compiled or launched.
+        BenchError: It could not be compiled or launched.
     """
     t = training
     arguments = (

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import NOT_COMPARABLE, BenchError
+from bench.errors import BenchError, not_comparable
 from bench.record.model import Commit
 
 LIMIT_SECONDS = 60.0
@@ -22,17 +22,11 @@ _CONFIGURED = ("core.hooksPath=" + os.devnull, "core.fsmonitor=false", "core.unt
 _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
-class GitError(BenchError):
-    """git has no answer. The message is for the user."""
-
-    exit_code = NOT_COMPARABLE
-
-
 def ask(folder: Path, *words: str) -> str:
     """What `git -C folder WORDS` prints, decoded as file names are, without the last line's end.
 
     Raises:
-        GitError: git is missing, fails, or does not answer in time.
+        BenchError: git is missing, fails, or does not answer in time.
     """
     return os.fsdecode(ask_bytes(folder, *words)).removesuffix("\n")
 
@@ -41,7 +35,7 @@ def ask_bytes(folder: Path, *words: str, given: bytes = b"") -> bytes:
     """The same as bytes, whole; `given` is what git reads."""
     program = shutil.which("git")
     if program is None:
-        raise GitError("git is not installed")
+        raise not_comparable("git is not installed")
     configured = [word for setting in _CONFIGURED for word in ("-c", setting)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ENVIRONMENT
     try:
@@ -51,11 +45,11 @@ def ask_bytes(folder: Path, *words: str, given: bytes = b"") -> bytes:
             start_new_session=True,  # the terminal's Ctrl-C is this command's, and not an error of git's
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise GitError(f"git {words[0]} did not answer within {LIMIT_SECONDS:.0f} s in {folder}") from None
+        raise not_comparable(f"git {words[0]} did not answer within {LIMIT_SECONDS:.0f} s in {folder}") from None
     except OSError as error:
-        raise GitError(f"git cannot be started: {error.strerror}") from error
+        raise not_comparable(f"git cannot be started: {error.strerror}") from error
     if run.returncode != 0:
-        raise GitError(_reason(os.fsdecode(run.stderr), folder))
+        raise not_comparable(_reason(os.fsdecode(run.stderr), folder))
     return run.stdout
 
 
@@ -72,7 +66,7 @@ def _reason(said: str, folder: Path) -> str:
 
 
 def top(folder: Path) -> Path:
-    """The checkout that `folder` lies in; raises GitError."""
+    """The checkout that `folder` lies in; raises BenchError."""
     return Path(ask(folder, "rev-parse", "--show-toplevel"))
 
 
@@ -86,7 +80,7 @@ def commit_of(file: Path) -> Commit | None:
         ask(folder, "ls-files", "--error-unmatch", "--", file.name)
         changed = ask(folder, "status", "--porcelain", "--untracked-files=normal", "--", "..")
         return Commit(id=ask(folder, "rev-parse", "HEAD")[:12], dirty=bool(changed))
-    except GitError:
+    except BenchError:
         return None
 
 
@@ -111,7 +105,7 @@ class Entry:
 
 
 def entries(root: Path, commit: str, *names: str) -> dict[str, Entry]:
-    """Files and links of a commit by their path from its top, of all or of what is below `names`. Raises GitError."""
+    """Files and links of a commit by their path from its top, of all or of what is below `names`. Raises BenchError."""
     found = {}
     for line in ask_bytes(root, "ls-tree", "-rz", "--full-tree", commit, "--", *names).split(b"\0"):
         facts, _, path = line.partition(b"\t")
@@ -129,7 +123,7 @@ def blobs(root: Path, names: Sequence[str]) -> list[bytes]:
         names: Blobs' ids, or paths in the index such as `:fcnn/train.py`.
 
     Raises:
-        GitError: One is not there.
+        BenchError: One is not there.
     """
     if not names:
         return []
@@ -139,7 +133,7 @@ def blobs(root: Path, names: Sequence[str]) -> list[bytes]:
         end = answer.index(b"\n", at)
         *_, size = answer[at:end].split()
         if not size.isdigit():  # `... missing`
-            raise GitError(f"git: the repository lacks {name}")
+            raise not_comparable(f"git: the repository lacks {name}")
         found.append(answer[end + 1 : end + 1 + int(size)])
         at = end + 1 + int(size) + 1
     return found

@@ -19,10 +19,6 @@ from bench.errors import BenchError, reason_in, reason_of
 FREE_SHARED_BYTES = 48 * 1024  # of a block; more has to be asked for
 
 
-class KernelError(BenchError):
-    """A kernel could not be compiled, loaded or launched; the message has the compiler's or the driver's reason."""
-
-
 @dataclass(frozen=True)
 class Binary:
     """Machine code for one architecture.
@@ -65,7 +61,7 @@ def this_arch() -> str:
 
 
 def binary(source: str, arch: str, options: Sequence[str] = ()) -> Binary:
-    """The machine code of a source for an architecture such as `sm_90`; needs no GPU. Raises KernelError."""
+    """The machine code of a source for an architecture such as `sm_90`; needs no GPU. Raises BenchError."""
     from cuda.bindings import nvrtc
 
     (program,) = _checked("nvrtcCreateProgram", nvrtc.nvrtcCreateProgram(source.encode(), b"kernel.cu", 0, None, None))
@@ -77,7 +73,7 @@ def binary(source: str, arch: str, options: Sequence[str] = ()) -> Binary:
         _checked("nvrtcGetProgramLog", nvrtc.nvrtcGetProgramLog(program, log))
         said = bytes(log).rstrip(b"\0").decode("utf-8", "replace").strip()
         if int(error):
-            failure = KernelError(f"NVRTC did not compile for {arch}: {reason_in(said) or error.name}")
+            failure = BenchError(f"NVRTC did not compile for {arch}: {reason_in(said) or error.name}")
             failure.add_note(said)
             raise failure
         (size,) = _checked("nvrtcGetCUBINSize", nvrtc.nvrtcGetCUBINSize(program))
@@ -101,7 +97,7 @@ def compile(
         shared_bytes: Dynamic shared memory per block.
 
     Raises:
-        KernelError: It does not compile, or the driver does not take it.
+        BenchError: It does not compile, or the driver does not take it.
     """
     from cuda.bindings import driver
 
@@ -128,7 +124,7 @@ def launch_cooperative(
         stream: Torch's current one if none is given.
 
     Raises:
-        KernelError: The driver refuses it; `CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE` is more blocks than fit.
+        BenchError: The driver refuses it; `CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE` is more blocks than fit.
     """
     from cuda.bindings import driver
 
@@ -142,8 +138,8 @@ def launch_cooperative(
 
 
 def _checked(called: str, answer: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What a function of `cuda.bindings` returned beside its error code; raises KernelError if that is one."""
+    """What a function of `cuda.bindings` returned beside its error code; raises BenchError if that is one."""
     error, *values = answer
     if int(error):
-        raise KernelError(f"{called}: {error.name}")
+        raise BenchError(f"{called}: {error.name}")
     return tuple(values)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.axes.workloads import workload
+from bench.errors import BenchError
 from bench.record import files
 from bench.record.model import (
     SCHEMA_VERSION,
@@ -36,7 +37,6 @@ from bench.record.model import (
     Measurement,
     Phases,
     Record,
-    RecordError,
     Round,
     StartUp,
     Unmeasured,
@@ -70,26 +70,26 @@ class Journal:
 
     @classmethod
     def create(cls, folder: Path, header: Line) -> Journal:
-        """A new one in `folder`; raises RecordError if there is one, or it cannot be written."""
+        """A new one in `folder`; raises BenchError if there is one, or it cannot be written."""
         path = folder / JOURNAL_FILE
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, files.usual_mode())
         except OSError as error:
-            raise RecordError(f"{path} cannot be written: {files.why(error)}") from error
+            raise BenchError(f"{path} cannot be written: {files.why(error)}") from error
         _lock(descriptor, path)
         journal = cls(path, descriptor, [])
         journal.write("run", schema_version=SCHEMA_VERSION, timing_rule_version=TIMING_RULE_VERSION, **header)
         if journal.problem:
-            raise RecordError(journal.problem)
+            raise BenchError(journal.problem)
         return journal
 
     @classmethod
     def reopen(cls, path: Path) -> Journal:
-        """One to go on with; raises RecordError if it cannot be read, or another run is writing it."""
+        """One to go on with; raises BenchError if it cannot be read, or another run is writing it."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
-            raise RecordError(f"{path} cannot be written: {files.why(error)}") from error
+            raise BenchError(f"{path} cannot be written: {files.why(error)}") from error
         _lock(descriptor, path)
         lines = read_lines(path)
         content = path.read_bytes()
@@ -127,7 +127,7 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise RecordError(f"{path} is being written by another run") from None
+        raise BenchError(f"{path} is being written by another run") from None
     except OSError:  # a file system without locks
         return
 
@@ -141,14 +141,14 @@ def read_lines(path: Path) -> list[Line]:
     """The whole lines of a journal, also of one that is being written.
 
     Raises:
-        RecordError: It cannot be read, has no beginning, or is of another version.
+        BenchError: It cannot be read, has no beginning, or is of another version.
     """
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise RecordError(f"{path}: there is no such file") from None
+        raise BenchError(f"{path}: there is no such file") from None
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read: {error}") from error
+        raise BenchError(f"{path}: cannot be read: {error}") from error
     lines = []
     for number, line in enumerate(text.split("\n")[:-1], 1):
         try:
@@ -156,13 +156,13 @@ def read_lines(path: Path) -> list[Line]:
             if not (isinstance(found, dict) and isinstance(found["kind"], str) and math.isfinite(found["at"])):
                 raise ValueError("no line of a journal")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RecordError(f"{path}: line {number}: {error}") from None
+            raise BenchError(f"{path}: line {number}: {error}") from None
         lines.append(found)
     if not lines or lines[0]["kind"] != "run":
-        raise RecordError(f"{path}: has no beginning: the run had not begun to measure")
+        raise BenchError(f"{path}: has no beginning: the run had not begun to measure")
     versions = lines[0].get("schema_version"), lines[0].get("timing_rule_version")
     if versions != (SCHEMA_VERSION, TIMING_RULE_VERSION):
-        raise RecordError(
+        raise BenchError(
             f"{path}: schema version {versions[0]} and timing rules {versions[1]}; this program knows versions "
             f"{SCHEMA_VERSION} and {TIMING_RULE_VERSION}"
         )

@@ -17,8 +17,6 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval, MinLen, Predicate
 
-from bench.errors import BenchError
-
 SCHEMA_VERSION = 2
 TIMING_RULE_VERSION = 2
 
@@ -42,10 +40,6 @@ Sha256 = Annotated[str, Predicate(re.compile(r"[0-9a-f]{64}").fullmatch)]
 Fact = str | int | float | bool | None
 Unit = Literal["flop", "byte", "call", "pass", "node", "barrier"]
 GROUPS = ("hardware", "software", "settings")  # of an environment; others may be there, too
-
-
-class RecordError(BenchError):
-    """A record that cannot be read, or a results folder that cannot be written. The message is for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 from bench import interruption
 from bench.errors import BenchError
 from bench.record import files, journal, version1
-from bench.record.model import GROUPS, SCHEMA_VERSION, Record, RecordError, to_json
+from bench.record.model import GROUPS, SCHEMA_VERSION, Record, to_json
 from bench.record.typed import converted
 
 RECORD_FILE = "record.json"
@@ -24,19 +24,19 @@ def of_json(data: Any, source: str) -> Record:
     """The record in what `json.load` made of it.
 
     Raises:
-        RecordError: It is none, or of a version that this program does not know; names the first fault and `source`.
+        BenchError: It is none, or of a version that this program does not know; names the first fault and `source`.
     """
     if isinstance(data, dict) and data.get("schema_version") == version1.SCHEMA_VERSION:
         data = version1.raised(data)
     elif isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
         found = data.get("schema_version", "none")
-        raise RecordError(f"{source}: schema version {found}, this program reads version {SCHEMA_VERSION}")
+        raise BenchError(f"{source}: schema version {found}, this program reads version {SCHEMA_VERSION}")
     try:
         record = converted(Record, data)
     except ValueError as error:
-        raise RecordError(f"{source}: not a valid record: {error}") from None
+        raise BenchError(f"{source}: not a valid record: {error}") from None
     if fault := _fault(record):
-        raise RecordError(f"{source}: not a valid record: at {fault}")
+        raise BenchError(f"{source}: not a valid record: at {fault}")
     return record
 
 
@@ -56,7 +56,7 @@ def read(path: Path) -> Record:
     """The record in the file `path`, or in the run folder `path`; of a run that has none, what its journal holds.
 
     Raises:
-        RecordError: The file is missing, is not JSON, or holds no record.
+        BenchError: The file is missing, is not JSON, or holds no record.
     """
     file = path / RECORD_FILE if path.is_dir() else path
     if path.is_dir() and not file.exists() and (path / journal.JOURNAL_FILE).exists():
@@ -66,24 +66,24 @@ def read(path: Path) -> Record:
     try:
         data = files.read_json(file)
     except BenchError as error:
-        raise RecordError(str(error)) from error
+        raise BenchError(str(error)) from error
     return of_json(data, str(file))
 
 
 def of_journal(file: Path) -> Record:
-    """The record of what a journal holds; raises RecordError."""
+    """The record of what a journal holds; raises BenchError."""
     lines = journal.read_lines(file)
     try:
         record = journal.folded(lines)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise RecordError(f"{file}: not a valid journal: {type(error).__name__}: {error}") from None
+        raise BenchError(f"{file}: not a valid journal: {type(error).__name__}: {error}") from None
     if not record.measurements:
-        raise RecordError(f"{file}: nothing was measured before the run was stopped")
+        raise BenchError(f"{file}: nothing was measured before the run was stopped")
     return of_json(to_json(record), str(file))
 
 
 def write(record: Record, folder: Path) -> None:
-    """Writes `record` as `folder/record.json`; raises RecordError if it could not be read again."""
+    """Writes `record` as `folder/record.json`; raises BenchError if it could not be read again."""
     data = to_json(record)
     of_json(data, "the new record")
     files.write_json(folder / RECORD_FILE, data)
@@ -100,7 +100,7 @@ def new_folder(target: Path) -> Path:
     """Makes `target`, or one with a number if there is such a folder: two runs in one second both stay.
 
     Raises:
-        RecordError: The results folder cannot be written (read-only, disk full).
+        BenchError: The results folder cannot be written (read-only, disk full).
     """
     folder, number = target, 1
     while True:
@@ -112,17 +112,17 @@ def new_folder(target: Path) -> Path:
             number += 1
             folder = target.with_name(f"{target.name}.{number}")
         except OSError as error:
-            raise RecordError(f"{folder} cannot be written: {files.why(error)}") from error
+            raise BenchError(f"{folder} cannot be written: {files.why(error)}") from error
 
 
 @contextlib.contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yields a hidden folder to fill, which becomes `target` at the end; after an error nothing is left of it.
 
-    A target that exists already is kept, and RecordError raised: see `free_name`.
+    A target that exists already is kept, and BenchError raised: see `free_name`.
 
     Raises:
-        RecordError: The results folder cannot be written (read-only, disk full), or the target exists.
+        BenchError: The results folder cannot be written (read-only, disk full), or the target exists.
     """
     staging = None
     try:
@@ -131,10 +131,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         yield staging
         staging.chmod(files.usual_mode(0o777))
         if target.exists():
-            raise RecordError(f"{target} exists already")
+            raise BenchError(f"{target} exists already")
         staging.rename(target)
     except OSError as error:
-        raise RecordError(f"{target} cannot be written: {files.why(error)}") from error
+        raise BenchError(f"{target} cannot be written: {files.why(error)}") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
@@ -157,7 +157,7 @@ def staged(folder: Path) -> Iterator[Path]:
                 target.parent.mkdir(exist_ok=True)
                 file.replace(target)
     except OSError as error:
-        raise RecordError(f"{folder} cannot be written: {files.why(error)}") from error
+        raise BenchError(f"{folder} cannot be written: {files.why(error)}") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

@@ -9,7 +9,7 @@ from bench import console
 from bench.analyse.compare import as_a_whole, compare, took_turns
 from bench.analyse.levels import Estimate
 from bench.analyse.statistics import Ratio
-from bench.errors import BROKEN, DONE, NOT_COMPARABLE, USAGE, BenchError
+from bench.errors import BROKEN, DONE, USAGE, BenchError, not_comparable
 from bench.record import store
 from bench.report.units import MISSING, ratio, seconds, times
 from bench.report.write import write_report
@@ -40,9 +40,9 @@ def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
     try:
         rows = compare(*sides)
     except ValueError as error:
-        raise BenchError(f"not comparable: {error}", NOT_COMPARABLE) from error
+        raise not_comparable(f"not comparable: {error}") from error
     if not any(row.a and row.b for row in rows):
-        raise BenchError("not comparable: the records have no case in common", NOT_COMPARABLE)
+        raise not_comparable("not comparable: the records have no case in common")
     terminal = console.make()
     for name, records in zip("AB", sides, strict=True):
         for record in records:

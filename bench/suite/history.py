@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.analyse.compare import mismatch
 from bench.analyse.levels import time_of
-from bench.record.model import CaseFields, Earlier, Measurement, Record, RecordError
+from bench.errors import BenchError
+from bench.record.model import CaseFields, Earlier, Measurement, Record
 from bench.record.store import RECORD_FILE, read
 
 MOST_RUNS = 20  # the newest; a record takes some milliseconds to read
@@ -36,7 +37,7 @@ def _earlier(record: Record, results: Path) -> Iterator[Record]:
     for path in paths:
         try:
             other = read(path)
-        except RecordError:  # a torn one
+        except BenchError:  # a torn one
             continue
         if other.created_utc >= record.created_utc or mismatch(record, other):
             continue

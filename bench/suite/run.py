@@ -58,7 +58,7 @@ def resume(folder: Path, options: Mapping[str, Any]) -> int:
     """Goes on with the run whose folder is given; the exit code.
 
     Raises:
-        RecordError: There is no journal, or another run is writing it.
+        BenchError: There is no journal, or another run is writing it.
         BenchError: The machine, the images or the program are no longer those of the run, or it has ended.
     """
     terminal = console.make()

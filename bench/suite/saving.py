@@ -15,7 +15,7 @@ from bench import console, interruption
 from bench.errors import BenchError, reason_of
 from bench.record import files, store
 from bench.record.journal import JOURNAL_FILE, Journal, Line
-from bench.record.model import Record, RecordError
+from bench.record.model import Record
 from bench.report.write import write_report
 from bench.text import one_line
 
@@ -37,7 +37,7 @@ def log(lines: Sequence[Line]) -> str:
 
 
 def begin(header: Mapping[str, Any], results: Path) -> tuple[Path, Journal]:
-    """A new folder below `results` for the run, and its journal; raises RecordError."""
+    """A new folder below `results` for the run, and its journal; raises BenchError."""
     folder = store.new_folder(
         results / store.run_folder_name(header["created_utc"], header["machine"], header["commit"])
     )
@@ -88,7 +88,7 @@ def elsewhere(results: Path, record: Record) -> list[Record]:
     """The records to show beside this one: promoted ones of accelerators, unless this run has one of its own."""
     try:
         promoted = store.reference_records(results)
-    except RecordError as error:
+    except BenchError as error:
         console.error(f"left out of the report: {error}")
         return []
     here = {measurement.case.device for measurement in record.measurements}

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from bench.gate.accuracy import Reference, ReferenceError, Rule, judge, read_reference, seeds_needed
+from bench.errors import BenchError
+from bench.gate.accuracy import Reference, Rule, judge, read_reference, seeds_needed
 from tests.simulations import often, seldom, sizes
 
 RULE = Rule()
@@ -36,7 +37,7 @@ def test_more_scatter_needs_more_seeds():
 
 
 def test_a_reference_that_scatters_too_much_for_its_seeds_is_refused():
-    with pytest.raises(ReferenceError, match="too few to see such a drop"):
+    with pytest.raises(BenchError, match="too few to see such a drop"):
         seeds_needed(reference(deviation=0.02), RULE)
 
 
@@ -61,10 +62,10 @@ def test_reference_files(tmp_path):
     known = reference()
     (tmp_path / "mnist.json").write_text(json.dumps(dataclasses.asdict(known)))
     assert read_reference("MNIST", "a" * 64, tmp_path) == known
-    with pytest.raises(ReferenceError, match="of other images"):
+    with pytest.raises(BenchError, match="of other images"):
         read_reference("MNIST", "b" * 64, tmp_path)
-    with pytest.raises(ReferenceError, match="there is no reference distribution of accuracies on KMNIST"):
+    with pytest.raises(BenchError, match="there is no reference distribution of accuracies on KMNIST"):
         read_reference("KMNIST", "a" * 64, tmp_path)
     (tmp_path / "mnist.json").write_text(json.dumps(dataclasses.asdict(reference(seeds=30))))
-    with pytest.raises(ReferenceError, match="30 seeds, fewer than 100"):
+    with pytest.raises(BenchError, match="30 seeds, fewer than 100"):
         read_reference("MNIST", "a" * 64, tmp_path)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.gate.against import DEFAULT_ID, BaselineError, chosen
+from bench.errors import BenchError
+from bench.gate.against import DEFAULT_ID, chosen
 from bench.record.model import TIMING_RULE_VERSION, Machine
 from tests.data.records import COLD, CPU_RECORD, flagged, only
 from tests.gate.kept import here, written
@@ -69,10 +70,10 @@ def test_a_case_that_has_vanished_is_named():
     record = dataclasses.replace(CPU_RECORD, measurements=[step, gone])
     assert list(chosen([record], everything=False, train_images=TRAIN)) == [DEFAULT_ID]
     with pytest.raises(
-        BaselineError, match=r"step\[cpu-b64-fp32-lion\] .* has vanished here: there is no optimizer 'lion'"
+        BenchError, match=r"step\[cpu-b64-fp32-lion\] .* has vanished here: there is no optimizer 'lion'"
     ):
         chosen([record], everything=True, train_images=TRAIN)
-    with pytest.raises(BaselineError, match="has vanished here: the dataset has only 10 training images"):
+    with pytest.raises(BenchError, match="has vanished here: the dataset has only 10 training images"):
         chosen([record], everything=False, train_images=10)
 
 
@@ -80,7 +81,7 @@ def test_records_with_other_threads_are_not_pooled():
     step = next(m for m in CPU_RECORD.measurements if m.id == DEFAULT_ID)
     other = dataclasses.replace(step, case=dataclasses.replace(step.case, threads=7))
     records = [dataclasses.replace(CPU_RECORD, measurements=[m]) for m in (step, other)]
-    with pytest.raises(BaselineError, match="differ in their threads"):
+    with pytest.raises(BenchError, match="differ in their threads"):
         chosen(records, everything=False, train_images=TRAIN)
 
 

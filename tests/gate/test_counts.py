@@ -1,6 +1,7 @@
 import pytest
 
-from bench.gate.counts import AcceptedError, differences, read_accepted
+from bench.errors import BenchError
+from bench.gate.counts import differences, read_accepted
 
 CASE = "step[cpu-b64-fp32-t1]"
 BEFORE = {"aten_calls": {"aten::addmm float32": 2, "aten::relu float32": 1}, "flops": 10, "growth_bytes": 0}
@@ -80,7 +81,7 @@ def test_a_change_is_accepted_only_as_it_stands_in_the_file(tmp_path):
 )
 def test_a_change_without_a_reason_is_refused(tmp_path, text, message):
     (tmp_path / "accepted.toml").write_text(text)
-    with pytest.raises(AcceptedError, match=message):
+    with pytest.raises(BenchError, match=message):
         read_accepted(tmp_path / "accepted.toml")
 
 

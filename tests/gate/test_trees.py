@@ -8,7 +8,6 @@ import pytest
 
 from bench.errors import BenchError
 from bench.gate.trees import default_ref, program_of, trees
-from bench.measure.git import GitError
 from tests.measure.repositories import commit, make_repository, run
 
 
@@ -38,7 +37,7 @@ def test_both_sides_are_laid_out_and_the_repository_is_not_written_to(repository
 
 @pytest.mark.parametrize("ref", ["nonsense", "0" * 40, "--help"])
 def test_a_ref_that_is_none_is_refused(repository, ref):
-    with pytest.raises(GitError, match="is no commit here"), trees(repository, ref):
+    with pytest.raises(BenchError, match="is no commit here"), trees(repository, ref):
         pass
 
 
@@ -47,7 +46,7 @@ def test_a_ref_without_fcnn_is_refused(repository):
     commit(repository, "without")
     (repository / "fcnn").mkdir()
     (repository / "fcnn" / "train.py").touch()
-    with pytest.raises(GitError, match=r"HEAD has no fcnn/train\.py"), trees(repository, "HEAD"):
+    with pytest.raises(BenchError, match=r"HEAD has no fcnn/train\.py"), trees(repository, "HEAD"):
         pass
 
 
@@ -148,7 +147,7 @@ def test_what_a_sparse_checkout_leaves_out_is_there_and_what_was_deleted_is_not(
 def test_a_repository_that_lacks_a_file_says_so(repository):
     for id in run(repository, "rev-parse", "HEAD:fcnn/model.py").split():
         (repository / ".git" / "objects" / id[:2] / id[2:]).unlink()
-    with pytest.raises(GitError, match=r"the repository lacks [0-9a-f]{40}$"), trees(repository, "HEAD"):
+    with pytest.raises(BenchError, match=r"the repository lacks [0-9a-f]{40}$"), trees(repository, "HEAD"):
         pass
 
 
@@ -175,7 +174,7 @@ def test_on_the_main_branch_it_is_what_was_there_before(repository):
 
 def test_without_a_main_branch_a_ref_must_be_named(repository):
     run(repository, "branch", "-m", "main", "trunk")
-    with pytest.raises(GitError, match="name a ref"):
+    with pytest.raises(BenchError, match="name a ref"):
         default_ref(repository)
 
 
@@ -183,16 +182,16 @@ def test_a_shallow_clone_is_called_one(repository, tmp_path):
     commit(repository, "second")
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{repository}", str(clone)], check=True)
-    with pytest.raises(GitError, match=r"this clone is shallow .*git fetch --unshallow"):
+    with pytest.raises(BenchError, match=r"this clone is shallow .*git fetch --unshallow"):
         default_ref(clone)
 
 
 def test_before_the_first_commit_there_is_nothing_to_compare_with(tmp_path):
     run(tmp_path, "init", "-q", "-b", "main")
-    with pytest.raises(GitError, match="has no commit to compare with"):
+    with pytest.raises(BenchError, match="has no commit to compare with"):
         default_ref(tmp_path)
 
 
 def test_outside_of_a_checkout(tmp_path):
-    with pytest.raises(GitError):
+    with pytest.raises(BenchError):
         default_ref(tmp_path)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import BenchError
 from bench.measure import git
-from bench.measure.git import GitError
 from tests.measure.repositories import commit, make_repository, run
 
 
@@ -71,13 +71,13 @@ def test_a_repository_of_another_owner_is_named_with_the_remedy(repository, monk
 def test_it_is_asked_there_as_everywhere(repository):
     for path in (repository, repository / ".git"):
         os.chown(path, 12345, 12345)
-    with pytest.raises(GitError, match="git does not trust"):
+    with pytest.raises(BenchError, match="git does not trust"):
         git.top(repository)
     assert git.commit_of(repository / "fcnn" / "train.py") is None
 
 
 def test_the_error_is_gits_own_and_not_its_advice(repository, tmp_path):
-    with pytest.raises(GitError, match=r"^git: not a git repository"):
+    with pytest.raises(BenchError, match=r"^git: not a git repository"):
         git.top(tmp_path)
     assert git._reason("error: pathspec 'x'\nDid you forget to 'git add'?", repository) == "git: pathspec 'x'"
 
@@ -88,10 +88,10 @@ def test_without_git_or_with_one_that_hangs(repository, monkeypatch, tmp_path):
     hanging.chmod(0o755)
     monkeypatch.setattr(git, "LIMIT_SECONDS", 0.05)
     monkeypatch.setattr(git.shutil, "which", lambda name: str(hanging))
-    with pytest.raises(GitError, match="git status did not answer"):
+    with pytest.raises(BenchError, match="git status did not answer"):
         git.ask(repository, "status")
     monkeypatch.setattr(git.shutil, "which", lambda name: None)
-    with pytest.raises(GitError, match="git is not installed"):
+    with pytest.raises(BenchError, match="git is not installed"):
         git.ask(repository, "status")
     assert git.commit_of(repository / "fcnn" / "train.py") is None
 

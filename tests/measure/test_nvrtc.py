@@ -7,6 +7,7 @@ import types
 import pytest
 import torch
 
+from bench.errors import BenchError
 from bench.measure import nvrtc
 
 SOURCE = 'extern "C" __global__ void twice(float *x, int count) { if (threadIdx.x < count) x[threadIdx.x] *= 2; }'
@@ -79,10 +80,10 @@ def test_machine_code_is_made_without_a_gpu(arch):
 
 @needs_nvrtc
 def test_what_does_not_compile_is_an_error_with_the_compilers_reason():
-    with pytest.raises(nvrtc.KernelError, match=r"for sm_90: kernel.cu\(1\): error: .*undefined") as caught:
+    with pytest.raises(BenchError, match=r"for sm_90: kernel.cu\(1\): error: .*undefined") as caught:
         nvrtc.binary("__global__ void k() { missing(); }", "sm_90")
     assert "\n" not in str(caught.value)
-    with pytest.raises(nvrtc.KernelError, match="for sm_20: nvrtc: error: invalid value"):
+    with pytest.raises(BenchError, match="for sm_20: nvrtc: error: invalid value"):
         nvrtc.binary(SOURCE, "sm_20")
 
 
@@ -100,5 +101,5 @@ def test_a_kernel_is_compiled_for_the_gpu_that_is_here_and_launched_on_torchs_st
 @needs_nvrtc
 def test_more_blocks_than_fit_at_once_are_refused(driver):
     function = nvrtc.compile(SOURCE, "twice")
-    with pytest.raises(nvrtc.KernelError, match=r"twice: cuLaunchCooperativeKernel: .*_TOO_LARGE"):
+    with pytest.raises(BenchError, match=r"twice: cuLaunchCooperativeKernel: .*_TOO_LARGE"):
         nvrtc.launch_cooperative(function, 133, 32, [torch.ones(1), ctypes.c_int(1)])

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
+from bench.errors import BenchError
 from bench.record import journal, store
 from bench.record.journal import JOURNAL_FILE, Journal, folded, read_lines
-from bench.record.model import RecordError, Yardstick
+from bench.record.model import Yardstick
 from tests.data.records import CPU_YARDSTICKS, case, counters
 
 STEP, FUSED, GPU = "step[cpu-b64-fp32]", "step[cpu-b64-fp32-fused]", "step[cuda-b64-fp32]"
@@ -175,7 +176,7 @@ def test_time_goes_on_where_it_was(written, tmp_path):
 def test_what_is_no_journal_is_refused_in_one_line(tmp_path, content, message):
     path = tmp_path / JOURNAL_FILE
     path.write_bytes(content)
-    with pytest.raises(RecordError, match=message) as error:
+    with pytest.raises(BenchError, match=message) as error:
         store.read(tmp_path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
@@ -184,13 +185,13 @@ def test_what_is_no_journal_is_refused_in_one_line(tmp_path, content, message):
 def test_a_journal_with_lines_that_lack_something_is_refused(written, tmp_path):
     path = tmp_path / JOURNAL_FILE
     path.write_text(path.read_text().replace('"took": 0.2, ', "", 1))
-    with pytest.raises(RecordError, match="not a valid journal: KeyError: 'took'"):
+    with pytest.raises(BenchError, match="not a valid journal: KeyError: 'took'"):
         store.read(tmp_path)
 
 
 def test_a_run_that_had_measured_nothing_is_no_record(tmp_path):
     Journal.create(tmp_path, header()).close()
-    with pytest.raises(RecordError, match="nothing was measured before the run was stopped"):
+    with pytest.raises(BenchError, match="nothing was measured before the run was stopped"):
         store.read(tmp_path)
 
 
@@ -223,7 +224,7 @@ def test_a_second_run_does_not_write_into_the_same(written, tmp_path):
     code = f"from bench.record.journal import Journal, Path\nJournal.reopen(Path({str(written.path)!r}))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.stderr.rstrip().endswith("journal.jsonl is being written by another run")
-    with pytest.raises(RecordError, match="cannot be written: File exists"):
+    with pytest.raises(BenchError, match="cannot be written: File exists"):
         Journal.create(tmp_path, header())
 
 

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from bench.errors import BenchError
 from bench.record import store
 from bench.record.model import (
     Accuracy,
@@ -14,7 +15,6 @@ from bench.record.model import (
     Machine,
     Measurement,
     Record,
-    RecordError,
     Round,
     Unmeasured,
     Yardstick,
@@ -88,7 +88,7 @@ def test_a_record_survives_the_file(tmp_path):
     ],
 )
 def test_what_is_not_a_record_is_refused_in_one_line(tmp_path, changes, message):
-    with pytest.raises(RecordError) as error:
+    with pytest.raises(BenchError) as error:
         store.read(written(tmp_path, **changes))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
@@ -98,7 +98,7 @@ def test_what_is_not_a_record_is_refused_in_one_line(tmp_path, changes, message)
 def test_a_measurement_without_real_samples_is_refused(tmp_path, samples):
     data = to_json(RECORD)
     data["measurements"][0]["samples_seconds"] = samples
-    with pytest.raises(RecordError, match="samples_seconds"):
+    with pytest.raises(BenchError, match="samples_seconds"):
         store.read(written(tmp_path, measurements=data["measurements"]))
 
 
@@ -114,19 +114,19 @@ def test_yardsticks_of_all_kinds_survive_and_older_records_have_no_reasons(tmp_p
 
 
 def test_missing_truncated_and_binary_files_are_refused(tmp_path):
-    with pytest.raises(RecordError, match="there is no such file"):
+    with pytest.raises(BenchError, match="there is no such file"):
         store.read(tmp_path / "none.json")
     path = written(tmp_path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(RecordError, match="is no JSON"):
+    with pytest.raises(BenchError, match="is no JSON"):
         store.read(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecordError, match="is no JSON"):
+    with pytest.raises(BenchError, match="is no JSON"):
         store.read(path)
 
 
 def test_nan_never_reaches_a_file(tmp_path):
-    with pytest.raises(RecordError, match="at duration_seconds: Input should be a finite number"):
+    with pytest.raises(BenchError, match="at duration_seconds: Input should be a finite number"):
         store.write(dataclasses.replace(RECORD, duration_seconds=float("nan")), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -172,7 +172,7 @@ def test_an_existing_run_is_never_replaced(tmp_path):
         with store.atomic_folder(tmp_path / "run"):
             pass
 
-    with pytest.raises(RecordError, match="exists already"):
+    with pytest.raises(BenchError, match="exists already"):
         again()
     assert [p.name for p in tmp_path.rglob("*")] == ["run", "first"]
 
@@ -184,7 +184,7 @@ def test_an_unwritable_place_is_a_clear_error(tmp_path):
         with store.atomic_folder(tmp_path / "file" / "run"):
             pass
 
-    with pytest.raises(RecordError, match="cannot be written"):
+    with pytest.raises(BenchError, match="cannot be written"):
         write()
 
 
@@ -249,5 +249,5 @@ def test_two_cases_of_version_1_have_no_round_in_common():
 
 @pytest.mark.parametrize("measurements", [None, [None], [{"samples_seconds": 1}]])
 def test_what_only_says_that_it_is_of_version_1_is_refused_in_one_line(measurements):
-    with pytest.raises(RecordError, match=r"^a record: "):
+    with pytest.raises(BenchError, match=r"^a record: "):
         store.of_json({**version_1(), "measurements": measurements}, "a record")
