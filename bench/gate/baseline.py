@@ -30,7 +30,7 @@ from bench.measure import facts
 from bench.measure.surroundings import Surroundings, Watch
 from bench.record import files
 from bench.record.model import Flag, Measurement, Record, Round
-from bench.suite.plan import BLOCK_SECONDS, LEAD_SECONDS
+from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
 from bench.text import counted
 from bench.workers.conversation import Conversation, WorkerError
 from bench.workers.forge import Forge, Worker

@@ -22,7 +22,8 @@ from bench import interruption
 from bench.axes.case import Case
 from bench.measure.surroundings import Watch
 from bench.record.journal import Journal, digits, failures, of_kind
-from bench.suite.plan import BLOCK_SECONDS, LEAD_SECONDS, Share
+from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
+from bench.suite.plan import Share
 from bench.workers.rounds import Turn, TurnFailed, shuffled, take
 
 Start = Callable[[], contextlib.AbstractContextManager[Any]]

@@ -20,7 +20,8 @@ from bench.axes.devices import VISIBLE, visible_gpus
 from bench.measure import git
 from bench.suite import host
 from bench.suite import plan as planning
-from bench.suite.plan import Plan, Rates
+from bench.suite.costs import Rates
+from bench.suite.plan import Plan
 from bench.workers import presence
 from bench.workers.process import HARNESS
 from bench.workers.start import FORKS, Workers

@@ -30,8 +30,9 @@ from bench.record.journal import Journal, folded
 from bench.record.model import Record
 from bench.suite import header, session
 from bench.suite import reruns as repeated
+from bench.suite.costs import BLOCK_SECONDS
 from bench.suite.engine import Group, Rounds
-from bench.suite.plan import BLOCK_SECONDS, Share
+from bench.suite.plan import Share
 from bench.workers.start import Workers
 
 DELAYS = (0.0, 0.01, 0.02, 0.05, 0.10)

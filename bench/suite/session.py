@@ -25,9 +25,9 @@ from bench.errors import BenchError
 from bench.record import files
 from bench.record.journal import INTERRUPTED, Journal, digits, failures, folded, of_kind
 from bench.record.model import Record
-from bench.suite import plan as planning
+from bench.suite import costs
 from bench.suite.engine import Group, Rounds
-from bench.suite.plan import Plan
+from bench.suite.plan import Plan, Share
 from bench.workers.conversation import WorkerError
 from bench.workers.images import EMBEDDED
 from bench.workers.process import ask_once, empty_compiler_caches
@@ -76,14 +76,14 @@ class Session:
         with files.scratch() as folder:
             self._calibrate(1)
             caches = self._compile(folder)
-            for name, members in planning.groups(self.cases).items():
+            for name, members in costs.groups(self.cases).items():
                 share = self._plan.shares[name]
                 gpu = self._journal.lines[0]["gpu"] if any(c.device == "cuda" for c in members.values()) else None
-                part = planning.PART_SECONDS if name == "epochs" and not self._plan.effort.thorough else None
+                part = costs.PART_SECONDS if name == "epochs" and not self._plan.effort.thorough else None
                 group = Group(name, members, share, caches, gpu, part)
                 begin = self._done
 
-                def say(what: str, seconds: float, begin: float = begin, share: planning.Share = share) -> None:
+                def say(what: str, seconds: float, begin: float = begin, share: Share = share) -> None:
                     self._say(what, begin + min(seconds, share.seconds))
 
                 Rounds(group, self._workers.start, self._journal, random.Random(), say).measure()
@@ -173,10 +173,10 @@ class Session:
         """Processes from nothing to the target, which take turns, as far as the journal lacks them."""
         if not self._plan.effort.thorough:
             return
-        wanted = {id: case for id, case in self.cases.items() if planning.starts(case)}
+        wanted = {id: case for id, case in self.cases.items() if costs.starts(case)}
         # What could not be had once is not looked for again: that would wait for a network that is not there.
         fallen = {"dataset": EMBEDDED} if self._journal.lines[0]["dataset"]["fallback_reason"] else {}
-        for number, id in enumerate(itertools.chain.from_iterable([list(wanted)] * planning.START_UPS)):
+        for number, id in enumerate(itertools.chain.from_iterable([list(wanted)] * costs.START_UPS)):
             done = collections.Counter(line["id"] for line in of_kind(self._journal.lines, "started"))
             if done[id] > number // len(wanted):
                 continue
@@ -192,7 +192,7 @@ class Session:
                 self._journal.write("problem", what=f"{id}: no cold start: {error}")
                 return
             self._journal.write("started", id=id, start_up={n: s and digits(s) for n, s in found.items()})
-            self._done += planning.START_UP_SECONDS
+            self._done += costs.START_UP_SECONDS
 
 
 class _Kept:

@@ -114,7 +114,7 @@ def rates(state: State, devices: list[str], threads: int) -> dict[str, Any]:
         threads: CPU threads.
 
     Returns:
-        The fields of `bench.suite.plan.Rates`.
+        The fields of `bench.suite.costs.Rates`.
     """
     from fcnn.data import loader
 

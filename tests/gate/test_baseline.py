@@ -15,7 +15,7 @@ from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR
 from bench.gate.trees import program_of
 from bench.record.model import Beside
-from bench.suite.plan import BLOCK_SECONDS
+from bench.suite.costs import BLOCK_SECONDS
 from bench.workers.conversation import WorkerDied
 from fcnn.data import load_images
 from tests.answers import check_request

@@ -16,7 +16,8 @@ from bench.errors import reason_of
 from bench.record.journal import Journal, folded
 from bench.record.model import Record
 from bench.suite import header, session
-from bench.suite.plan import Effort, Plan, Share, groups
+from bench.suite.costs import groups
+from bench.suite.plan import Effort, Plan, Share
 from bench.workers import serve
 from bench.workers.conversation import WorkerError
 from bench.workers.serve import State

@@ -7,9 +7,9 @@ from tests.commands import MAIN, Command
 
 # The workers believe in the small images, and are quick; what would be started afresh is forked.
 QUICKLY = """
-from bench.suite import plan
+from bench.suite import costs
 from bench.workers import forge, start
-plan.START_UPS = 1
+costs.START_UPS = 1
 forge.FORGE = "tests.suite.small_forge"
 
 def afresh(workers, name, limit_seconds, called, environment=None, /, **more):

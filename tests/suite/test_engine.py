@@ -8,8 +8,9 @@ import pytest
 from bench.analyse import levels
 from bench.analyse.levels import ratio_of
 from bench.record.journal import folded, of_kind
+from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
 from bench.suite.engine import Group, Rounds
-from bench.suite.plan import BLOCK_SECONDS, LEAD_SECONDS, Share
+from bench.suite.plan import Share
 from tests.data.records import case
 from tests.simulations import often, seldom, sizes
 from tests.suite.synthetic import BASE, BATCH, CASES, FUSED, SECONDS, Machine, journal, measured

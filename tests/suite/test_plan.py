@@ -6,7 +6,8 @@ import pytest
 from bench.axes import matrix
 from bench.axes.case import case_id
 from bench.axes.devices import DEVICES
-from bench.suite import plan as planning
+from bench.suite import costs
+from bench.suite.costs import Rates, group_of, groups, repetition_seconds
 from bench.suite.plan import (
     EPOCH_PROCESSES,
     LEAST_STEP_SECONDS,
@@ -14,12 +15,8 @@ from bench.suite.plan import (
     MOST_STEP_SECONDS,
     PLAN_SECONDS,
     Effort,
-    Rates,
     Share,
-    group_of,
-    groups,
     make,
-    repetition_seconds,
     share,
 )
 from bench.workers.serve import State
@@ -136,8 +133,8 @@ def test_a_number_format_that_the_processor_lacks_takes_longer():
 
 def test_compiling_is_in_the_plan_once_from_cold_and_in_every_process():
     eager, compiled = (planned(workload=["step"], compile=[mode], budget=20.0) for mode in ("off", "default"))
-    assert (eager.compile_seconds, compiled.compile_seconds) == (0.0, planning.COMPILE_SECONDS)
-    assert compiled.shares["steps"].seconds >= compiled.shares["steps"].processes * planning.COMPILED_SECONDS
+    assert (eager.compile_seconds, compiled.compile_seconds) == (0.0, costs.COMPILE_SECONDS)
+    assert compiled.shares["steps"].seconds >= compiled.shares["steps"].processes * costs.COMPILED_SECONDS
 
 
 def test_a_thorough_run_takes_each_case_apart_for_longer():
@@ -159,7 +156,7 @@ def test_the_quick_plan_times_a_part_of_a_long_epoch_and_the_other_all_of_it():
     loader = "epoch[cpu-b64-fp32-loader]"
     quick, suite = planned("quick").shares["epochs"], planned("suite").shares["epochs"]
     whole = repetition_seconds(changed(workload="epoch", feed="loader"), TRAIN, RATES)
-    assert whole > 2 * planning.PART_SECONDS, loader
+    assert whole > 2 * costs.PART_SECONDS, loader
     assert quick.seconds < quick.processes * quick.rounds * whole < suite.seconds
 
 
@@ -181,14 +178,14 @@ def test_an_accelerator_is_made_ready_in_every_process_and_calibrated_for_longer
         share = on([device], workload=["epoch"], epochs=3).shares["epochs"]
         epoch = repetition_seconds(changed(workload="epoch", device=device), TRAIN, WITH_GPU)
         made_ready[device] = share.seconds / share.processes - share.rounds * epoch
-    assert made_ready["cuda"] == pytest.approx(made_ready["cpu"] + planning.ACCELERATOR_COSTS.context)
+    assert made_ready["cuda"] == pytest.approx(made_ready["cpu"] + costs.ACCELERATOR_COSTS.context)
 
 
 def test_a_gpu_is_woken_in_every_round_that_it_shares_with_another_device():
     members = {name: changed(device=name) for name in ("cpu", "cuda")}
     alone = {"cuda": members["cuda"]}
-    assert planning._wake_seconds(members, "steps") == DEVICES["cuda"].wake_seconds > 0
-    assert planning._wake_seconds(alone, "steps") == planning._wake_seconds(members, "epochs") == 0
+    assert costs.wake_seconds(members, "steps") == DEVICES["cuda"].wake_seconds > 0
+    assert costs.wake_seconds(alone, "steps") == costs.wake_seconds(members, "epochs") == 0
 
 
 def test_a_captured_step_pays_little_for_what_does_not_depend_on_the_batch():
@@ -200,12 +197,8 @@ def test_a_captured_step_pays_little_for_what_does_not_depend_on_the_batch():
 
 def test_a_quick_run_takes_less_of_an_epoch_apart_and_a_thorough_one_reads_the_gpus_energy():
     case = changed(workload="epoch", feed="loader")
-    quick, thorough = (
-        planning._observe_seconds(case, TRAIN, Effort(thorough=thorough), RATES) for thorough in (False, True)
-    )
+    quick, thorough = (costs.observe_seconds(case, TRAIN, thorough, RATES) for thorough in (False, True))
     assert quick <= 2.5 < thorough
     step = changed(device="cuda")
-    quick, thorough = (
-        planning._observe_seconds(step, TRAIN, Effort(thorough=thorough), WITH_GPU) for thorough in (False, True)
-    )
+    quick, thorough = (costs.observe_seconds(step, TRAIN, thorough, WITH_GPU) for thorough in (False, True))
     assert thorough == pytest.approx(quick + 100 * repetition_seconds(step, TRAIN, WITH_GPU) + 2.0)

@@ -18,7 +18,8 @@ from bench.record.journal import folded
 from bench.record.model import to_json
 from bench.record.store import of_json
 from bench.suite import header, session
-from bench.suite.plan import Rates, make
+from bench.suite.costs import Rates
+from bench.suite.plan import make
 from bench.suite.session import missing
 from bench.workers import observe, serve, training, workloads
 from bench.workers.conversation import WorkerDied
