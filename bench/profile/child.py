@@ -55,7 +55,7 @@ def _images(dataset: str, data: str) -> Any:
 def _prepare(asked: Asked, *, from_cold: bool = False) -> Any:
     from bench.axes.case import Case, why_impossible
     from bench.measure import settings
-    from bench.profile.tracing import steps_of
+    from bench.profile.steps import steps_of
     from bench.workers import workloads
 
     images = _images(asked.dataset, asked.data)

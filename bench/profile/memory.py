@@ -14,7 +14,8 @@ from bench.axes.case import Case
 from bench.axes.devices import DEVICES
 from bench.errors import BenchError, reason_of
 from bench.profile.model import Holder
-from bench.profile.tracing import Steps, activities
+from bench.profile.steps import Steps
+from bench.profile.tracing import activities
 from bench.record import files
 
 HOLDERS = 12

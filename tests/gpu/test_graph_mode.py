@@ -19,6 +19,7 @@ from bench.measure.counters import count
 from bench.measure.device_work import GRAPH_LAUNCH, device_work, quiet_profiler
 from bench.profile import tracing
 from bench.profile.events import Ranges, within_steps
+from bench.profile.steps import steps_of
 from bench.workers import capture, training, workloads
 from bench.workers.serve import State, serve
 from fcnn.data import load_images
@@ -149,7 +150,7 @@ def test_the_launch_of_a_graph_is_called_as_it_is_looked_for(images, clock):
 def test_a_captured_step_is_traced_in_two_parts(images):
     case = on_gpu(compiler="graph", feed="device")
     prepared = repeated(case, images, 3)
-    steps = tracing.steps_of(case, prepared)
+    steps = steps_of(case, prepared)
     traced = tracing.trace(case, steps, 3, None)
     within = within_steps(traced.events, Ranges(traced.events, steps.parts, 3))
     assert [event.name for event in within if event.name in steps.parts] == [*capture.PARTS] * 3

@@ -7,7 +7,7 @@ from bench.axes.case import parse_id
 from bench.errors import BenchError
 from bench.profile import memory
 from bench.profile.memory import CATEGORIES, POINTS, held_at_peak, thinned
-from bench.profile.tracing import Steps
+from bench.profile.steps import Steps
 
 
 def test_a_thinned_timeline_keeps_its_peak_and_its_ends():

@@ -17,6 +17,7 @@ from bench.measure import settings
 from bench.profile import child, compose, tracing
 from bench.profile.against import difference
 from bench.profile.events import BETWEEN, Overhead, Ranges, operators, settled, within_steps
+from bench.profile.steps import Steps, steps_of
 from bench.workers import workloads
 from bench.workers.images import EMBEDDED
 from fcnn import train
@@ -43,7 +44,7 @@ def made(id, images):
     case = dataclasses.replace(parse_id(id), threads=1)
     settings.apply(case)
     prepared = workloads.BUILDERS[case.workload](case, images)
-    steps = tracing.steps_of(case, prepared)
+    steps = steps_of(case, prepared)
     steps.run(unmarked, 3)
     return case, steps
 
@@ -119,7 +120,7 @@ def test_blocks_are_sized_by_steps_that_the_device_has_done(monkeypatch):
     done = []
     device = dataclasses.replace(DEVICES["cpu"], synchronize=lambda: done.append("wait"))
     monkeypatch.setitem(DEVICES, "cuda", device)
-    steps = tracing.Steps(("step",), lambda mark, count: done.append(count))
+    steps = Steps(("step",), lambda mark, count: done.append(count))
     seconds = tracing.warm_step_seconds(parse_id("step[cuda-b64-fp32]"), steps)
     assert done == ["wait", tracing.WARM_STEPS, "wait"] * 2
     assert seconds >= 0

@@ -11,7 +11,7 @@ from bench.axes.devices import DEVICES
 from bench.measure.claims import claimed_flops
 from bench.measure.counters import count
 from bench.measure.phases import measure_phases
-from bench.profile.tracing import steps_of
+from bench.profile.steps import steps_of
 from bench.workers import capture, observe, training, turns, workloads
 from bench.workers.capture import WARM_RUNS, Replayed
 from bench.workers.serve import State
