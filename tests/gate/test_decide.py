@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from bench.gate import decide as decide_module
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Rule, decide, is_flat, sign_flip_p, student
@@ -144,3 +145,14 @@ def test_one_wild_pair_decides_nothing():
     assert decide(steady, confirmation, [0.0, 0.001, -0.001], RULE).verdict == FAIL
     calm = [0.0, 0.002, -0.001, 0.001, -0.002, 0.0, 0.001]
     assert decide([*calm, 0.6], [*calm, -0.001, 0.002, 0.0, 0.001], [0.0, 0.001, -0.001], RULE).verdict == PASS
+
+
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_it_is_scipys_permutation_test_of_the_values_cut_at_their_median_size(n):
+    values = np.random.default_rng(n).normal(0.3, 1.0, n)
+    most = np.median(np.abs(values))
+    cut = np.clip(values, -most, most)
+    theirs = scipy.stats.permutation_test(
+        (cut,), np.sum, permutation_type="samples", alternative="greater", n_resamples=np.inf
+    )
+    assert sign_flip_p(values) == pytest.approx(theirs.pvalue)
