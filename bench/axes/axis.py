@@ -91,7 +91,7 @@ class Axis:
 AXES = (
     Axis("workload", "workload", "Part", "what is timed", WORKLOADS, always_named=True),
     Axis("device", "device", "Device",
-         "where it runs, a GPU also by its number (cuda:1); default: the CPU and every accelerator here", DEVICES,
+         "where it runs; default: the CPU and every accelerator here; a GPU also by its number, like cuda:1", DEVICES,
          always_named=True),
     Axis("batch_size", "batch", "Batch", "images per step", mark="b", always_named=True),
     Axis("precision", "precision", "Precision", "number format", PRECISIONS, always_named=True, varies_step=True),

@@ -78,6 +78,14 @@ def _values(axis: Axis) -> Callable[[str], list[Value]]:
     return lambda text: [one(word) for word in text.split(",")]
 
 
+def _help(axis: Axis) -> str:
+    """What can be chosen, and what is if nothing is; of some that is not the axis's default but what is here."""
+    names = f": {', '.join(axis.rows)}" if axis.rows else ""
+    default = "" if "default" in axis.help else f" (default {axis.default})"
+    what, colon, rest = axis.help.partition("; ")
+    return f"{what}{names}{colon}{rest}{default}"
+
+
 def add_options(add: Callable[..., Any], prefix: str = "") -> None:
     """Declares the options through `add`, which is argparse's `add_argument` or pytest's `addoption`."""
     for axis in AXES:
@@ -85,8 +93,8 @@ def add_options(add: Callable[..., Any], prefix: str = "") -> None:
         if isinstance(axis.default, bool):
             add(name, action="store_true", default=None, help=axis.help)
         else:
-            metavar = f"{{{','.join(axis.rows)}}}" if axis.rows else "N"
-            add(name, nargs="+", action=Values, type=_values(axis), default=None, help=axis.help, metavar=metavar)
+            metavar = axis.option.upper() if axis.rows else "N"
+            add(name, nargs="+", action=Values, type=_values(axis), default=None, help=_help(axis), metavar=metavar)
     add(f"--{prefix}seeds", type=whole, default=5, metavar="N", help="seeds of the accuracy workload (5)")
     add(f"--{prefix}epochs", type=whole, default=5, metavar="N", help="fewest epochs timed an epoch case (5)")
     add(
