@@ -190,15 +190,15 @@ def _certify(options: argparse.Namespace) -> int:
 
 
 def _profile(options: argparse.Namespace) -> int:
-    from bench.profile.verb import Asked, run_profile
+    from bench.profile.verb import ProfileOptions, run_profile
 
-    return run_profile(_filled(Asked, options))
+    return run_profile(_filled(ProfileOptions, options))
 
 
 def _ladder(options: argparse.Namespace) -> int:
-    from bench.ladder.verb import Asked, run_ladder
+    from bench.ladder.verb import LadderOptions, run_ladder
 
-    return run_ladder(_filled(Asked, options))
+    return run_ladder(_filled(LadderOptions, options))
 
 
 def _ladder_device(text: str) -> str:

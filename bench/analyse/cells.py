@@ -17,7 +17,7 @@ from bench.analyse.once import once_a_record
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged
 from bench.axes.axis import AXES
-from bench.axes.workloads import PARTS, workload
+from bench.axes.workloads import STEP_WORKLOADS, workload
 from bench.record.model import CaseFields, Measurement, Record
 
 DISTURBED = "the floor came out above the time itself, so something disturbed the yardsticks"
@@ -165,7 +165,7 @@ def _payoff(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Payoff | None:
 
 
 def _share_of_step(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:
-    if cell.case.workload not in PARTS:
+    if cell.case.workload not in STEP_WORKLOADS:
         return Versus()
     step = by_case.get(dataclasses.replace(cell.case, workload="step"))
     if step is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bench.record.model import StartUp
 
-PARTS: dict[str, Callable[[StartUp], float | None]] = {
+STAGES: dict[str, Callable[[StartUp], float | None]] = {
     "importing": lambda one: one.import_seconds,
     "reading the images": lambda one: one.images_seconds,
     "the device's first operation": lambda one: one.device_seconds,
@@ -18,7 +18,7 @@ PARTS: dict[str, Callable[[StartUp], float | None]] = {
 
 def total_seconds(one: StartUp) -> float | None:
     """From nothing to the target; None if it was not reached."""
-    parts = [part(one) for part in PARTS.values()]
+    parts = [part(one) for part in STAGES.values()]
     known = [part for part in parts if part is not None]
     return sum(known) if len(known) == len(parts) else None
 

@@ -12,7 +12,7 @@ from bench.axes.axis import AXES, Axis, Value, nearest
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES, gpu_number
 from bench.axes.feeds import FEEDS
-from bench.axes.workloads import PARTS
+from bench.axes.workloads import STEP_WORKLOADS
 
 Block = Mapping[str, Sequence[Value]]  # values by the case's field, which multiply
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST")
@@ -194,7 +194,7 @@ POWERS_OF_TWO = [2**power for power in range(15)]
 # The quick plan leaves out compiling: from cold it takes a quarter of the minute that the whole report may take.
 PLANS: dict[str, list[Block]] = {
     "quick": [
-        {"workload": PARTS},
+        {"workload": STEP_WORKLOADS},
         {"batch_size": SWEEP, "device": ["cpu"]},
         {"batch_size": SWEEP, "device": ACCELERATORS, "feed": ["device"]},
         {"batch_size": [64, 1024, 4096, 16384], "device": ACCELERATORS},
@@ -208,7 +208,7 @@ PLANS: dict[str, list[Block]] = {
         {"workload": ["accuracy"]},
     ],
     "suite": [
-        {"workload": PARTS, "batch_size": [64, 1024]},
+        {"workload": STEP_WORKLOADS, "batch_size": [64, 1024]},
         {"workload": ["inference"], "batch_size": [1, 64, 1024]},
         {"batch_size": POWERS_OF_TWO},
         {"batch_size": POWERS_OF_TWO, "device": ACCELERATORS, "feed": ["device"]},

@@ -47,7 +47,7 @@ WORKLOADS = {
         Workload("inference", "scores of one batch in eval mode without gradients", title="Inference"),
     )
 }
-PARTS = tuple(row.name for row in WORKLOADS.values() if row.is_part)
+STEP_WORKLOADS = tuple(row.name for row in WORKLOADS.values() if row.is_part)
 
 
 def workload(name: str) -> Workload:

@@ -26,7 +26,7 @@ EPOCHS = {"MNIST": 1, "MNIST-5k": 15}
 
 
 @dataclass(frozen=True)
-class Rule:
+class AccuracyRule:
     """Error rates.
 
     Attributes:
@@ -93,7 +93,7 @@ def read_reference(dataset: str, sha256: str, folder: Path) -> Reference:
     return found
 
 
-def seeds_needed(reference: Reference, rule: Rule) -> int:
+def seeds_needed(reference: Reference, rule: AccuracyRule) -> int:
     """The fewest seeds with which a drop of `rule.drop` is caught with `rule.power`.
 
     The usual sample size of a comparison of means with a known deviation (two-sided test), the reference's own error
@@ -110,7 +110,7 @@ def seeds_needed(reference: Reference, rule: Rule) -> int:
     return max(3, seeds)
 
 
-def judge(accuracies: Sequence[float], reference: Reference, rule: Rule) -> Judgement:
+def judge(accuracies: Sequence[float], reference: Reference, rule: AccuracyRule) -> Judgement:
     """The candidate's accuracies against the reference's; no accuracies do not pass.
 
     The deviation is the reference's, whose many seeds know it better than the candidate's few.

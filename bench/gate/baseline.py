@@ -44,7 +44,7 @@ TURNS = 40  # of a case in a process
 
 
 @dataclass
-class Seen:
+class Remeasured:
     """What a case's processes saw: log seconds by stage, the counters, and how many processes a flag has barred."""
 
     screening: list[float] = field(default_factory=list)
@@ -95,8 +95,8 @@ def _steps(
     accepted: list[dict[str, Any]],
     process: Callable[[], contextlib.AbstractContextManager[Worker]],
 ) -> list[Outcome]:
-    rule = decide.Rule(bound_fraction=request.bound_fraction, cases=len(cases))
-    seen = {id: Seen() for id in cases}
+    rule = decide.TimingRule(bound_fraction=request.bound_fraction, cases=len(cases))
+    seen = {id: Remeasured() for id in cases}
     yardsticks: dict[tuple[str, str], list[float]] = {}
     outcomes: dict[str, Outcome] = {}
 
@@ -127,7 +127,7 @@ def _steps(
     return [*counted, *outcomes.values()]
 
 
-def _observe(worker: Worker, then: Measurement, record: Record, seen: Seen, stage: str) -> None:
+def _observe(worker: Worker, then: Measurement, record: Record, seen: Remeasured, stage: str) -> None:
     """Measures a case of the record in one process, whose samples take part unless something speaks against them."""
     case, id = dataclasses.asdict(then.case), then.id
     prepared = worker.ask("prepare", id=id, case=case, warm_seconds=WARM_SECONDS)
@@ -171,7 +171,7 @@ def _time_yardsticks(worker: Conversation, cases: Sequence[Case], found: dict[tu
                 found.setdefault((device, yardstick["name"]), []).append(value)
 
 
-def _count(id: str, record: Record, then: Measurement, seen: Seen, accepted: list[dict[str, Any]]) -> Outcome:
+def _count(id: str, record: Record, then: Measurement, seen: Remeasured, accepted: list[dict[str, Any]]) -> Outcome:
     if then.counters is None or not seen.counters:
         return Outcome("counts", id, ERROR, "nothing was counted")
     sides = {"reference": dataclasses.asdict(then.counters), "candidate": dict(seen.counters)}
@@ -192,9 +192,9 @@ def _judge(
     id: str,
     records: Sequence[Record],
     baseline: Sequence[Measurement],
-    seen: Seen,
+    seen: Remeasured,
     yardsticks: dict[tuple[str, str], list[float]],
-    rule: decide.Rule,
+    rule: decide.TimingRule,
 ) -> Outcome:
     then = [_undisturbed(m, record) for m, record in zip(baseline, records, strict=True)]
     found = unpaired.decide(then, seen.screening, seen.confirmation, rule)

@@ -126,7 +126,7 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
                 begin = time.monotonic()
                 with neighbour(noisy=noisy):
                     sides = Trees(folders[slowdown], reference, "")
-                    outcome = check.time_case(forge, sides, check.gate_case(), decide.Rule(), random.Random())
+                    outcome = check.time_case(forge, sides, check.gate_case(), decide.TimingRule(), random.Random())
                 gate = {
                     "slowdown_fraction": slowdown,
                     "noisy": noisy,
@@ -189,7 +189,7 @@ def _smallest(gates: list[dict[str, Any]]) -> str:
     if len(values) < 20:
         return "Too few gates of identical code to say how small a slowdown is seen."
     deviation = math.sqrt(sum(value**2 for value in values) / len(values))
-    rule = decide.Rule()
+    rule = decide.TimingRule()
     # So few pairs refute the bound only if all of them lie below it, which a slowdown of this much does 1 time in 20.
     quantile = float(scipy.stats.norm.ppf(0.05 ** (1 / rule.screening_pairs)))
     seen = math.expm1(rule.bound - quantile * deviation)

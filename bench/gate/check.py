@@ -197,7 +197,7 @@ def judge_counts(id: str, found: dict[str, Any], accepted: list[dict[str, Any]])
 def _timing(
     forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
 ) -> Iterator[Outcome]:
-    rule = decide.Rule(bound_fraction=request.bound_fraction, cases=len(request.timed))
+    rule = decide.TimingRule(bound_fraction=request.bound_fraction, cases=len(request.timed))
     rng, same = random.Random(), same_source(sides)
     for case in request.timed:
         if same:
@@ -217,7 +217,7 @@ def same_source(sides: Trees) -> bool:
     return contents(sides.candidate) == contents(sides.reference)
 
 
-def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.Rule, rng: random.Random) -> Outcome:
+def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.TimingRule, rng: random.Random) -> Outcome:
     """Screening, and confirmation where the screening does not pass, with controls in between."""
     pairs: dict[str, list[Pair]] = {"screening": [], "confirmation": [], "control": []}
 
@@ -259,7 +259,7 @@ def train_and_judge(
     images: Images,
 ) -> Outcome:
     """Trains the candidate from as many seeds as it takes and sets its accuracies against the reference's."""
-    rule = accuracy.Rule()
+    rule = accuracy.AccuracyRule()
     seeds = list(range(accuracy.seeds_needed(reference, rule)))
 
     def ask() -> Outcome:

@@ -27,7 +27,7 @@ PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
 
 @dataclass(frozen=True)
-class Rule:
+class TimingRule:
     """When to say what.
 
     Attributes:
@@ -125,7 +125,7 @@ def student(log_ratios: Sequence[float], confidence: float) -> tuple[float, floa
     return float(x.mean()), float(x.mean()) - reach, float(x.mean()) + reach
 
 
-def is_flat(control: Sequence[float], rule: Rule) -> bool:
+def is_flat(control: Sequence[float], rule: TimingRule) -> bool:
     """Whether a program against itself shows no difference, as it must; no control is not flat."""
     if not control:
         return False
@@ -133,7 +133,9 @@ def is_flat(control: Sequence[float], rule: Rule) -> bool:
     return low <= 0 <= high or abs(mean) <= rule.control_fraction
 
 
-def decide(screening: Sequence[float], confirmation: Sequence[float], control: Sequence[float], rule: Rule) -> Decision:
+def decide(
+    screening: Sequence[float], confirmation: Sequence[float], control: Sequence[float], rule: TimingRule
+) -> Decision:
     """The verdict at one of the looks; `confirmation` is empty at the first.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.stats
 
-from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Decision, Rule
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Decision, TimingRule
 
 MACHINE_FRACTION = 0.02  # the yardsticks' means must be within this of the baseline's
 
@@ -43,7 +43,7 @@ def moved(
 
 
 def decide(
-    baseline: Sequence[float], screening: Sequence[float], confirmation: Sequence[float], rule: Rule
+    baseline: Sequence[float], screening: Sequence[float], confirmation: Sequence[float], rule: TimingRule
 ) -> Decision:
     """The verdict after one or both stages, as in `bench.gate.decide`.
 

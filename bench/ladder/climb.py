@@ -22,7 +22,7 @@ from bench import interruption
 from bench.errors import BenchError
 from bench.gate import accuracy
 from bench.ladder import progress
-from bench.ladder.model import Ladder, Step
+from bench.ladder.model import Ladder, LadderStep
 from bench.ladder.progress import INTERRUPTED, Climbed
 from bench.ladder.table import PEERS, Rung, lines_changed
 from bench.measure import facts, settings
@@ -41,7 +41,7 @@ Say = Callable[[str, float], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class ClimbRequest:
     """What is climbed.
 
     Attributes:
@@ -59,7 +59,7 @@ class Asked:
     epochs: int
 
 
-def expected_seconds(asked: Asked, earlier: Ladder | None = None) -> float:
+def expected_seconds(asked: ClimbRequest, earlier: Ladder | None = None) -> float:
     """About how long `climb` will take."""
     climbed = _begun(asked, earlier)
     names = progress.in_order(climbed, asked.epochs)
@@ -67,7 +67,7 @@ def expected_seconds(asked: Asked, earlier: Ladder | None = None) -> float:
 
 
 def climb(
-    asked: Asked,
+    asked: ClimbRequest,
     earlier: Ladder | None = None,
     say: Say = lambda what, left_seconds: None,
     save: Callable[[Ladder], None] = lambda ladder: None,
@@ -89,7 +89,7 @@ def climb(
 
 
 class _Climb:
-    def __init__(self, asked: Asked, earlier: Ladder | None, say: Say, save: Callable[[Ladder], None]) -> None:
+    def __init__(self, asked: ClimbRequest, earlier: Ladder | None, say: Say, save: Callable[[Ladder], None]) -> None:
         self._asked, self._say_left, self._save_ladder = asked, say, save
         self._climbed = _begun(asked, earlier)
         self._names = progress.in_order(self._climbed, asked.epochs)
@@ -235,7 +235,7 @@ class _Climb:
         )
 
 
-def _begun(asked: Asked, earlier: Ladder | None) -> dict[str, Climbed]:
+def _begun(asked: ClimbRequest, earlier: Ladder | None) -> dict[str, Climbed]:
     before = {step.name: step for step in earlier.steps} if earlier else {}
     return {rung.name: Climbed.begin(rung, before.get(rung.name)) for rung in asked.rungs}
 
@@ -247,9 +247,9 @@ def _floor_of(earlier: Ladder | None) -> dict[str, Any] | None:
     return {name: getattr(earlier, name) for name in ("floor_seconds", "floor_bound", "floor_reason")}
 
 
-def _step(one: Climbed, asked: Asked, interrupted: bool) -> Step:
+def _step(one: Climbed, asked: ClimbRequest, interrupted: bool) -> LadderStep:
     reason = one.reason or (INTERRUPTED if interrupted and not one.seconds else None)
-    step = Step(
+    step = LadderStep(
         one.rung.name, one.rung.removed, lines_changed(one.rung, asked.device), one.rung in PEERS, reason=reason
     )
     if one.reason:
@@ -270,4 +270,4 @@ def _accuracy_p(accuracies: list[float], images: Images) -> float | None:
         reference = accuracy.read_reference(images.name, images.sha256, HARNESS / accuracy.REFERENCE_FOLDER)
     except BenchError:
         return None
-    return accuracy.judge(accuracies, reference, accuracy.Rule()).p if reference.epochs == 1 else None
+    return accuracy.judge(accuracies, reference, accuracy.AccuracyRule()).p if reference.epochs == 1 else None

@@ -11,7 +11,7 @@ from bench.analyse.statistics import Summary, summarise
 
 
 @dataclass(frozen=True)
-class Step:
+class LadderStep:
     """What came of a row.
 
     Attributes:
@@ -45,7 +45,7 @@ class Step:
         """Seconds an epoch."""
         return self.summary.time if self.summary else None
 
-    def times(self, other: Step) -> float | None:
+    def times(self, other: LadderStep) -> float | None:
         """How many times as long as this the other takes: the median over the rounds that both were in.
 
         Where they were in none together, that of their epochs in round 0, which were minutes apart.
@@ -76,14 +76,14 @@ class Ladder:
     dataset: str
     torch: str
     floor_seconds: float | None
-    steps: list[Step]
+    steps: list[LadderStep]
     disturbed: str | None = None
     interrupted: bool = False
     floor_bound: str | None = None
     floor_reason: str | None = None
 
     @property
-    def first(self) -> Step:
+    def first(self) -> LadderStep:
         """The tutorial."""
         return self.steps[0]
 
@@ -93,7 +93,7 @@ class Ladder:
         return any(step.accuracy_p is not None for step in self.steps)
 
     @property
-    def best(self) -> Step:
+    def best(self) -> LadderStep:
         """The fastest rung whose accuracy is the tutorial's, if that could be judged; peers are no rungs."""
         fit = [
             step
@@ -103,6 +103,6 @@ class Ladder:
         return min(fit or [self.first], key=lambda step: step.median or float("inf"))
 
 
-def same_accuracy(step: Step) -> bool:
+def same_accuracy(step: LadderStep) -> bool:
     """Whether the accuracies may be of the reference's distribution; what is not known does not pass."""
     return step.accuracy_p is not None and step.accuracy_p > 0.001

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.ladder.model import Step
+from bench.ladder.model import LadderStep
 from bench.ladder.table import Rung
 
 # More epochs than were asked for, as long as they are quick. The slow ones are those that need no third digit.
@@ -33,7 +33,7 @@ class Climbed:
     turns: int = 0  # epochs timed in rounds since it was started
 
     @classmethod
-    def begin(cls, rung: Rung, earlier: Step | None) -> Climbed:
+    def begin(cls, rung: Rung, earlier: LadderStep | None) -> Climbed:
         """Nothing yet, or what the ladder that is gone on with had measured; a rung that failed has failed."""
         if earlier is None:
             return cls(rung, rung.why_not())

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from bench.ladder.model import Ladder, Step, same_accuracy
+from bench.ladder.model import Ladder, LadderStep, same_accuracy
 from bench.profile import disturbed
 from bench.profile.plain import plain_texts
 from bench.report import units, words
@@ -31,7 +31,7 @@ def rows(ladder: Ladder) -> list[list[str]]:
     return [_row(ladder, step) for step in ladder.steps]
 
 
-def _row(ladder: Ladder, step: Step) -> list[str]:
+def _row(ladder: Ladder, step: LadderStep) -> list[str]:
     lines = units.MISSING if step.lines is None else str(step.lines)
     times, summary = step.times(ladder.first), step.summary
     cold = units.MISSING if step.cold_seconds is None else units.duration(step.cold_seconds)
@@ -77,7 +77,7 @@ def sentences(ladder: Ladder) -> list[str]:
     return said
 
 
-def _verdict(ladder: Ladder, best: Step, median: float, times: float) -> list[str]:
+def _verdict(ladder: Ladder, best: LadderStep, median: float, times: float) -> list[str]:
     said = [
         f"The best rung, {best.name}, takes {units.duration(median)} an epoch: {times:,.1f} times as fast as the "
         f"tutorial{_above_the_floor(ladder, median)}."

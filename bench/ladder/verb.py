@@ -30,7 +30,7 @@ from fcnn.data import Images
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class LadderOptions:
     """What the command line says; the fields are its options."""
 
     rungs: Sequence[str] | None
@@ -42,7 +42,7 @@ class Asked:
     resume: Path | None
 
 
-def run_ladder(asked: Asked) -> int:
+def run_ladder(asked: LadderOptions) -> int:
     """Climbs the named rungs, or all, and the peers, on the devices asked for that are here; writes the ladder's files.
 
     The tutorial is always climbed: all others are told by it. What was measured is written after every rung and every
@@ -78,7 +78,8 @@ def run_ladder(asked: Asked) -> int:
     )
     request = requested(loaded, "MNIST", asked.data)
     chosen = {
-        device: climb.Asked(device, _chosen(device, asked.rungs), loaded, request, asked.epochs) for device in here
+        device: climb.ClimbRequest(device, _chosen(device, asked.rungs), loaded, request, asked.epochs)
+        for device in here
     }
     with interruption.deferred():  # from the first epoch until all files are written
         ladders, interrupted = _climb(chosen, ladders, folder, terminal)
@@ -103,7 +104,9 @@ def run_ladder(asked: Asked) -> int:
     return DONE
 
 
-def _climb(chosen: Mapping[str, climb.Asked], before: Kept, folder: Path, terminal: Console) -> tuple[Kept, bool]:
+def _climb(
+    chosen: Mapping[str, climb.ClimbRequest], before: Kept, folder: Path, terminal: Console
+) -> tuple[Kept, bool]:
     """The ladders of all devices, and whether that was interrupted; raises KeyboardInterrupt if there is none."""
     ladders = dict(before.ladders)
     left = {device: asked for device, asked in chosen.items() if device not in ladders or ladders[device].interrupted}
@@ -132,7 +135,7 @@ def _climb(chosen: Mapping[str, climb.Asked], before: Kept, folder: Path, termin
     return dataclasses.replace(before, ladders=ladders), False
 
 
-def _show_plan(terminal: Console, chosen: Mapping[str, climb.Asked], seconds: float) -> None:
+def _show_plan(terminal: Console, chosen: Mapping[str, climb.ClimbRequest], seconds: float) -> None:
     first = next(iter(chosen.values()))
     terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  {first.images.label}"), soft_wrap=True)
     for device, asked in chosen.items():

@@ -19,7 +19,7 @@ from bench.errors import DONE
 from bench.measure import energy, facts, honesty, nvml, settings
 from bench.measure.clock import clock_resolution_seconds
 from bench.measure.conditions import Condition, conditions
-from bench.measure.honesty import Seen
+from bench.measure.honesty import Observation
 from bench.measure.kernel import KernelWatch
 from bench.measure.surroundings import Watch
 from bench.table import PROSE, Column, Table, on_terminal
@@ -68,7 +68,7 @@ class Around:
         disturbance: Why a round would be marked as disturbed; None if it would not.
     """
 
-    seen: Seen
+    seen: Observation
     conditions: list[Condition]
     disturbance: str | None = None
 
@@ -83,11 +83,11 @@ def look_around(devices: Sequence[str]) -> Around:
     watch, counts = Watch(os.getpid(), gpu), KernelWatch()
     time.sleep(WATCHED_SECONDS)
     (beside, disturbance), meanwhile = watch.seen(), counts.seen()
-    seen = Seen(case, block_seconds=SHORTEST_BLOCK_SECONDS, clock_resolution_seconds=clock_resolution_seconds())
+    seen = Observation(case, block_seconds=SHORTEST_BLOCK_SECONDS, clock_resolution_seconds=clock_resolution_seconds())
     return Around(seen, conditions(beside, gpu, meanwhile), disturbance)
 
 
-def instruments(seen: Seen, devices: Sequence[str]) -> dict[str, str]:
+def instruments(seen: Observation, devices: Sequence[str]) -> dict[str, str]:
     """The clock's resolution and, for each device that is here, whether its energy can be measured, by name."""
     lines = {"clock resolution": f"{seen.clock_resolution_seconds * 1e9:,.0f} ns"}
     for name in devices:

@@ -21,7 +21,7 @@ from fcnn.train import Training
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """What was observed around a case, for the rows to judge.
 
     Attributes:
@@ -39,11 +39,11 @@ class Seen:
     clock_resolution_seconds: float = 0.0
 
 
-def _not_as_claimed(seen: Seen) -> str | None:
+def _not_as_claimed(seen: Observation) -> str | None:
     return None if seen.training is None else why_not_as_claimed(seen.case, seen.training, seen.counters, seen.fed)
 
 
-def _oversubscribed(seen: Seen) -> str | None:
+def _oversubscribed(seen: Observation) -> str | None:
     quota, threads = settings.cpu_quota_cores(), seen.case.threads
     if quota is not None and threads > quota:
         return f"{counted(threads, 'thread')}, and the control group grants the time of {quota:g} cores"
@@ -51,16 +51,16 @@ def _oversubscribed(seen: Seen) -> str | None:
     return f"{threads} threads on {usable} usable cores" if threads > usable else None
 
 
-def _launch_blocking(seen: Seen) -> str | None:
+def _launch_blocking(seen: Observation) -> str | None:
     value = os.environ.get("CUDA_LAUNCH_BLOCKING", "")
     return "CUDA_LAUNCH_BLOCKING makes every kernel wait" if value not in ("", "0") else None
 
 
-def _anomaly_mode(seen: Seen) -> str | None:
+def _anomaly_mode(seen: Observation) -> str | None:
     return "autograd's anomaly mode checks every operator for NaN" if torch.is_anomaly_enabled() else None
 
 
-def _profiled(seen: Seen) -> str | None:
+def _profiled(seen: Observation) -> str | None:
     if torch.autograd.profiler._is_profiler_enabled:
         return "torch's profiler was recording"
     if sys.gettrace() or sys.getprofile() or _monitors():
@@ -74,17 +74,17 @@ def _monitors() -> bool:
     return monitoring is not None and any(map(monitoring.get_tool, range(6)))
 
 
-def _debug_build(seen: Seen) -> str | None:
+def _debug_build(seen: Observation) -> str | None:
     return "this is a debug build of torch" if torch.version.debug else None
 
 
-def _coarse_clock(seen: Seen) -> str | None:
+def _coarse_clock(seen: Observation) -> str | None:
     if seen.clock_resolution_seconds > seen.block_seconds / 1000:
         return f"the clock's step of {seen.clock_resolution_seconds:.1e} s is over 0.1% of a block"
     return None
 
 
-CHECKS: dict[str, Callable[[Seen], str | None]] = {
+CHECKS: dict[str, Callable[[Observation], str | None]] = {
     "not-as-claimed": _not_as_claimed,
     "oversubscribed": _oversubscribed,
     "launch-blocking": _launch_blocking,
@@ -95,6 +95,6 @@ CHECKS: dict[str, Callable[[Seen], str | None]] = {
 }
 
 
-def flags(seen: Seen) -> list[Flag]:
+def flags(seen: Observation) -> list[Flag]:
     """Every row's objection to what was seen."""
     return [Flag(name, reason) for name, check in CHECKS.items() if (reason := check(seen))]

@@ -23,7 +23,7 @@ FIRST_LOOK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class SamplingRule:
     """When a block is long enough, when the warm-up ends, when there are samples enough.
 
     Attributes:
@@ -75,7 +75,7 @@ class Samples:
 def measure(
     repeat: Callable[[], object],
     clock: Clock = Clock(),  # noqa: B008 - frozen
-    rule: Rule = Rule(),
+    rule: SamplingRule = SamplingRule(),
     when_warm: Callable[[], object] = lambda: None,
     first: Callable[[], object] | None = None,
 ) -> Samples:
@@ -119,7 +119,7 @@ def measure(
     )
 
 
-def _block_repetitions(repeat: Callable[[], object], clock: Clock, rule: Rule) -> tuple[int, Block]:
+def _block_repetitions(repeat: Callable[[], object], clock: Clock, rule: SamplingRule) -> tuple[int, Block]:
     """Repetitions that fill a block, with the block that showed it."""
     repetitions = 1
     while True:
@@ -131,7 +131,9 @@ def _block_repetitions(repeat: Callable[[], object], clock: Clock, rule: Rule) -
         repetitions = max(repetitions + 1, min(math.ceil(wanted), 10 * repetitions))
 
 
-def _warm_up(repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int) -> tuple[int, list[Flag]]:
+def _warm_up(
+    repeat: Callable[[], object], clock: Clock, rule: SamplingRule, repetitions: int
+) -> tuple[int, list[Flag]]:
     """Runs blocks until two neighbouring windows of them no longer differ; (blocks run, flags).
 
     The windows are compared by the Mann-Whitney test on the 5% level: it does not mind outliers.
@@ -150,7 +152,7 @@ def _warm_up(repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions
 
 
 def _sample(
-    repeat: Callable[[], object], clock: Clock, rule: Rule, repetitions: int, blocks: list[Block]
+    repeat: Callable[[], object], clock: Clock, rule: SamplingRule, repetitions: int, blocks: list[Block]
 ) -> list[Block]:
     """More blocks after `blocks`, until the interval is narrow enough or the budget is spent.
 
@@ -178,11 +180,11 @@ def _sample(
         next_look = math.ceil(len(blocks) * 1.25)
 
 
-def _objections(blocks: list[Block], rule: Rule) -> list[Flag]:
+def _objections(blocks: list[Block], rule: SamplingRule) -> list[Flag]:
     return sample_flags([block.host_seconds for block in blocks], rule)
 
 
-def sample_flags(seconds: list[float], rule: Rule) -> list[Flag]:
+def sample_flags(seconds: list[float], rule: SamplingRule) -> list[Flag]:
     """What the samples themselves say against being trusted: `wide`, `unsteady`, `bimodal`."""
     flags = []
     width = summarise(seconds).half_width_fraction

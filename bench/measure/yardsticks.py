@@ -20,10 +20,10 @@ from bench.errors import reason_of
 from bench.measure import latency, nvrtc, settings
 from bench.measure.clock import Clock
 from bench.measure.probe import Prepared, Probe
-from bench.measure.sampling import Rule, measure
+from bench.measure.sampling import SamplingRule, measure
 from bench.record.model import Yardstick
 
-RULE = Rule(budget_seconds=0.15, warmup_seconds=0.1)
+RULE = SamplingRule(budget_seconds=0.15, warmup_seconds=0.1)
 # Of a matrix product on an accelerator: the largest that takes at most so long and so much of the free memory.
 MATMUL_SIZES = (8192, 4096, 2048)
 MATMUL_SECONDS = 0.03

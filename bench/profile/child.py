@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class ProfileRequest:
     """A request.
 
     Attributes:
-        what: A name of `PARTS`.
+        what: A name of `LOOKS`.
         tree: Folder whose `fcnn` is looked at.
         case: The fields of the case, its threads resolved.
         dataset: A name of torchvision's, or `bench.workers.images.EMBEDDED`; `sha256` is what its images must have.
@@ -52,7 +52,7 @@ def _images(dataset: str, data: str) -> Any:
     return find(dataset, data)
 
 
-def _prepare(asked: Asked, *, from_cold: bool = False) -> Any:
+def _prepare(asked: ProfileRequest, *, from_cold: bool = False) -> Any:
     from bench.axes.case import Case, why_impossible
     from bench.measure import settings
     from bench.profile.steps import steps_of
@@ -69,7 +69,7 @@ def _prepare(asked: Asked, *, from_cold: bool = False) -> Any:
     return case, prepared, steps_of(case, prepared)
 
 
-def _trace(asked: Asked) -> dict[str, Any]:
+def _trace(asked: ProfileRequest) -> dict[str, Any]:
     from bench.measure.counters import growth_bytes
     from bench.measure.surroundings import Surroundings
     from bench.profile import tracing
@@ -110,7 +110,7 @@ def _trace(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _loop(asked: Asked) -> None:
+def _loop(asked: ProfileRequest) -> None:
     from fcnn.train import unmarked
 
     _, _, steps = _prepare(asked)
@@ -119,7 +119,7 @@ def _loop(asked: Asked) -> None:
         steps.run(unmarked, asked.steps)
 
 
-def _memory(asked: Asked) -> dict[str, Any]:
+def _memory(asked: ProfileRequest) -> dict[str, Any]:
     from bench.profile import memory
     from bench.profile.tracing import WARM_STEPS
     from fcnn.train import unmarked
@@ -163,7 +163,7 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, BenchError) else reason_of(error)
 
 
-def _compiled(asked: Asked) -> dict[str, Any]:
+def _compiled(asked: ProfileRequest) -> dict[str, Any]:
     from bench.measure.surroundings import Surroundings
     from bench.profile.compiling import compile_and_watch
     from bench.record import files
@@ -180,11 +180,11 @@ def _compiled(asked: Asked) -> dict[str, Any]:
         return {"compiled": dataclasses.asdict(compiled), "disturbed": surroundings.disturbance()}
 
 
-PARTS = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compiled}
+LOOKS = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compiled}
 
 
 def look(state: State, **asked: Any) -> Any:
-    """Answers the fields of `Asked`."""
-    request = Asked(**asked)
+    """Answers the fields of `ProfileRequest`."""
+    request = ProfileRequest(**asked)
     import_from(Path(request.tree))
-    return PARTS[request.what](request)
+    return LOOKS[request.what](request)

@@ -48,7 +48,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageSource:
     """The images: the dataset's name (or `bench.workers.images.EMBEDDED`), the data root, their checksum and label."""
 
     dataset: str
@@ -57,7 +57,7 @@ class Images:
     label: str
 
 
-def profile(case: Case, source: Source, images: Images, traces: Path, steps: int, say: Say) -> Profile:
+def profile(case: Case, source: Source, images: ImageSource, traces: Path, steps: int, say: Say) -> Profile:
     """Takes `case` apart.
 
     Args:

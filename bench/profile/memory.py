@@ -14,7 +14,7 @@ from bench.axes.case import Case
 from bench.axes.devices import DEVICES
 from bench.errors import BenchError, reason_of
 from bench.profile.model import Holder
-from bench.profile.steps import Steps
+from bench.profile.steps import MarkedSteps
 from bench.profile.tracing import activities
 from bench.record import files
 
@@ -26,7 +26,7 @@ CATEGORIES = (
 )  # fmt: skip
 
 
-def timeline(case: Case, steps: Steps) -> tuple[list[float], dict[str, list[int]]]:
+def timeline(case: Case, steps: MarkedSteps) -> tuple[list[float], dict[str, list[int]]]:
     """Seconds, and bytes by category at those times, over two steps.
 
     Raises:

@@ -8,7 +8,7 @@ from bench.profile.model import Profile
 from bench.report import units
 from bench.text import counted
 
-PARTS = {
+PART_NAMES = {
     "fetch": "waiting for the next batch", "to_device": "moving the batch to the device", "flatten": "flattening",
     "zero_grad": "clearing gradients", "forward": "the forward pass", "loss": "the loss",
     "backward": "the backward pass", "optimizer": "the optimizer", "rest": "what is between the parts",
@@ -55,8 +55,8 @@ def _where_time_goes(profile: Profile) -> list[str]:
         second = parts[1]
         said[0] = (
             f"{said[0][:-1]}: {units.share(first.unprofiled_seconds / step)} of it is "
-            f"{PARTS.get(first.phase, first.phase)}, {units.share(second.unprofiled_seconds / step)} "
-            f"{PARTS.get(second.phase, second.phase)}."
+            f"{PART_NAMES.get(first.phase, first.phase)}, {units.share(second.unprofiled_seconds / step)} "
+            f"{PART_NAMES.get(second.phase, second.phase)}."
         )
     computing = sum(max(o.self_seconds, o.device_seconds) for o in profile.operators if o.flops)
     calls = sum(o.calls for o in profile.operators if o.name.startswith("aten::"))

@@ -55,7 +55,7 @@ class Marks:
 
 
 @dataclass(frozen=True)
-class Steps:
+class MarkedSteps:
     """A case's steps: `run(mark, n)` does n of them; `parts` are those that call `mark`, in order."""
 
     parts: tuple[str, ...]
@@ -67,15 +67,15 @@ class Steps:
             self.run(marks, steps)
 
 
-def steps_of(case: Case, prepared: Prepared) -> Steps:
+def steps_of(case: Case, prepared: Prepared) -> MarkedSteps:
     """The steps of a case: of an epoch its first ones, and of the next; a part alone is one range of its own."""
     if prepared.marked is None:
-        return Steps((case.workload,), functools.partial(_repeat_part, case.workload, prepared.repeat))
+        return MarkedSteps((case.workload,), functools.partial(_repeat_part, case.workload, prepared.repeat))
     if case.workload != "epoch":
-        return Steps(prepared.parts, functools.partial(_repeat, prepared.marked))
+        return MarkedSteps(prepared.parts, functools.partial(_repeat, prepared.marked))
     assert prepared.images_per_repetition is not None
     whole = math.ceil(prepared.images_per_repetition / case.batch_size)
-    return Steps(("fetch", *prepared.parts), functools.partial(_begin_epochs, prepared.marked, whole))
+    return MarkedSteps(("fetch", *prepared.parts), functools.partial(_begin_epochs, prepared.marked, whole))
 
 
 def _begin_epochs(marked: Callable[..., object], whole: int, mark: Callable[[str], None], steps: int) -> None:

@@ -28,7 +28,7 @@ from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import ON_DEVICE, quiet_profiler
 from bench.measure.phases import measure_phases
 from bench.profile.events import STEP, Event, Origin, Overhead, Ranges, numbered, within_steps
-from bench.profile.steps import Steps
+from bench.profile.steps import MarkedSteps
 from fcnn.train import unmarked
 
 TRACE_LIMIT_BYTES = 20 * 2**20
@@ -64,7 +64,7 @@ class Trace:
     step_seconds: float
 
 
-def trace(case: Case, steps: Steps, count: int, file: Path | None) -> Trace:
+def trace(case: Case, steps: MarkedSteps, count: int, file: Path | None) -> Trace:
     """Traces `count` steps into `file` (.json.gz, or None), fewer if that would be too large."""
     while True:
         with garbage_collector_off(), quiet_profiler(*activities(case)) as recorded:
@@ -77,13 +77,13 @@ def trace(case: Case, steps: Steps, count: int, file: Path | None) -> Trace:
         count = max(1, count // 2)
 
 
-def overhead(case: Case, steps: Steps, timing: Timing, events: float) -> Overhead:
+def overhead(case: Case, steps: MarkedSteps, timing: Timing, events: float) -> Overhead:
     """What profiling adds, from steps with nothing in them and from `timing`.
 
     Args:
         case: Whose steps.
         steps: Whose parts.
-        timing: Steps profiled and not.
+        timing: MarkedSteps profiled and not.
         events: Operators' events a step.
     """
 
@@ -92,7 +92,7 @@ def overhead(case: Case, steps: Steps, timing: Timing, events: float) -> Overhea
             for part in steps.parts:
                 mark(part)
 
-    empty = Steps(steps.parts, nothing)
+    empty = MarkedSteps(steps.parts, nothing)
     trace(case, empty, EMPTY_STEPS, None)
     traced = trace(case, empty, EMPTY_STEPS, None)
     lengths = [event.end - event.begin for event in traced.events if event.name in steps.parts and not event.on_device]
@@ -144,7 +144,7 @@ def _events(recorded: profile) -> Iterator[Event]:
             )
 
 
-def origins(case: Case, steps: Steps) -> dict[tuple[str, int], Origin]:
+def origins(case: Case, steps: MarkedSteps) -> dict[tuple[str, int], Origin]:
     """By a call's name and number in its step: line, FLOPs and allocated bytes, from the second of three steps."""
     with (
         garbage_collector_off(),
@@ -166,7 +166,7 @@ def _allocated(event: Any) -> int:
     return int(event.self_cpu_memory_usage + event.self_device_memory_usage)
 
 
-def _of_second_step(calls: Sequence[tuple[str, float, float, Any]], steps: Steps) -> dict[tuple[str, int], Any]:
+def _of_second_step(calls: Sequence[tuple[str, float, float, Any]], steps: MarkedSteps) -> dict[tuple[str, int], Any]:
     """What is known of each (name, begin, end, known), by the call's name and number in the second step."""
     known = {Event((name,), begin, end, 0.0): what for name, begin, end, what in calls}
     ranges = Ranges(list(known), steps.parts, 3)
@@ -216,14 +216,14 @@ class Timing:
     part_seconds: dict[str, float]
 
 
-def warm_step_seconds(case: Case, steps: Steps) -> float:
+def warm_step_seconds(case: Case, steps: MarkedSteps) -> float:
     """Seconds per step, the device's last work waited for, after as many steps that only warm up."""
     clock, some = Clock(DEVICES[case.device]), functools.partial(steps.run, unmarked, WARM_STEPS)
     clock.time_block(some, 1)
     return clock.time_block(some, 1).host_seconds / WARM_STEPS
 
 
-def timing(case: Case, steps: Steps, count: int) -> Timing:
+def timing(case: Case, steps: MarkedSteps, count: int) -> Timing:
     """Blocks of `count` steps, profiled and not by turns, then in parts."""
     clock = Clock(DEVICES[case.device])
     plain, profiled = [], []

@@ -33,7 +33,7 @@ LINK = 'Where the time of one case goes: <a href="profile.html">profile</a>.'
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProfileOptions:
     """What to profile.
 
     Attributes:
@@ -53,7 +53,7 @@ class Asked:
     run: Path | None
 
 
-def run_profile(asked: Asked) -> int:
+def run_profile(asked: ProfileOptions) -> int:
     """Profiles, writes traces/, profile.html, profile.md and profile.json, and prints the hot spots.
 
     After an interruption the files have what was measured, and of a comparison the first side whatever becomes of the
@@ -151,9 +151,11 @@ def _why_not(case: Case, images: Images) -> str | None:
     return why_impossible(case, len(images.train))
 
 
-def _profiled(case: Case, source: Source, asked: Asked, images: Images, staged: Path, terminal: Console) -> Profile:
+def _profiled(
+    case: Case, source: Source, asked: ProfileOptions, images: Images, staged: Path, terminal: Console
+) -> Profile:
     (staged / "traces").mkdir(exist_ok=True)
-    asked_images = compose.Images(
+    asked_images = compose.ImageSource(
         **requested(images, asked.dataset, asked.data), sha256=images.sha256, label=images.label
     )
     with console.working(terminal) as say:

@@ -39,7 +39,7 @@ TIME, RATIO, NOTE, ADVICE, APART = "time", "ratio", "note", "advice", "apart"
 
 
 @dataclass(frozen=True)
-class Column:
+class CaseColumn:
     """A column of the tables in `views`.
 
     Attributes:
@@ -64,13 +64,13 @@ class Column:
     versus: Callable[[Cell], Versus] | None = None
 
 
-def head(of: Column, heading: str = "") -> table.Column:
+def head(of: CaseColumn, heading: str = "") -> table.Column:
     """The column in a table of text, under its own or another heading."""
     role = NUMBER if of.role in (NUMBER, TIME, RATIO, APART) else WORDS
     return table.Column(heading or of.heading, role)
 
 
-def of_axis(axis: Axis, views: tuple[str, ...]) -> Column:
+def of_axis(axis: Axis, views: tuple[str, ...]) -> CaseColumn:
     """What a case chooses on an axis."""
 
     def raw(cell: Cell) -> Raw:
@@ -79,15 +79,15 @@ def of_axis(axis: Axis, views: tuple[str, ...]) -> Column:
 
     is_number = isinstance(axis.default, int) and not isinstance(axis.default, bool)
     show = lambda cell: axis.shown(getattr(cell.case, axis.field))  # noqa: E731
-    return Column(axis.field, views, axis.heading, raw, show, NUMBER if is_number else WORDS, axis=True)
+    return CaseColumn(axis.field, views, axis.heading, raw, show, NUMBER if is_number else WORDS, axis=True)
 
 
 def of_summary(
     name: str, views: tuple[str, ...], get: Callable[[Summary], Raw], heading: str = "",
     show: Callable[[Summary], str] | None = None, role: str = NUMBER,
-) -> Column:  # fmt: skip
+) -> CaseColumn:  # fmt: skip
     """A statistic of the samples; missing for a case without a number."""
-    return Column(
+    return CaseColumn(
         name, views, heading,
         lambda cell: get(cell.summary) if cell.summary else None,
         (lambda cell: show(cell.summary) if cell.summary else MISSING) if show else None,
@@ -98,16 +98,16 @@ def of_summary(
 def of_measurement(
     name: str, views: tuple[str, ...], get: Callable[[Measurement], Raw], heading: str = "",
     show: Callable[[Measurement], str] | None = None,
-) -> Column:  # fmt: skip
+) -> CaseColumn:  # fmt: skip
     """A fact of the measurement; missing for a case without a number."""
-    return Column(
+    return CaseColumn(
         name, views, heading,
         lambda cell: get(cell.measurement) if cell.measurement else None,
         (lambda cell: show(cell.measurement) if cell.measurement else MISSING) if show else None,
     )  # fmt: skip
 
 
-def of_start_ups(name: str, heading: str, get: Callable[[StartUp], float | None]) -> Column:
+def of_start_ups(name: str, heading: str, get: Callable[[StartUp], float | None]) -> CaseColumn:
     """The median of a part of starting; missing where a process did not get so far."""
 
     def median(cell: Cell) -> float | None:
@@ -117,18 +117,18 @@ def of_start_ups(name: str, heading: str, get: Callable[[StartUp], float | None]
         found = median(cell)
         return MISSING if found is None else units.duration(found)
 
-    return Column(name, (START_UP,), heading, median, show)
+    return CaseColumn(name, (START_UP,), heading, median, show)
 
 
 def of_accuracy(
     name: str, get: Callable[[Accuracy], Raw], heading: str = "", show: Callable[[Accuracy], str] | None = None
-) -> Column:
+) -> CaseColumn:
     """A fact of the accuracies; missing for a case that trained nothing."""
 
     def accuracy(cell: Cell) -> Accuracy | None:
         return cell.measurement.accuracy if cell.measurement else None
 
-    return Column(
+    return CaseColumn(
         name, (ACCURACY,), heading,
         lambda cell: get(found) if (found := accuracy(cell)) else None,
         (lambda cell: show(found) if (found := accuracy(cell)) else MISSING) if show else None,
@@ -137,41 +137,41 @@ def of_accuracy(
 
 def of_counters(
     name: str, heading: str, get: Callable[[Counters], int | None], views: tuple[str, ...] = (COUNTS,)
-) -> Column:
+) -> CaseColumn:
     """An exact count; missing where it was not counted, which is not 0."""
 
     def count(cell: Cell) -> int | None:
         found = cell.measurement.counters if cell.measurement else None
         return get(found) if found else None
 
-    return Column(name, views, heading, count, lambda cell: units.count(count(cell)))
+    return CaseColumn(name, views, heading, count, lambda cell: units.count(count(cell)))
 
 
-def of_device_use(name: str, heading: str, get: Callable[[DeviceUse], Raw], show: Callable[[Any], str]) -> Column:
+def of_device_use(name: str, heading: str, get: Callable[[DeviceUse], Raw], show: Callable[[Any], str]) -> CaseColumn:
     """What a case takes of a CUDA device; missing elsewhere. Without a heading, for the CSV file."""
     return _of_part(name, COUNTS, heading, lambda measurement: measurement.device_use, get, show)
 
 
 def of_compilation(
     name: str, heading: str, get: Callable[[Compilation], int], views: tuple[str, ...] = (COMPILE, COUNTS)
-) -> Column:
+) -> CaseColumn:
     """A count of what torch.compile made; missing for eager cases."""
 
     def count(cell: Cell) -> int | None:
         found = cell.measurement.compilation if cell.measurement else None
         return get(found) if found else None
 
-    return Column(name, views, heading, count, lambda cell: units.count(count(cell)))
+    return CaseColumn(name, views, heading, count, lambda cell: units.count(count(cell)))
 
 
-def reasons(name: str, get: Callable[[Compilation], list[str]]) -> Column:
+def reasons(name: str, get: Callable[[Compilation], list[str]]) -> CaseColumn:
     """Why torch.compile did something, for the CSV file: every reason once."""
 
     def joined(cell: Cell) -> Raw:
         found = cell.measurement.compilation if cell.measurement else None
         return "; ".join(dict.fromkeys(get(found))) or None if found else None
 
-    return Column(name, (COMPILE,), raw=joined)
+    return CaseColumn(name, (COMPILE,), raw=joined)
 
 
 def of_phases(
@@ -180,7 +180,7 @@ def of_phases(
     get: Callable[[Phases], float | None],
     show: Callable[[float], str] = units.duration,
     role: str = NUMBER,
-) -> Column:
+) -> CaseColumn:
     """A time of the case taken apart; missing where it was not, or has no such part."""
     return dataclasses.replace(_of_part(name, PHASES, heading, lambda m: m.phases, get, show), role=role)
 
@@ -192,7 +192,7 @@ def _of_part(
     of: Callable[[Measurement], Part | None],
     get: Callable[[Part], Raw],
     show: Callable[[Any], str],
-) -> Column:
+) -> CaseColumn:
     def value(cell: Cell) -> Raw:
         found = of(cell.measurement) if cell.measurement else None
         return get(found) if found else None
@@ -201,17 +201,17 @@ def _of_part(
         found = value(cell)
         return MISSING if found is None else show(found)
 
-    return Column(name, (view,), heading, value, shown if heading else None)
+    return CaseColumn(name, (view,), heading, value, shown if heading else None)
 
 
-def part(name: str, heading: str) -> Column:
+def part(name: str, heading: str) -> CaseColumn:
     """The host time of one part of a step or an epoch."""
     return of_phases(f"{name}_host_seconds", heading, lambda phases: phases.host_seconds.get(name))
 
 
 def versus(
     name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus], *, stays: bool = False
-) -> list[Column]:
+) -> list[CaseColumn]:
     """A ratio: shown with its interval in one column, in three columns of the CSV file."""
 
     def bound(which: str) -> Callable[[Cell], Raw]:
@@ -222,8 +222,8 @@ def versus(
         return units.ratio(found) if found else MISSING
 
     return [
-        Column(name, views, heading, bound("value"), show, RATIO, stays=stays, versus=get),
-        Column(f"{name}_low", views, raw=bound("low")),
-        Column(f"{name}_high", views, raw=bound("high")),
-        Column(f"{name}_reason", views, raw=lambda cell: get(cell).reason),
+        CaseColumn(name, views, heading, bound("value"), show, RATIO, stays=stays, versus=get),
+        CaseColumn(f"{name}_low", views, raw=bound("low")),
+        CaseColumn(f"{name}_high", views, raw=bound("high")),
+        CaseColumn(f"{name}_reason", views, raw=lambda cell: get(cell).reason),
     ]

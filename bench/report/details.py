@@ -144,3 +144,8 @@ def why_compiled_so(cell: Cell) -> str:
         return ""
     kinds = (("break", found.graph_break_reasons), ("recompiled", found.recompile_reasons))
     return "; ".join(f"{kind}: {reason}" for kind, said in kinds for reason in dict.fromkeys(said))
+
+
+def flag_reasons(cell: Cell) -> str:
+    """All that is said against the number."""
+    return "; ".join(f"{flag.name}: {flag.reason}" for flag in cell.remarks)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from bench.analyse.cell import Cell
 from bench.record.model import Measurement, Record
 from bench.report import captions, column, machines, sentences, tables, template, units, words
-from bench.report.column import ADVICE, APART, NOTE, TIME, Column, head
+from bench.report.column import ADVICE, APART, NOTE, TIME, CaseColumn, head
 from bench.report.details import note
 from bench.report.highlights import highlights
 from bench.report.plot import Plot, for_page
@@ -138,19 +138,19 @@ def _said_once(found: tables.ViewTable) -> pd.DataFrame:
     return frame
 
 
-def _heading(of: Column) -> Shown:
+def _heading(of: CaseColumn) -> Shown:
     # A ratio and its interval are set in two columns, so that the numbers stand under each other. The sign stays with
     # its word.
     return Shown(of.heading.replace("× floor", "×\u00a0floor"), kind=_kind(of, ""), span=2 if of.versus else 1)
 
 
-def _gap_row(pairs: list[tuple[Column, str]], behind: list[Cell], width: int) -> list[Shown]:
+def _gap_row(pairs: list[tuple[CaseColumn, str]], behind: list[Cell], width: int) -> list[Shown]:
     axes = [Shown(text, kind=_kind(of, text)) for of, text in pairs if of.axis]
     count = f"{len(behind)} cases " if len(behind) > 1 else ""
     return [*axes, Shown("–", count + note(behind[0]), "gap", width - len(axes))]
 
 
-def _kind(of: Column, text: str) -> str:
+def _kind(of: CaseColumn, text: str) -> str:
     # What is not the default shall catch the eye.
     plain = of.axis and text in ("fp32", "off", "adam")
     missing = text == units.MISSING
@@ -165,7 +165,7 @@ def _anchor(cell: Cell, index: int) -> str:
     return f"r{index}-{re.sub('[^a-z0-9_]+', '-', cell.id.lower()).strip('-')}"
 
 
-def _shown(of: Column, text: str, cell: Cell, anchor: str, dense: bool) -> Shown:
+def _shown(of: CaseColumn, text: str, cell: Cell, anchor: str, dense: bool) -> Shown:
     shown = "–" if text == units.MISSING else text
     if of.versus:
         number, _, bounds = shown.partition(" (")

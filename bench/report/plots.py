@@ -8,7 +8,7 @@ from bench.analyse.cell import Cell
 from bench.analyse.cells import cells
 from bench.analyse.statistics import mean_interval
 from bench.axes.axis import AXES
-from bench.axes.workloads import PARTS
+from bench.axes.workloads import STEP_WORKLOADS
 from bench.errors import reason_of
 from bench.record.model import Record
 from bench.report import curves, drawing, units
@@ -53,11 +53,15 @@ def where(records: Sequence[Record], record: Record) -> str:
 
 
 def _parts(found: Sequence[Placed]) -> Figure | None:
-    timed = {_setting(p, c) for p, c in found if c.case.workload in PARTS[:-1] and c.case.batch_size == REFERENCE_BATCH}
+    timed = {
+        _setting(p, c)
+        for p, c in found
+        if c.case.workload in STEP_WORKLOADS[:-1] and c.case.batch_size == REFERENCE_BATCH
+    }
     if not timed:  # another batch size then, if the run has one
-        timed = {_setting(p, c) for p, c in found if c.case.workload in PARTS[:-1]}
-    chosen = [(p, c) for p, c in found if c.case.workload in PARTS and _setting(p, c) in timed]
-    chosen.sort(key=lambda item: PARTS.index(item[1].case.workload))
+        timed = {_setting(p, c) for p, c in found if c.case.workload in STEP_WORKLOADS[:-1]}
+    chosen = [(p, c) for p, c in found if c.case.workload in STEP_WORKLOADS and _setting(p, c) in timed]
+    chosen.sort(key=lambda item: STEP_WORKLOADS.index(item[1].case.workload))
     settings = list(dict.fromkeys(_setting(p, c) for p, c in found if _setting(p, c) in timed))
     ordered = [item for setting in settings for item in chosen if _setting(*item) == setting]
     return _bars(ordered, found, lambda cell: [cell.case.workload.replace("_", " + "), *_apart(ordered, cell)])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bench.analyse.cell import Cell
 from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds, times_as_fast
 from bench.analyse.compare import mismatch
-from bench.analyse.starting import PARTS, median_of, total_seconds
+from bench.analyse.starting import STAGES, median_of, total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.axes.axis import AXES
 from bench.record.model import TIMING_RULE_VERSION, Record
@@ -226,7 +226,7 @@ def _cold_starts(everything: Sequence[Cell]) -> list[str]:
         total = median_of(starts, total_seconds)
         if total is None or not cell.measurement or not cell.measurement.accuracy:
             continue
-        parts = {what: median_of(starts, get) or 0.0 for what, get in PARTS.items()}
+        parts = {what: median_of(starts, get) or 0.0 for what, get in STAGES.items()}
         most = sorted(parts, key=lambda what: -parts[what])[:3]
         target = units.round_percent(cell.measurement.accuracy.target_fraction)
         mode = "" if cell.case.compiler == "off" else f" with {name(cell.case.compiler)}"

@@ -11,11 +11,11 @@ import pandas as pd
 from bench.analyse.cell import Cell
 from bench.analyse.cells import cells
 from bench.axes.axis import AXES
-from bench.axes.workloads import PARTS as PART_NAMES
+from bench.axes.workloads import STEP_WORKLOADS as PART_NAMES
 from bench.axes.workloads import WORKLOADS, Workload, workload
 from bench.record.model import Record
 from bench.report import column, units
-from bench.report.column import NOTE, Column
+from bench.report.column import NOTE, CaseColumn
 from bench.report.columns import COLUMNS
 from bench.report.units import MISSING
 from bench.table import NAME, WORDS, Table
@@ -105,7 +105,7 @@ class ViewTable:
     view: View
     record: Record
     frame: pd.DataFrame
-    columns: list[Column]
+    columns: list[CaseColumn]
     cells: list[list[Cell]]
     agreed: str
 
@@ -133,11 +133,11 @@ def _of_devices_here(found: Sequence[Cell]) -> Sequence[Cell]:
     return [cell for cell in found if cell.case.device in devices] or found
 
 
-def _texts(of: Column, found: Sequence[Cell]) -> list[str]:
+def _texts(of: CaseColumn, found: Sequence[Cell]) -> list[str]:
     return list(dict.fromkeys(of.show(cell) for cell in found)) if of.show else []
 
 
-def _says_anything(of: Column, found: Sequence[Cell]) -> bool:
+def _says_anything(of: CaseColumn, found: Sequence[Cell]) -> bool:
     """Whether any row has a value: a column of nothing but `-` is left out, unless it is what the table is about."""
     return of.stays or _texts(of, found) not in ([MISSING], [""])
 
@@ -169,7 +169,7 @@ def _grouped(found: Sequence[Cell]) -> list[list[Cell]]:
     return [[cell for _, cell in group] for _, group in itertools.groupby(enumerate(found), key)]
 
 
-def _text(of: Column, row: list[Cell]) -> str:
+def _text(of: CaseColumn, row: list[Cell]) -> str:
     texts = _texts(of, row)
     if len(row) > 1 and of.role == NOTE:
         return f"{len(row)} cases {texts[0]}"

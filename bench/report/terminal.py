@@ -13,7 +13,7 @@ from bench.analyse.cell import Cell
 from bench.axes.axis import AXES
 from bench.record.model import Record
 from bench.report import captions, column, tables
-from bench.report.column import Column, head
+from bench.report.column import CaseColumn, head
 from bench.report.details import note
 from bench.report.sentences import findings, warnings
 from bench.table import Table, on_terminal
@@ -84,7 +84,7 @@ def _grid(found: tables.ViewTable, gap: int, columns: Sequence[str]) -> Grid:
     return on_terminal(Table(heads, [texts for _, texts in timed]), gap=gap, styles=marked)
 
 
-def _short(of: Column, text: str, columns: Sequence[str]) -> str:
+def _short(of: CaseColumn, text: str, columns: Sequence[str]) -> str:
     """The text without what stands in brackets, and of a bound its share only where that has room."""
     if of.name == "bound" and "bound_share" not in columns:
         return text.partition(" ")[0]

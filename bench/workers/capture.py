@@ -17,7 +17,7 @@ from bench.measure.phases import REPLAY
 from fcnn import train
 
 Part = Callable[[train.Training, Tensor, Tensor], Tensor]  # of a step: from images and labels to their loss
-PARTS = ("to_device", REPLAY)
+CAPTURED_PARTS = ("to_device", REPLAY)
 # As PyTorch's notes on CUDA graphs have it. The first run loads libraries and kernels, and makes Adam's state.
 WARM_RUNS = 3
 
@@ -132,7 +132,7 @@ class Replayed:
     def __call__(
         self, training: train.Training, images: Tensor, labels: Tensor, mark: train.Mark = train.unmarked
     ) -> Tensor:
-        """As `train_step`, of the training that it was made for; the marks are `PARTS`.
+        """As `train_step`, of the training that it was made for; the marks are `CAPTURED_PARTS`.
 
         Returns:
             The batch's mean loss, on the device and valid until the next step.
@@ -140,7 +140,7 @@ class Replayed:
         graph = self.prepare(images, labels)
         graph.images.copy_(images, non_blocking=True)
         graph.labels.copy_(labels, non_blocking=True)
-        mark(PARTS[0])
+        mark(CAPTURED_PARTS[0])
         graph.replay()
-        mark(PARTS[1])
+        mark(CAPTURED_PARTS[1])
         return graph.loss

@@ -18,7 +18,7 @@ from bench.measure.compilation import compilations
 from bench.measure.counters import GROWTH_REPETITION_SECONDS, count
 from bench.measure.device_use import device_use
 from bench.measure.energy import measure_energy
-from bench.measure.honesty import Seen
+from bench.measure.honesty import Observation
 from bench.measure.phases import FEW_ROUNDS, measure_phases
 from bench.record.model import Flag, Phases
 from bench.workers import cold, workloads
@@ -75,7 +75,7 @@ def observe(
 
 def _observe(
     case: Case, images: Images, seconds: float, repetitions: int, thorough: bool
-) -> tuple[Seen, dict[str, Any]]:
+) -> tuple[Observation, dict[str, Any]]:
     clock = Clock(DEVICES[case.device])
     training = case.workload == "accuracy"
     prepared = (workloads.step if training else workloads.BUILDERS[case.workload])(case, images)
@@ -101,7 +101,7 @@ def _observe(
     use = None
     if WORKLOADS[case.workload].repetition == "step":  # their repetitions are too long for a few more
         use = device_use(prepared.repeat, clock, busy=energy is not None and energy.joules is not None)
-    seen = Seen(
+    seen = Observation(
         case=case,
         training=prepared.training,
         counters=counters,

@@ -20,7 +20,7 @@ from bench.axes.feeds import FEEDS, resident, shuffled
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
 from bench.measure.claims import Fed
-from bench.workers.capture import PARTS, Part, Replayed, captured
+from bench.workers.capture import CAPTURED_PARTS, Part, Replayed, captured
 from fcnn import train
 from fcnn.data import TensorBatches, as_tensors
 from fcnn.hyperparameters import REFERENCE
@@ -147,7 +147,7 @@ def step(case: Case, images: Images, training: train.Training | None = None) -> 
         counted=marked,
         captured_from=eager if replayed else None,
         marked=marked,
-        parts=PARTS if replayed else train.PARTS,
+        parts=CAPTURED_PARTS if replayed else train.PARTS,
     )
 
 
@@ -260,7 +260,7 @@ def epoch(case: Case, images: Images) -> Prepared:
         first=first,
         beginning=beginning,
         fed=fed,
-        parts=PARTS if is_captured else train.PARTS,
+        parts=CAPTURED_PARTS if is_captured else train.PARTS,
     )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from bench.analyse.starting import PARTS, median_of, total_seconds
+from bench.analyse.starting import STAGES, median_of, total_seconds
 from bench.record.model import StartUp
 from bench.report.sentences import findings
 from tests.data.records import CPU_RECORD, only
@@ -12,7 +12,7 @@ STARTS = [StartUp(2.0 * n, 0.5, 0.25, 0.125, 1.0) for n in (1, 2, 4)]
 
 def test_the_parts_add_up_to_the_whole():
     assert [total_seconds(one) for one in STARTS] == [3.875, 5.875, 9.875]
-    assert sum(part(STARTS[0]) for part in PARTS.values()) == 3.875
+    assert sum(part(STARTS[0]) for part in STAGES.values()) == 3.875
 
 
 def test_one_that_did_not_arrive_has_no_whole_and_leaves_no_median():

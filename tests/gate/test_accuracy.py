@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.gate.accuracy import Reference, Rule, judge, read_reference, seeds_needed
+from bench.gate.accuracy import AccuracyRule, Reference, judge, read_reference, seeds_needed
 from tests.simulations import often, seldom, sizes
 
-RULE = Rule()
+RULE = AccuracyRule()
 
 
 def reference(seeds: int = 120, deviation: float = 0.0022) -> Reference:

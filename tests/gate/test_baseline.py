@@ -219,7 +219,7 @@ def test_a_real_process_observes_the_case(mnist_root, tmp_path):
     file = check.save_images(images, tmp_path, len(images.train))
     step = next(m for m in CPU_RECORD.measurements if m.id == DEFAULT_ID)
     step = dataclasses.replace(step, case=dataclasses.replace(step.case, threads=1))
-    seen, yardsticks = baseline.Seen(), {}
+    seen, yardsticks = baseline.Remeasured(), {}
     with baseline._process(file, program_of(ROOT, tmp_path / "candidate")) as worker:
         baseline._observe(worker, step, CPU_RECORD, seen, "screening")
         baseline._time_yardsticks(worker, [step.case], yardsticks)

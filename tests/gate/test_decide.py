@@ -8,10 +8,10 @@ import pytest
 import scipy.stats
 
 from bench.gate import decide as decide_module
-from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Rule, decide, is_flat, sign_flip_p, student
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, TimingRule, decide, is_flat, sign_flip_p, student
 from tests.simulations import often, seldom, sizes
 
-RULE = Rule()
+RULE = TimingRule()
 
 
 def gate(slowdown: float, rng: np.random.Generator, deviation: float = 0.011, heavy: bool = False) -> str:
@@ -119,14 +119,14 @@ def test_the_test_holds_its_level():
 @pytest.mark.slow
 @pytest.mark.parametrize("cases", [1, 5, 50])
 def test_a_clear_slowdown_fails_at_the_first_look_however_many_cases_there_are(cases):
-    rule = Rule(cases=cases)
+    rule = TimingRule(cases=cases)
     first, last = rule.confirmation_looks
     for pairs, verdict in ((first, FAIL), (last, FAIL), (first - 1, INCONCLUSIVE)):
         assert decide([0.08] * 8, [0.08] * pairs, [0.0, 0.001, -0.001], rule).verdict == verdict
 
 
 def test_the_looks_spend_no_more_than_the_stated_error_rates():
-    rule = Rule(cases=5)
+    rule = TimingRule(cases=5)
     assert len(rule.confirmation_looks) * rule.cases * rule.look_alpha == pytest.approx(rule.fail_alpha)
     first, _ = rule.confirmation_looks
     assert 2.0**-first <= rule.look_alpha < 2.0 ** -(first - 1)

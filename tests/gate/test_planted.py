@@ -148,7 +148,7 @@ def test_twice_the_time_does_not_pass(forge, reference, tmp_path):
     wait = "    end = 2 * time.perf_counter() - begin\n    while time.perf_counter() < end:\n        pass\n"
     end = "    return loss.detach()\n"
     train.write_text(train.read_text("utf-8").replace(end, wait + end), "utf-8")
-    few = decide.Rule(screening_pairs=3, fail_alpha=0.5, more_pairs=1)
+    few = decide.TimingRule(screening_pairs=3, fail_alpha=0.5, more_pairs=1)
     outcome = check.time_case(forge, Trees(slow, reference, "0"), check.gate_case(), few, random.Random(0))
     assert outcome.verdict != PASS
     assert outcome.raw["slowdown_fraction"] > 0.5
@@ -158,7 +158,7 @@ def trained(forge: Forge, tree: Path, images) -> accuracy.Judgement:
     known = accuracy.read_reference(images.name, images.sha256, ROOT / accuracy.REFERENCE_FOLDER)
     with side(forge, tree) as worker:
         found = worker.ask("train", seeds=[0, 1], batch_size=64, epochs=known.epochs, threads=1)
-    return accuracy.judge(found, known, accuracy.Rule())
+    return accuracy.judge(found, known, accuracy.AccuracyRule())
 
 
 def test_correct_code_is_as_accurate_as_the_reference(forge, reference, images):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Rule
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, TimingRule
 from bench.gate.unpaired import MACHINE_FRACTION, decide, moved, two_samples
 from tests.simulations import often, seldom, sizes
 
-RULE = Rule()
+RULE = TimingRule()
 
 
 def gate(records: int, slowdown: float, rng: np.random.Generator, deviation: float = 0.01, day: float = 0.0) -> str:

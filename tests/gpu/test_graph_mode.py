@@ -153,7 +153,7 @@ def test_a_captured_step_is_traced_in_two_parts(images):
     steps = steps_of(case, prepared)
     traced = tracing.trace(case, steps, 3, None)
     within = within_steps(traced.events, Ranges(traced.events, steps.parts, 3))
-    assert [event.name for event in within if event.name in steps.parts] == [*capture.PARTS] * 3
+    assert [event.name for event in within if event.name in steps.parts] == [*capture.CAPTURED_PARTS] * 3
     assert any(event.on_device for event in traced.events)
 
 

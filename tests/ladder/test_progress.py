@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from bench.ladder import progress, rungs
-from bench.ladder.model import Step
+from bench.ladder.model import LadderStep
 from bench.ladder.progress import COMPILE_SECONDS, START_SECONDS, Climbed
 from bench.ladder.table import Rung
 
@@ -41,7 +41,7 @@ def test_a_rung_that_failed_takes_no_more_time():
 
 
 def test_what_an_interrupted_ladder_had_is_gone_on_with():
-    step = Step("x", "", None, False, [1.0, 2.0], 3.0, [0.9, 0.91, 0.92], rounds=[0, 1])
+    step = LadderStep("x", "", None, False, [1.0, 2.0], 3.0, [0.9, 0.91, 0.92], rounds=[0, 1])
     found = Climbed.begin(rung("x"), step)
     assert (found.seconds, found.rounds, found.cold_seconds, found.reason) == ([1.0, 2.0], [0, 1], 3.0, None)
     found.seconds.append(3.0)

@@ -12,7 +12,7 @@ import pytest
 
 from bench import console
 from bench.ladder import show
-from bench.ladder.model import Ladder, Step, same_accuracy
+from bench.ladder.model import Ladder, LadderStep, same_accuracy
 from bench.ladder.picture import picture
 from bench.record import files
 from bench.record.typed import converted
@@ -20,11 +20,11 @@ from bench.report.plot import Plot
 from bench.text import one_line, plain
 from tests.hostile import HOSTILE, markdown_cells, page_tags, shapes, with_text
 
-TUTORIAL = Step("tutorial", "", None, False, [7.0, 6.9, 7.1], 7.2, [0.931, 0.932], 0.5)
-FAST = Step("by hand", "autograd", 20, False, [0.1, 0.12, 0.11], 0.5, [0.931, 0.930], 0.4)
-BLOCKED = Step("bf16", "bytes", 1, False, reason="no instructions")
-WRONG = Step("too fast", "training", 1, False, [0.01], 0.01, [0.5], 1e-9)
-PEER = Step("JAX", "peer: jit + scan", None, True, [0.2, 0.22, 0.21], 2.0, [0.931], 0.6)
+TUTORIAL = LadderStep("tutorial", "", None, False, [7.0, 6.9, 7.1], 7.2, [0.931, 0.932], 0.5)
+FAST = LadderStep("by hand", "autograd", 20, False, [0.1, 0.12, 0.11], 0.5, [0.931, 0.930], 0.4)
+BLOCKED = LadderStep("bf16", "bytes", 1, False, reason="no instructions")
+WRONG = LadderStep("too fast", "training", 1, False, [0.01], 0.01, [0.5], 1e-9)
+PEER = LadderStep("JAX", "peer: jit + scan", None, True, [0.2, 0.22, 0.21], 2.0, [0.931], 0.6)
 LADDER = Ladder("cpu", "Some CPU, 2 cores", "MNIST", "2.14.1", 0.05, [TUTORIAL, FAST, BLOCKED, WRONG, PEER])
 DISTURBED = dataclasses.replace(LADDER, disturbed="other processes kept 1.0 cores busy meanwhile (rounds)")
 
@@ -149,7 +149,7 @@ def test_a_rung_below_the_floor_says_why():
 
 
 def test_a_rung_that_had_no_turn_has_its_first_epoch_all_the_same():
-    early = Step("compiled", "calls", 3, False, [], 23.0, [0.93], reason="interrupted")
+    early = LadderStep("compiled", "calls", 3, False, [], 23.0, [0.93], reason="interrupted")
     ladder = dataclasses.replace(LADDER, steps=[TUTORIAL, early], interrupted=True)
     assert show.rows(ladder)[1] == ["compiled", "-", "-", "-", "23.0 s", "-", "-", "3", "calls (not here: interrupted)"]
     assert show.notices(ladder) == [

@@ -9,12 +9,12 @@ from bench.axes.case import Case
 from bench.measure import energy, env, honesty, nvml, settings
 from bench.measure.conditions import CPU_CONDITIONS, Condition
 from bench.measure.env import Around
-from bench.measure.honesty import Seen
+from bench.measure.honesty import Observation
 from bench.measure.surroundings import Watch
 from bench.record.model import Beside
 
 STEP = Case(threads=2)
-QUIET = Seen(STEP, clock_resolution_seconds=4e-8)
+QUIET = Observation(STEP, clock_resolution_seconds=4e-8)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from bench.analyse.cells import cells
 from bench.analyse.compare import compare
 from bench.analyse.trust import DERIVED, HARMLESS
 from bench.measure import honesty, settings
-from bench.measure.honesty import CHECKS, Seen, flags
+from bench.measure.honesty import CHECKS, Observation, flags
 from bench.record.model import Flag
 from tests.axes.test_case import changed
 from tests.data.records import CPU_RECORD
@@ -27,7 +27,7 @@ CASE = changed(threads=1)
 def honest():
     """What is seen of the real step on a quiet machine."""
     training, step = random_step()
-    return Seen(CASE, training, counters_of(step, training))
+    return Observation(CASE, training, counters_of(step, training))
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def quiet(monkeypatch):
     monkeypatch.delenv("CUDA_LAUNCH_BLOCKING", raising=False)
 
 
-def only(seen: Seen) -> tuple[str, str]:
+def only(seen: Observation) -> tuple[str, str]:
     """Name and reason of the one flag."""
     ((name, reason),) = ((flag.name, flag.reason) for flag in flags(seen))
     return name, reason

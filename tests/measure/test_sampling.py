@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.measure.sampling import Rule, measure
+from bench.measure.sampling import SamplingRule, measure
 from tests.measure.simulated import SimulatedTime
 
 
@@ -13,7 +13,7 @@ def noisy(median: float, spread: float, seed: int = 0):
         yield from median * (1 + spread * rng.standard_normal(1000))
 
 
-def run(durations, rule: Rule = Rule()):
+def run(durations, rule: SamplingRule = SamplingRule()):
     time = SimulatedTime()
     return measure(time.repeat_taking(iter(durations)), time.clock(), rule), time
 
@@ -52,7 +52,7 @@ def test_warm_up_lasts_until_the_trend_ends():
     cooling = (1e-3 * (1 + 2 * 0.9 ** (call / 20)) for call in itertools.count())
     samples, _ = run(cooling)
     assert samples.summary.median == pytest.approx(1e-3, rel=0.01)
-    assert samples.warmup_blocks > 2 * Rule().warmup_window
+    assert samples.warmup_blocks > 2 * SamplingRule().warmup_window
 
 
 def test_a_trend_that_never_ends_is_flagged():
@@ -67,13 +67,13 @@ def test_samples_must_please_at_two_looks_in_a_row():
 
 
 def test_noise_that_the_budget_cannot_average_out_is_flagged_wide():
-    samples, _time = run(noisy(0.05, 0.3), Rule(budget_seconds=1.0, warmup_seconds=0.1))
+    samples, _time = run(noisy(0.05, 0.3), SamplingRule(budget_seconds=1.0, warmup_seconds=0.1))
     assert names(samples) == ["wide"]
     assert "the 95% interval is +-" in samples.flags[0].reason
 
 
 def test_the_budget_ends_sampling_but_never_below_the_minimum():
-    samples, _ = run(itertools.repeat(10.0), Rule(budget_seconds=1.0, minimum_samples=6))
+    samples, _ = run(itertools.repeat(10.0), SamplingRule(budget_seconds=1.0, minimum_samples=6))
     assert len(samples.seconds) == 6
 
 

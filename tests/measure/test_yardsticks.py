@@ -7,13 +7,13 @@ from bench.axes.devices import DEVICES
 from bench.measure import yardsticks
 from bench.measure.clock import Clock
 from bench.measure.probe import Prepared, Probe
-from bench.measure.sampling import Rule
+from bench.measure.sampling import SamplingRule
 from bench.record.model import Yardstick, to_json
 from bench.record.store import of_json
 from tests.data.records import GPU_RECORD
 from tests.measure.simulated import SimulatedTime
 
-QUICK = Rule(block_seconds=1e-4, budget_seconds=1e-3, warmup_seconds=1e-4)
+QUICK = SamplingRule(block_seconds=1e-4, budget_seconds=1e-3, warmup_seconds=1e-4)
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_a_product_takes_no_seconds_on_a_small_card(accelerator, monkeypatch, se
 
 
 def test_an_idle_gpu_has_time_to_raise_its_clocks_before_sizes_are_chosen(monkeypatch):
-    monkeypatch.setattr(yardsticks, "RULE", Rule(warmup_seconds=0.1))
+    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(warmup_seconds=0.1))
     time = SimulatedTime()
     slow_at_first = iter([0.5] + [0.004] * 20 + [0.001] * 1000)  # the very first loads what it needs
     assert yardsticks._quickest_seconds(time.repeat_taking(slow_at_first), time.clock()) == pytest.approx(0.001)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def asked(tmp_path):
     """A request for a small step."""
     case = dataclasses.replace(parse_id("step[cpu-b16-fp32]"), threads=1)
-    return child.Asked(
+    return child.ProfileRequest(
         what="", tree=str(ROOT), case=dataclasses.asdict(case), dataset=EMBEDDED, data="",
         sha256=embedded().sha256, label="", steps=3, seconds=0.0, file=str(tmp_path / "trace.json.gz"),
     )  # fmt: skip

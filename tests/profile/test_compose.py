@@ -15,7 +15,7 @@ from tests.answers import check_request
 from tests.profile.made import COMPILED, PROFILE, TRACED
 
 CASE = dataclasses.replace(parse_id("step[cpu-b64-fp32-compile]"), threads=1)
-IMAGES = compose.Images("embedded", "", "digest", "5,000 images")
+IMAGES = compose.ImageSource("embedded", "", "digest", "5,000 images")
 
 
 class Machine:
@@ -47,7 +47,7 @@ class Machine:
     def _check(self, name, arguments):
         assert name == "profile"
         check_request(name, arguments)
-        child.Asked(**arguments)
+        child.ProfileRequest(**arguments)
 
     def _enter(self, folder):
         assert folder.is_dir()

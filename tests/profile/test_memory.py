@@ -7,7 +7,7 @@ from bench.axes.case import parse_id
 from bench.errors import BenchError
 from bench.profile import memory
 from bench.profile.memory import CATEGORIES, POINTS, held_at_peak, thinned
-from bench.profile.steps import Steps
+from bench.profile.steps import MarkedSteps
 
 
 def test_a_thinned_timeline_keeps_its_peak_and_its_ends():
@@ -56,6 +56,6 @@ def test_what_torchs_internals_raise_is_the_reason_for_no_timeline(monkeypatch):
             raise KeyError("a category\nthat is new")
 
     monkeypatch.setattr(memory, "profile", lambda **options: Recorder())
-    steps = Steps(("step",), lambda mark, count: None)
+    steps = MarkedSteps(("step",), lambda mark, count: None)
     with pytest.raises(BenchError, match=r"^this torch exports no memory timeline: KeyError: "):
         memory.timeline(parse_id("step[cpu-b64-fp32]"), steps)

@@ -17,7 +17,7 @@ from bench.measure import settings
 from bench.profile import child, compose, tracing
 from bench.profile.against import difference
 from bench.profile.events import BETWEEN, Overhead, Ranges, operators, settled, within_steps
-from bench.profile.steps import Steps, steps_of
+from bench.profile.steps import MarkedSteps, steps_of
 from bench.workers import workloads
 from bench.workers.images import EMBEDDED
 from fcnn import train
@@ -29,7 +29,7 @@ STEPS = 5
 
 @functools.cache
 def asked():
-    return compose.Images(EMBEDDED, "", embedded().sha256, "5,000 images")
+    return compose.ImageSource(EMBEDDED, "", embedded().sha256, "5,000 images")
 
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +120,7 @@ def test_blocks_are_sized_by_steps_that_the_device_has_done(monkeypatch):
     done = []
     device = dataclasses.replace(DEVICES["cpu"], synchronize=lambda: done.append("wait"))
     monkeypatch.setitem(DEVICES, "cuda", device)
-    steps = Steps(("step",), lambda mark, count: done.append(count))
+    steps = MarkedSteps(("step",), lambda mark, count: done.append(count))
     seconds = tracing.warm_step_seconds(parse_id("step[cuda-b64-fp32]"), steps)
     assert done == ["wait", tracing.WARM_STEPS, "wait"] * 2
     assert seconds >= 0
@@ -151,8 +151,8 @@ def answered_here(patch):
 
     def answer(name, limit_seconds, called, environment, **arguments):
         assert name == "profile"
-        asked = child.Asked(**arguments)
-        return child.PARTS[asked.what](asked)
+        asked = child.ProfileRequest(**arguments)
+        return child.LOOKS[asked.what](asked)
 
     patch.setattr(compose, "ask_once", answer)
 
@@ -215,7 +215,7 @@ def test_a_process_that_fails_is_one_line(tmp_path):
 def test_a_planted_fault_is_found_by_comparing(tmp_path, monkeypatch):
     """One more clone in the step: `--against` names it and its part."""
     answered_here(monkeypatch)
-    monkeypatch.setitem(child.PARTS, "memory", lambda asked: {"missing": {}})
+    monkeypatch.setitem(child.LOOKS, "memory", lambda asked: {"missing": {}})
     monkeypatch.setattr(compose.sampling, "sample", lambda *_: compose.sampling.Sampled({}))
     case = dataclasses.replace(parse_id("step[cpu-b16-fp32]"), threads=1)
 

@@ -15,7 +15,7 @@ from bench.workers import forge, observe, training
 
 datasets.MNIST.resources = json.loads(os.environ["CHECKSUMS"])
 observe.PHASES_SECONDS = 0.01
-yardsticks.RULE = sampling.Rule(budget_seconds=0.01, warmup_seconds=0.01)
+yardsticks.RULE = sampling.SamplingRule(budget_seconds=0.01, warmup_seconds=0.01)
 train = training.Trainings.train
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.measure import yardsticks
-from bench.measure.sampling import Rule
+from bench.measure.sampling import SamplingRule
 from bench.profile.compiling import compile_and_watch
 from bench.workers import observe, workloads
 from bench.workers.cold import use_cache
@@ -30,7 +30,7 @@ def measured(case, folder):
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     """What is not about compiling."""
-    monkeypatch.setattr(yardsticks, "RULE", Rule(budget_seconds=0.01, warmup_seconds=0.01))
+    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(budget_seconds=0.01, warmup_seconds=0.01))
     monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
 
 

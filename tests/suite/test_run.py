@@ -18,7 +18,7 @@ import pytest
 
 from bench.cli import main
 from bench.measure import yardsticks
-from bench.measure.sampling import Rule
+from bench.measure.sampling import SamplingRule
 from bench.record import journal
 from bench.record.store import read
 from bench.suite import run, session
@@ -135,7 +135,7 @@ def measured(monkeypatch, mnist_root):
         yield Workers(load_images("MNIST", mnist_root))
 
     monkeypatch.setattr(session, "workers_of", workers)
-    monkeypatch.setattr(yardsticks, "RULE", Rule(budget_seconds=0.01, warmup_seconds=0.01))
+    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(budget_seconds=0.01, warmup_seconds=0.01))
     monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
 
 

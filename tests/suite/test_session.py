@@ -13,7 +13,7 @@ from bench.axes.matrix import cases
 from bench.cli import make_parser
 from bench.measure import yardsticks
 from bench.measure.claims import claimed_flops
-from bench.measure.sampling import Rule
+from bench.measure.sampling import SamplingRule
 from bench.record.journal import folded
 from bench.record.model import to_json
 from bench.record.store import of_json
@@ -44,7 +44,7 @@ def images(mnist_root):
 
 @pytest.fixture(autouse=True)
 def calibrated_quickly(monkeypatch):
-    monkeypatch.setattr(yardsticks, "RULE", Rule(budget_seconds=0.01, warmup_seconds=0.01))
+    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(budget_seconds=0.01, warmup_seconds=0.01))
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def test_a_replay_reads_the_batch_it_is_given_and_marks_two_parts():
     step.prepare(*first)
     expected = workloads.scores_and_loss(made, *second)
     assert step(made, *second, marks.append) == expected.detach()
-    assert tuple(marks) == capture.PARTS
+    assert tuple(marks) == capture.CAPTURED_PARTS
 
 
 @pytest.mark.parametrize("workload", list(workloads.BUILDERS))
