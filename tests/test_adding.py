@@ -40,7 +40,7 @@ ADDITIONS = {
         )
     },
     "axis": {
-        "bench/record/model.py": ("    num_workers: NonNegativeInt = 0\n", "    shuffled: bool = False\n"),
+        "bench/record/measurement.py": ("    num_workers: NonNegativeInt = 0\n", "    shuffled: bool = False\n"),
         "bench/axes/axis.py": (
             '    Axis("num_workers", ',
             '    Axis("shuffled", "shuffled", "Shuffled", "whether it is", mark="shuffled"),\n',

@@ -9,7 +9,8 @@ from bench.analyse.explain import Verdict
 from bench.analyse.floor import Floor, why_no_latency
 from bench.analyse.statistics import Ratio, Summary
 from bench.analyse.trust import HARMLESS, objections
-from bench.record.model import CaseFields, Flag, Measurement, Record, Unmeasured
+from bench.record.measurement import CaseFields, Flag, Measurement
+from bench.record.model import Record, Unmeasured
 
 UNCOMPILED = ("off", "graph")  # of the compiler axis, what no compiler makes
 

@@ -18,7 +18,8 @@ from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged
 from bench.axes.axis import AXES
 from bench.axes.workloads import STEP_WORKLOADS, workload
-from bench.record.model import CaseFields, Measurement, Record
+from bench.record.measurement import CaseFields, Measurement
+from bench.record.model import Record
 
 DISTURBED = "the floor came out above the time itself, so something disturbed the yardsticks"
 

@@ -16,7 +16,8 @@ from bench.analyse.levels import Estimate, difference, over_runs, ratio_of, roun
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged, objections
 from bench.axes.axis import AXES
-from bench.record.model import TIMING_RULE_VERSION, Measurement, Record
+from bench.record.measurement import Measurement
+from bench.record.model import TIMING_RULE_VERSION, Record
 
 # What must be the same for two records to be compared at all. Machines may differ: that is what one compares.
 MUST_MATCH = (

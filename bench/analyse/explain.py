@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from bench.analyse.floor import cost, floor
 from bench.analyse.levels import time_of
 from bench.axes.workloads import workload
-from bench.record.model import CaseFields, Counters, Measurement, Record
+from bench.record.measurement import CaseFields, Counters, Measurement
+from bench.record.model import Record
 
 HELP = {
     "data": "keep the images in memory as one tensor (feed resident), or give the loader worker processes",

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from bench.analyse.once import once_a_record
 from bench.axes.workloads import workload
-from bench.record.model import CaseFields, Counters, Measurement, Record, Yardstick
+from bench.record.measurement import CaseFields, Counters, Measurement
+from bench.record.model import Record, Yardstick
 
 PIXELS, FLOAT_BYTES, LABEL_BYTES = 784, 4, 8
 LATENCIES = ("graph_node", "grid_barrier")  # yardsticks of what lies between a step and the next

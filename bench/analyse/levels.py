@@ -27,7 +27,8 @@ import numpy as np
 
 from bench.analyse.once import once_a_record
 from bench.analyse.statistics import CONFIDENCE, Ratio, Summary, spread, student_quantile
-from bench.record.model import Measurement, Record, Round
+from bench.record.measurement import Measurement
+from bench.record.model import Record, Round
 
 # By how much runs differ beyond what their processes show, as a fraction: what changes on the machine in minutes. Four
 # sets of 8 to 12 runs of 18 cases on a 2-core virtual machine (AMD EPYC), one and two threads, beside quiet and busy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from bench.record.model import StartUp
+from bench.record.measurement import StartUp
 
 STAGES: dict[str, Callable[[StartUp], float | None]] = {
     "importing": lambda one: one.import_seconds,

@@ -14,7 +14,8 @@ from bench.analyse.floor import MEMORY, Floor, floor
 from bench.analyse.levels import by_process, counting, rounds_of, time_of
 from bench.analyse.once import once_a_record
 from bench.analyse.statistics import ratio, summarise
-from bench.record.model import Flag, Measurement, Record, Yardstick
+from bench.record.measurement import Flag, Measurement
+from bench.record.model import Record, Yardstick
 
 DRIFT_FRACTION = 0.03
 # A yardstick concerns the cases of which it could account for so much. Memory bandwidth wanders on shared machines all

@@ -1,6 +1,6 @@
 """The axes: every choice of a case once. Ids, options, columns, captions and comparisons iterate over `AXES`.
 
-A new axis is a field of `bench.record.model.CaseFields`, whose default is the reference's choice, and a row here.
+A new axis is a field of `bench.record.measurement.CaseFields`, whose default is the reference's choice, and a row here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.axes.feeds import FEEDS
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
 from bench.axes.workloads import WORKLOADS
-from bench.record.model import CaseFields
+from bench.record.measurement import CaseFields
 
 Value = str | int | bool
 _REFERENCE = {one.name: one.default for one in dataclasses.fields(CaseFields)}

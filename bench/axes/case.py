@@ -12,7 +12,7 @@ from bench.axes.devices import why_unusable
 from bench.axes.feeds import FEEDS
 from bench.axes.precisions import PRECISIONS
 from bench.axes.workloads import WORKLOADS
-from bench.record.model import CaseFields
+from bench.record.measurement import CaseFields
 
 Case = CaseFields
 

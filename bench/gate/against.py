@@ -12,7 +12,8 @@ from bench.axes.workloads import workload
 from bench.errors import BenchError, not_comparable
 from bench.measure import facts
 from bench.record import store
-from bench.record.model import TIMING_RULE_VERSION, Measurement, Record
+from bench.record.measurement import Measurement
+from bench.record.model import TIMING_RULE_VERSION, Record
 from fcnn.data import Images
 
 DEFAULT_ID = "step[cpu-b64-fp32]"

@@ -29,7 +29,8 @@ from bench.gate.trees import candidate_of
 from bench.measure import facts
 from bench.measure.surroundings import Surroundings, Watch
 from bench.record import files
-from bench.record.model import Flag, Measurement, Record, Round
+from bench.record.measurement import Flag, Measurement
+from bench.record.model import Record, Round
 from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
 from bench.text import counted
 from bench.workers.conversation import Conversation, WorkerError

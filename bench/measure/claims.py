@@ -15,7 +15,7 @@ from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
 from bench.axes.workloads import WORKLOADS
 from bench.measure import settings
-from bench.record.model import Counters
+from bench.record.measurement import Counters
 from fcnn.hyperparameters import REFERENCE, Hyperparameters
 from fcnn.train import Training
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Compiled:
-    """Filled when the context of `compilations` ends; the fields are those of `bench.record.model.Compilation`."""
+    """Filled when the context of `compilations` ends; the fields are those of a record's `Compilation`."""
 
     graphs: int = 0
     graph_break_reasons: list[str] = field(default_factory=list)

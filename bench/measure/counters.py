@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.clock import Clock
 from bench.measure.device_work import device_work, quiet_profiler
-from bench.record.model import Counters
+from bench.record.measurement import Counters
 from fcnn.train import Training
 
 GROWTH_REPETITIONS = 100

@@ -8,7 +8,7 @@ import torch
 
 from bench.measure import nvml
 from bench.measure.clock import Clock
-from bench.record.model import DeviceUse
+from bench.record.measurement import DeviceUse
 
 REPETITIONS = 20  # a CUDA graph is recorded in the second
 SHORT = "NVML looks back for up to a second, and only a thorough run repeats a case for so long"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.measure import nvml
 from bench.measure.clock import Clock
-from bench.record.model import Energy
+from bench.record.measurement import Energy
 
 WINDOW_SECONDS = 2.0
 POWERCAP = Path("/sys/class/powercap")

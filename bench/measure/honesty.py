@@ -15,7 +15,7 @@ import torch
 from bench.axes.case import Case
 from bench.measure import settings
 from bench.measure.claims import Fed, why_not_as_claimed
-from bench.record.model import Counters, Flag
+from bench.record.measurement import Counters, Flag
 from bench.text import counted
 from fcnn.train import Training
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import device_work
-from bench.record.model import Phases
+from bench.record.measurement import Phases
 from fcnn.train import PARTS, Mark, unmarked
 
 FEW_ROUNDS = 4  # of what takes long

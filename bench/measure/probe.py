@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.measure.clock import Clock
-from bench.record.model import Unit
+from bench.record.kinds import Unit
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import scipy.stats
 from bench.analyse.statistics import Summary, summarise
 from bench.analyse.steadiness import modes, trend
 from bench.measure.clock import Block, Clock, garbage_collector_off
-from bench.record.model import Flag
+from bench.record.measurement import Flag
 
 # The stop rule looks first here and again at 40: autocorrelation shows in 40 samples, and hardly in 20.
 FIRST_LOOK = 32

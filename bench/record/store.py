@@ -13,6 +13,7 @@ from typing import Any
 from bench import interruption
 from bench.errors import BenchError
 from bench.record import files, journal, version1
+from bench.record.folding import folded
 from bench.record.model import GROUPS, SCHEMA_VERSION, Record, to_json
 from bench.record.typed import converted
 
@@ -74,7 +75,7 @@ def of_journal(file: Path) -> Record:
     """The record of what a journal holds; raises BenchError."""
     lines = journal.read_lines(file)
     try:
-        record = journal.folded(lines)
+        record = folded(lines)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BenchError(f"{file}: not a valid journal: {type(error).__name__}: {error}") from None
     if not record.measurements:

@@ -12,7 +12,7 @@ from bench.analyse.cell import Cell, Versus
 from bench.analyse.starting import median_of
 from bench.analyse.statistics import Summary
 from bench.axes.axis import Axis, Value
-from bench.record.model import Accuracy, Compilation, Counters, DeviceUse, Measurement, Phases, StartUp
+from bench.record.measurement import Accuracy, Compilation, Counters, DeviceUse, Measurement, Phases, StartUp
 from bench.report import units
 from bench.report.units import MISSING
 from bench.table import NUMBER, WORDS

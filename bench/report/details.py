@@ -9,7 +9,7 @@ from bench.analyse.cell import Cell
 from bench.analyse.starting import total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.axes.workloads import workload
-from bench.record.model import Accuracy, Measurement
+from bench.record.measurement import Accuracy, Measurement
 from bench.report import units
 from bench.report.units import MISSING
 from bench.report.words import plural

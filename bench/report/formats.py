@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from bench.analyse.cell import Cell
 from bench.analyse.statistics import mean_interval
-from bench.record.model import Accuracy, CaseFields, Record
+from bench.record.measurement import Accuracy, CaseFields
+from bench.record.model import Record
 from bench.report.words import name, plural
 
 

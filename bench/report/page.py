@@ -10,7 +10,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench.analyse.cell import Cell
-from bench.record.model import Measurement, Record
+from bench.record.measurement import Measurement
+from bench.record.model import Record
 from bench.report import captions, column, machines, sentences, tables, template, units, words
 from bench.report.column import ADVICE, APART, NOTE, TIME, CaseColumn, head
 from bench.report.details import note

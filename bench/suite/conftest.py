@@ -22,7 +22,8 @@ from bench.suite.plugin import PREFIX
 from bench.suite.plugin import options as _options
 
 if TYPE_CHECKING:
-    from bench.record.model import Measurement, Record
+    from bench.record.measurement import Measurement
+    from bench.record.model import Record
 
 _measured = pytest.StashKey["Measured"]()
 
@@ -116,7 +117,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def _measure(config: pytest.Config, chosen: set[Any]) -> Measured | None:
     """Measures the cases of these ids; None if nothing was measured."""
-    from bench.record.journal import folded
+    from bench.record.folding import folded
     from bench.suite import header, history, saving, session
 
     options = _options(config)

@@ -9,7 +9,8 @@ from pathlib import Path
 from bench.analyse.compare import mismatch
 from bench.analyse.levels import time_of
 from bench.errors import BenchError
-from bench.record.model import CaseFields, Earlier, Measurement, Record
+from bench.record.measurement import CaseFields, Earlier, Measurement
+from bench.record.model import Record
 from bench.record.store import RECORD_FILE, read
 
 MOST_RUNS = 20  # the newest; a record takes some milliseconds to read

@@ -26,7 +26,8 @@ from bench.analyse.statistics import mean_interval, summarise
 from bench.axes.case import Case
 from bench.errors import DONE
 from bench.record import files
-from bench.record.journal import Journal, folded
+from bench.record.folding import folded
+from bench.record.journal import Journal
 from bench.record.model import Record
 from bench.suite import header, session
 from bench.suite import reruns as repeated

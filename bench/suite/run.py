@@ -18,7 +18,8 @@ from bench.axes.case import Case
 from bench.axes.devices import see_again
 from bench.errors import BROKEN, DONE, USAGE, BenchError
 from bench.record import files
-from bench.record.journal import JOURNAL_FILE, Journal, folded, of_kind
+from bench.record.folding import folded
+from bench.record.journal import JOURNAL_FILE, Journal, of_kind
 from bench.record.model import Record
 from bench.report.units import duration
 from bench.suite import header, history, saving, session

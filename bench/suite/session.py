@@ -23,7 +23,8 @@ from bench.axes.compilers import COMPILERS
 from bench.axes.workloads import WORKLOADS
 from bench.errors import BenchError
 from bench.record import files
-from bench.record.journal import INTERRUPTED, Journal, digits, failures, folded, of_kind
+from bench.record.folding import folded
+from bench.record.journal import INTERRUPTED, Journal, digits, failures, of_kind
 from bench.record.model import Record
 from bench.suite import costs
 from bench.suite.engine import Group, Rounds

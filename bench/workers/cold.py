@@ -57,7 +57,7 @@ def start_up(state: State, case: dict[str, Any], dataset: str, data: str | None,
         asked_at: `time.monotonic()` when the process was asked for; it is the system's clock, one for all processes.
 
     Returns:
-        The fields of `bench.record.model.StartUp`.
+        The fields of `bench.record.measurement.StartUp`.
     """
     imported = time.monotonic() - asked_at
     built = Case(**case)

@@ -20,7 +20,7 @@ from bench.measure.device_use import device_use
 from bench.measure.energy import measure_energy
 from bench.measure.honesty import Observation
 from bench.measure.phases import FEW_ROUNDS, measure_phases
-from bench.record.model import Flag, Phases
+from bench.record.measurement import Flag, Phases
 from bench.workers import cold, workloads
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def observe(
         cache: A folder with what compilers have made of it before.
 
     Returns:
-        `counters`, `phases`, `energy`, `device_use`, `compilation` and `flags`, as `bench.record.model.Measurement` has
-        them; without `compilation`'s cold seconds.
+        `counters`, `phases`, `energy`, `device_use`, `compilation` and `flags`, as a record's `Measurement` has them;
+        without `compilation`'s cold seconds.
     """
     built = Case(**case)
     if cache:

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from bench.record.model import Counters, Flag, Measurement, Phases, Record, Yardstick
+from bench.record.measurement import Counters, Flag, Measurement, Phases
+from bench.record.model import Record, Yardstick
 from tests.data.records import CPU_RECORD, case, measured
 
 COUNTERS = Counters(

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from bench.analyse.cells import DISTURBED, cells, curve, measured_devices, plain_step, times_as_fast
-from bench.record.model import Flag
+from bench.record.measurement import Flag
 from tests.data.records import COLD, CPU_RECORD, GPU_RECORD, bare, case, flagged, gap, measured, only
 
 

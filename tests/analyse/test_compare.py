@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from bench.analyse.compare import BASE, as_a_whole, compare, mismatch, took_turns
-from bench.record.model import Dataset, Flag, Machine
+from bench.record.measurement import Flag
+from bench.record.model import Dataset, Machine
 from tests.analyse.synthetic import epoch, record, steady, step
 from tests.data.records import CPU_RECORD, case, measured
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from bench.analyse.starting import STAGES, median_of, total_seconds
-from bench.record.model import StartUp
+from bench.record.measurement import StartUp
 from bench.report.sentences import findings
 from tests.data.records import CPU_RECORD, only
 

@@ -6,7 +6,7 @@ from bench.analyse.cells import cells
 from bench.analyse.floor import floor
 from bench.analyse.statistics import summarise
 from bench.analyse.trust import concerning, drift, impossible, judged, objections
-from bench.record.model import Flag
+from bench.record.measurement import Flag
 from tests.analyse.synthetic import COUNTERS, epoch, latencies, names, record, steady, step, yardstick, yardsticks
 from tests.data.records import CPU_RECORD, samples
 

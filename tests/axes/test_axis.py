@@ -4,7 +4,7 @@ import itertools
 import pytest
 
 from bench.axes.axis import AXES, hyperparameters, nearest
-from bench.record.model import CaseFields
+from bench.record.measurement import CaseFields
 from fcnn.hyperparameters import REFERENCE
 from tests.axes.test_case import changed
 

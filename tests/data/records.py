@@ -11,25 +11,18 @@ from typing import Any
 import numpy as np
 
 from bench.analyse.levels import undisturbed
-from bench.record.model import (
+from bench.record.measurement import (
     Accuracy,
-    Beside,
     CaseFields,
-    Commit,
     Compilation,
     Counters,
-    Dataset,
     Energy,
     Flag,
-    Machine,
     Measurement,
     Phases,
-    Record,
-    Round,
     StartUp,
-    Unmeasured,
-    Yardstick,
 )
+from bench.record.model import Beside, Commit, Dataset, Machine, Record, Round, Unmeasured, Yardstick
 
 MNIST = Dataset("MNIST", "MNIST (60,000 training and 10,000 test images)", "a" * 64, 60_000, 10_000)
 FALLBACK = Dataset(

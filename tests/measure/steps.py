@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.measure.clock import Clock
 from bench.measure.counters import count
-from bench.record.model import Counters
+from bench.record.measurement import Counters
 from fcnn.train import Mark, Training, make_training, train_step, unmarked
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.measure.device_use import REPETITIONS, device_use
-from bench.record.model import DeviceUse
+from bench.record.measurement import DeviceUse
 from tests.measure.machines import NVMLError, gpu
 from tests.measure.simulated import SimulatedTime
 

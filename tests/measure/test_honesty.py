@@ -12,7 +12,7 @@ from bench.analyse.compare import compare
 from bench.analyse.trust import DERIVED, HARMLESS
 from bench.measure import honesty, settings
 from bench.measure.honesty import CHECKS, Observation, flags
-from bench.record.model import Flag
+from bench.record.measurement import Flag
 from tests.axes.test_case import changed
 from tests.data.records import CPU_RECORD
 from tests.data.records import flagged as marked

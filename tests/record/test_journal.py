@@ -11,7 +11,8 @@ import pytest
 
 from bench.errors import BenchError
 from bench.record import journal, store
-from bench.record.journal import JOURNAL_FILE, Journal, folded, read_lines
+from bench.record.folding import folded
+from bench.record.journal import JOURNAL_FILE, Journal, read_lines
 from bench.record.model import Yardstick
 from tests.data.records import CPU_YARDSTICKS, case, counters
 

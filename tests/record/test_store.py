@@ -5,21 +5,8 @@ import pytest
 
 from bench.errors import BenchError
 from bench.record import store
-from bench.record.model import (
-    Accuracy,
-    Beside,
-    CaseFields,
-    Commit,
-    Dataset,
-    Flag,
-    Machine,
-    Measurement,
-    Record,
-    Round,
-    Unmeasured,
-    Yardstick,
-    to_json,
-)
+from bench.record.measurement import Accuracy, CaseFields, Flag, Measurement
+from bench.record.model import Beside, Commit, Dataset, Machine, Record, Round, Unmeasured, Yardstick, to_json
 
 CASE = CaseFields(threads=2)
 RECORD = Record(

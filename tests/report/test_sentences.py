@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from bench.record.model import Earlier, Yardstick
+from bench.record.measurement import Earlier
+from bench.record.model import Yardstick
 from bench.report.highlights import highlights
 from bench.report.sentences import findings, warnings
 from tests.data.records import (

@@ -14,7 +14,8 @@ import pytest
 
 from bench.cli import main
 from bench.record import store
-from bench.record.model import Dataset, Flag, Machine, Unmeasured
+from bench.record.measurement import Flag
+from bench.record.model import Dataset, Machine, Unmeasured
 from bench.report import plots as plots_module
 from bench.report.write import write_report
 from tests.data.records import CPU_RECORD, only

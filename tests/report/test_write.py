@@ -5,7 +5,7 @@ import pytest
 
 from bench.analyse.trust import DERIVED
 from bench.measure.honesty import CHECKS
-from bench.record.model import Flag
+from bench.record.measurement import Flag
 from bench.report import captions
 from bench.report.highlights import highlights
 from bench.report.markdown import markdown

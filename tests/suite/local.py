@@ -13,7 +13,8 @@ import torch
 
 from bench.axes.case import Case, case_id
 from bench.errors import reason_of
-from bench.record.journal import Journal, folded
+from bench.record.folding import folded
+from bench.record.journal import Journal
 from bench.record.model import Record
 from bench.suite import header, session
 from bench.suite.costs import groups

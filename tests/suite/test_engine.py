@@ -7,7 +7,8 @@ import pytest
 
 from bench.analyse import levels
 from bench.analyse.levels import ratio_of
-from bench.record.journal import folded, of_kind
+from bench.record.folding import folded
+from bench.record.journal import of_kind
 from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
 from bench.suite.engine import Group, Rounds
 from bench.suite.plan import Share

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from bench.record import store
-from bench.record.model import Earlier
+from bench.record.measurement import Earlier
 from bench.suite import history
 from bench.suite.history import with_earlier
 from tests.analyse.synthetic import record, step

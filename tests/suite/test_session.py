@@ -14,7 +14,7 @@ from bench.cli import make_parser
 from bench.measure import yardsticks
 from bench.measure.claims import claimed_flops
 from bench.measure.sampling import SamplingRule
-from bench.record.journal import folded
+from bench.record.folding import folded
 from bench.record.model import to_json
 from bench.record.store import of_json
 from bench.suite import header, session

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from bench.record.model import StartUp
+from bench.record.measurement import StartUp
 from bench.workers import start
 from bench.workers.cold import use_cache
 from bench.workers.images import EMBEDDED
