@@ -20,7 +20,7 @@ from bench.axes.workloads import WORKLOADS
 from bench.record.measurement import CaseFields
 
 Value = str | int | bool
-_REFERENCE = {one.name: one.default for one in dataclasses.fields(CaseFields)}
+_REFERENCE: dict[str, Any] = {one.name: one.default for one in dataclasses.fields(CaseFields)}
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Axis:
         rows: What can be chosen, by name; None for a number, and for yes or no.
         mark: What an id has for it: before a number, or alone for yes.
         words: By name, what an id has instead of it; nothing for what it need not say.
-        default: What is chosen where nothing is; the reference's choice.
-        always_named: Whether an id names also that.
+        always_named: Whether an id names the default, too.
         varies_step: Whether it is another way to compute the same step.
         feed: The only feed that it is a choice of; None if it is one of all.
         hyperparameter: The field of `fcnn.hyperparameters.Hyperparameters` that it sets; None if it sets none.
+        planned: What stands for the default in a planned case, where that depends on the machine.
     """
 
     field: str
@@ -49,15 +49,17 @@ class Axis:
     rows: Mapping[str, object] | None = None
     mark: str = ""
     words: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    default: Value = ""
     always_named: bool = False
     varies_step: bool = False
     feed: str | None = None
     hyperparameter: str | None = None
+    planned: Value | None = None
 
-    def __post_init__(self) -> None:
-        if self.default == "":
-            object.__setattr__(self, "default", _REFERENCE[self.field])
+    @property
+    def default(self) -> Value:
+        """What is chosen where nothing is: the reference's choice."""
+        reference: Value = _REFERENCE[self.field]
+        return reference if self.planned is None else self.planned
 
     @property
     def label(self) -> str:
@@ -103,7 +105,7 @@ AXES = (
     Axis("num_workers", "num-workers", "Workers", "worker processes of the loader feed", mark="w", feed="loader"),
     Axis("pin_memory", "pin-memory", "Pinned", "pinned memory in the loader feed", mark="pinned", feed="loader"),
     # In a planned case 0 stands for the machine's default, which a record replaces by its number.
-    Axis("threads", "threads", "Threads", "CPU threads; default: the cores this process may use", mark="t", default=0),
+    Axis("threads", "threads", "Threads", "CPU threads; default: the cores this process may use", mark="t", planned=0),
 )  # fmt: skip
 
 

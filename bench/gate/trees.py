@@ -74,8 +74,7 @@ def trees(root: Path, ref: str) -> Iterator[Trees]:
     """Both programs, laid out for workers; nothing is written to the repository.
 
     Raises:
-        BenchError: `ref` is no commit, or has no `fcnn`.
-        BenchError: The working tree has none.
+        BenchError: `ref` is no commit, or it or the working tree has no `fcnn`.
     """
     ref_id = _commit(root, ref)
     if ref_id is None:

@@ -13,7 +13,7 @@ from bench.record.measurement import CaseFields, Earlier, Measurement
 from bench.record.model import Record
 from bench.record.store import RECORD_FILE, read
 
-MOST_RUNS = 20  # the newest; a record takes some milliseconds to read
+MOST_RUNS, MOST_READ = 20, 60  # the newest; a record takes some hundredths of a second to read
 
 
 def with_earlier(record: Record, results: Path) -> Record:
@@ -35,7 +35,7 @@ def _earlier(record: Record, results: Path) -> Iterator[Record]:
     """Runs of the same machine that began before and may be compared; what cannot be read is none of them."""
     paths = sorted((results / record.machine.slug).glob(f"*/{RECORD_FILE}"), reverse=True)
     count = 0
-    for path in paths:
+    for path in paths[:MOST_READ]:
         try:
             other = read(path)
         except BenchError:  # a torn one

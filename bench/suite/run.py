@@ -59,8 +59,8 @@ def resume(folder: Path, options: Mapping[str, Any]) -> int:
     """Goes on with the run whose folder is given; the exit code.
 
     Raises:
-        BenchError: There is no journal, or another run is writing it.
-        BenchError: The machine, the images or the program are no longer those of the run, or it has ended.
+        BenchError: There is no journal, another run is writing it, it has ended, or the machine, the images or the
+            program are no longer those of the run.
     """
     terminal = console.make()
     journal = Journal.reopen(folder / JOURNAL_FILE)
