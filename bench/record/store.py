@@ -64,11 +64,7 @@ def read(path: Path) -> Record:
         file = path / journal.JOURNAL_FILE
     if file.suffix == Path(journal.JOURNAL_FILE).suffix:
         return of_journal(file)
-    try:
-        data = files.read_json(file)
-    except BenchError as error:
-        raise BenchError(str(error)) from error
-    return of_json(data, str(file))
+    return of_json(files.read_json(file), str(file))
 
 
 def of_journal(file: Path) -> Record:

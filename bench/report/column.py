@@ -77,8 +77,10 @@ def of_axis(axis: Axis, views: tuple[str, ...]) -> CaseColumn:
         value: Value = getattr(cell.case, axis.field)
         return value
 
+    def show(cell: Cell) -> str:
+        return axis.shown(getattr(cell.case, axis.field))
+
     is_number = isinstance(axis.default, int) and not isinstance(axis.default, bool)
-    show = lambda cell: axis.shown(getattr(cell.case, axis.field))  # noqa: E731
     return CaseColumn(axis.field, views, axis.heading, raw, show, NUMBER if is_number else WORDS, axis=True)
 
 
