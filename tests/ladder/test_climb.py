@@ -1,147 +1,22 @@
 """The verb and the rounds, with processes that were made up."""
 
 import dataclasses
-import json
-import os
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
-from bench.axes.devices import VISIBLE
 from bench.cli import main
 from bench.errors import BenchError
-from bench.gate.accuracy import Reference
 from bench.ladder import climb, kept, picture, progress, verb
 from bench.measure import facts
 from bench.record import files, store
-from bench.workers.conversation import WorkerDied, WorkerError
-from tests.answers import check_request
+from bench.workers.conversation import WorkerError
 from tests.commands import ANSWERED, COMMAND, MAIN, Command
-from tests.data.images import embedded
 from tests.hostile import page_tags
+from tests.ladder.climbing import SHORT, TO_GO_ON, ladders
 from tests.signals import sent_at
-
-
-class Machine:
-    """Where every worker is this process.
-
-    Attributes:
-        answers: By name, seconds of an epoch or the words with which the process ends.
-        asked: (device, name, seed) in order; the first request of a process has no seed.
-        ends_at: A process ends when it is asked for this seed.
-        interrupted_at: The name and the seed at which a signal comes.
-        interrupted_on: The device on which it comes at the first epoch.
-        disturbances: What goes on beside a part of the ladder, by its number.
-        unknown: What is not known of the floor.
-        caches: The compilers' folders of every process.
-    """
-
-    def __init__(self):
-        self.answers = {}
-        self.asked = []
-        self.ends_at = {}
-        self.interrupted_at = self.interrupted_on = None
-        self.disturbances = {}
-        self.open = []
-        self.caches = []
-        self.watched = 0
-        self.importing = self.imported_at_once = 0
-        self.unknown = None
-
-    def _answer(self, name, answer):
-        self._interrupt(name, None)
-        if isinstance(reason := self.answers.get(name), str):
-            raise WorkerError(reason)
-        return answer
-
-    def _interrupt(self, name, seed, device=None):
-        if self.interrupted_at == (name, seed) or (device and device == self.interrupted_on):
-            raise KeyboardInterrupt
-
-    def surroundings(machine):
-        class Surroundings:
-            def disturbance(self):
-                machine.watched += 1
-                return machine.disturbances.get(machine.watched)
-
-        return Surroundings()
-
-    def process(machine, words, environment):
-        assert words is None  # a fresh worker
-        assert Path(environment["TMPDIR"]).exists()
-        machine.caches.append((environment["TORCHINDUCTOR_CACHE_DIR"], environment["TRITON_CACHE_DIR"]))
-
-        class Process:
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *_):
-                machine.open.remove(self.name)
-
-            def begin(self, name, **arguments):
-                assert name == "ladder_prepare"
-                check_request(name, arguments)
-                self.device, self.name = arguments["device"], arguments["rung"] or "floor"
-                machine.open.append(self.name)
-                machine.importing += 1
-                machine.imported_at_once = max(machine.imported_at_once, machine.importing)
-
-            def end(self, limit_seconds):
-                assert 0 < limit_seconds < 3600
-                machine.importing -= 1
-                machine.asked.append((self.device, self.name, None))
-                return None if self.name == "floor" else machine._answer(self.name, None)
-
-            def ask(self, name, limit_seconds, **arguments):
-                check_request(name, arguments)
-                assert 0 < limit_seconds < 3600
-                assert machine.importing == 0  # beside what is measured nothing is imported
-                if name == "ladder_bound":
-                    return machine._answer("floor", {"seconds": 0.05, "bound": "compute", "unknown": machine.unknown})
-                assert name == "ladder_epoch"
-                seed = arguments["seed"]
-                machine.asked.append((self.device, self.name, seed))
-                machine._interrupt(self.name, seed, self.device)
-                if machine.ends_at.get(self.name) == seed:
-                    raise WorkerDied("it was killed by SIGKILL, as for lack of memory")
-                seconds = machine.answers.get(self.name, 1.0) * (1 + 0.01 * seed)
-                return {"seconds": seconds, "with_all_seconds": seconds + 1, "test_accuracy_fraction": 0.931}
-
-        return Process()
-
-
-@pytest.fixture
-def machine(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    images = embedded()
-    monkeypatch.setattr(verb, "images", lambda name, data: images)
-    known = Reference(images.name, images.sha256, 1, list(range(100)), [0.93, 0.932] * 50, {})
-    monkeypatch.setattr(climb.accuracy, "read_reference", lambda *_: known)
-    machine = Machine()
-    monkeypatch.setattr(picture, "_svg", lambda *_: "<svg/>")  # the tests of what is shown draw it
-    monkeypatch.setattr(climb.settings, "default_threads", lambda: 16)  # all import at once
-    monkeypatch.setattr(climb, "Process", machine.process)
-    monkeypatch.setattr(climb, "Surroundings", machine.surroundings)
-    return machine
-
-
-@pytest.fixture
-def gpu(monkeypatch):
-    """Stands for a GPU that has all that its rungs need."""
-    model = dataclasses.replace(verb.DEVICES["cuda"], why_missing=lambda: None, model=lambda: "Some GPU")
-    monkeypatch.setitem(verb.DEVICES, "cuda", model)
-    monkeypatch.setattr(verb, "why_unusable", lambda device: device.why_missing())  # or a process would try it
-    climbable = [dataclasses.replace(rung, why_not=lambda: None) for rung in verb.RUNGS["cuda"]]
-    monkeypatch.setitem(verb.RUNGS, "cuda", climbable)
-
-
-def ladders(folder):
-    return json.loads((folder / "run" / "ladder.json").read_text())["ladders"]
-
-
-SHORT = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam"]
 
 
 def test_the_verb_writes_the_ladder(machine, tmp_path, capsys):
@@ -306,145 +181,6 @@ def test_what_goes_on_beside_each_part_is_kept_and_is_no_failure(machine, tmp_pa
     out, err = capsys.readouterr()
     assert "Disturbed: planted load (floor, rounds); more load (cold epochs). These" in " ".join(out.split())
     assert err == ""
-
-
-TO_GO_ON = (
-    "fcnn-bench: interrupted: the ladder has what was measured by then; to go on: fcnn-bench ladder --resume run\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("at", "epochs", "reasons"),
-    [
-        (("tutorial", 2), [1, 1], [None, None]),
-        (("fused Adam", 2), [2, 1], [None, None]),
-        (("fused Adam", 1), [1, 0], [None, "interrupted"]),
-        (("fused Adam", 0), [1, 0], [None, "interrupted"]),
-        (("tutorial", 1), [0, 0], ["interrupted", "interrupted"]),
-    ],
-)
-def test_an_interruption_leaves_what_was_measured(machine, tmp_path, capsys, at, epochs, reasons):
-    machine.interrupted_at = at
-    assert main(SHORT) == 3
-    (data,) = ladders(tmp_path)
-    assert data["interrupted"]
-    assert [len(step["seconds"]) for step in data["steps"]] == epochs
-    assert [step["reason"] for step in data["steps"]] == reasons
-    assert data["steps"][0]["cold_seconds"] == 2.0
-    out, err = capsys.readouterr()
-    assert err == TO_GO_ON
-    assert "Interrupted: these numbers are what was measured by then" in " ".join(out.split())
-    assert machine.open == []
-
-
-def test_what_is_timed_before_the_first_round_can_be_compared(machine, tmp_path, capsys):
-    """As a ladder on a GPU that was ended while its last process compiled."""
-    machine.answers = {"tutorial": 4.0, "fused Adam": 0.5}
-    machine.interrupted_at = ("compiled", 0)
-    assert main(["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam", "compiled"]) == 3
-    assert "8.0 times as fast as the tutorial" in " ".join(capsys.readouterr().out.split())
-
-
-@pytest.mark.parametrize("name", ["floor", "tutorial"])
-def test_an_interruption_before_anything_was_measured_leaves_nothing(machine, tmp_path, capsys, name):
-    machine.interrupted_at = (name, None)
-    assert main(SHORT) == 3
-    assert capsys.readouterr().err == "fcnn-bench: interrupted\n"
-    assert not (tmp_path / "run").exists()
-
-
-def test_an_interruption_keeps_the_device_before(machine, gpu, tmp_path, capsys):
-    machine.interrupted_on = "cuda"
-    assert main(["ladder", "--run", "run", "--rungs", "JAX"]) == 3
-    assert [(data["device"], data["interrupted"]) for data in ladders(tmp_path)] == [("cpu", False)]
-    assert capsys.readouterr().err == TO_GO_ON
-    machine.interrupted_on, before = None, len(machine.asked)
-    assert main(["ladder", "--resume", "run"]) == 0
-    assert [(data["device"], data["interrupted"]) for data in ladders(tmp_path)] == [("cpu", False), ("cuda", False)]
-    assert {device for device, _, _ in machine.asked[before:]} == {"cuda"}
-
-
-def test_a_ladder_goes_on_with_the_gpu_that_it_was_begun_on(machine, gpu, monkeypatch):
-    monkeypatch.setenv(VISIBLE, "4,7")
-    machine.interrupted_at = ("JAX", 0)
-    assert main(["ladder", "--run", "run", "--device", "cuda:1", "--rungs", "JAX"]) == 3
-    assert os.environ[VISIBLE] == "7"
-    monkeypatch.setenv(VISIBLE, "4,7")
-    machine.interrupted_at = None
-    assert main(["ladder", "--resume", "run"]) == 0
-    assert os.environ[VISIBLE] == "7"
-
-
-def test_every_rung_and_every_round_is_written_at_once(machine, tmp_path, monkeypatch):
-    seen = []
-    replaced = climb._Climb._epoch
-
-    def epoch(self, name, process):
-        if (tmp_path / "run" / "ladder.json").exists():
-            seen.append([len(step["seconds"]) for step in ladders(tmp_path)[0]["steps"]])
-            assert ladders(tmp_path)[0]["interrupted"]
-            assert (tmp_path / "run" / "ladder.md").exists()
-        return replaced(self, name, process)
-
-    monkeypatch.setattr(climb._Climb, "_epoch", epoch)
-    machine.answers = {"tutorial": 9.0, "fused Adam": 9.0}
-    assert main(SHORT) == 0
-    assert seen == [[1, 0], [1, 0], [1, 1], [1, 1], [2, 2], [2, 2]]
-    assert not ladders(tmp_path)[0]["interrupted"]
-
-
-def test_a_ladder_goes_on_where_it_was_ended(machine, tmp_path, capsys):
-    machine.answers = {"tutorial": 9.0, "index_select": 9.0, "compiled": "planted"}
-    machine.interrupted_at = ("fused Adam", 1)
-    words = ["ladder", "--run", "run", "--device", "cpu", "--epochs", "3"]
-    assert main([*words, "--rungs", "index_select", "fused Adam", "compiled"]) == 3
-    (before,) = ladders(tmp_path)
-    machine.interrupted_at, machine.asked = None, []
-    assert main(["ladder", "--resume", "run"]) == 0
-    (after,) = ladders(tmp_path)
-    assert not after["interrupted"]
-    tutorial, index_select, fused, compiled = after["steps"]
-    assert "floor" not in {name for _, name, _ in machine.asked}
-    # No seed twice, whose accuracy would be the same.
-    seeds = {name: [seed for _, other, seed in machine.asked if other == name and seed is not None]
-             for name in ("tutorial", "index_select", "fused Adam")}  # fmt: skip
-    assert seeds["tutorial"][:2] == seeds["index_select"][:2] == [2, 3]
-    assert tutorial["cold_seconds"] == before["steps"][0]["cold_seconds"]
-    assert index_select["seconds"][0] == before["steps"][1]["seconds"][0]
-    assert fused["cold_seconds"] == 2.0
-    assert (len(index_select["seconds"]), len(fused["seconds"])) == (3, 8)
-    assert compiled["reason"] == "planted"
-    assert "fcnn-bench ladder --resume" not in capsys.readouterr().err.split("\n", 1)[1]
-
-
-def test_a_rung_that_was_done_is_not_climbed_again_but_the_first_is_beside_the_others(machine, tmp_path):
-    machine.answers = {"tutorial": 9.0, "index_select": 9.0, "fused Adam": 1.0}
-    machine.interrupted_at = ("fused Adam", 6)
-    words = ["ladder", "--run", "run", "--device", "cpu", "--epochs", "3", "--rungs", "index_select", "fused Adam"]
-    assert main(words) == 3
-    machine.interrupted_at, machine.asked = None, []
-    assert main(["ladder", "--resume", "run"]) == 0
-    assert {name for _, name, _ in machine.asked} == {"tutorial", "fused Adam"}
-    tutorial, _, fused = ladders(tmp_path)[0]["steps"]
-    assert set(fused["rounds"][-2:]) <= set(tutorial["rounds"])  # what they are told by
-
-
-def test_a_ladder_that_has_ended_or_is_of_another_program_does_not_go_on(machine, tmp_path, monkeypatch, capsys):
-    assert main(SHORT) == 0
-    capsys.readouterr()
-    assert main(["ladder", "--resume", "run"]) == 2
-    assert capsys.readouterr().err == "fcnn-bench: run: this ladder has come to its end: see run/ladder.md\n"
-    machine.interrupted_at = ("fused Adam", 2)
-    assert main(SHORT) == 3
-    capsys.readouterr()
-    monkeypatch.setattr(verb, "identity", lambda: {"commit": None, "program": "another"})
-    assert main(["ladder", "--resume", "run"]) == 2
-    assert capsys.readouterr().err.startswith("fcnn-bench: run: the ladder cannot go on: its ")
-    assert main(["ladder", "--resume", "nowhere"]) == 3
-    assert capsys.readouterr().err == "fcnn-bench: nowhere/ladder.json: there is no such file\n"
-    (tmp_path / "run" / "ladder.json").write_text('{"ladders": []}')
-    assert main(["ladder", "--resume", "run"]) == 2
-    assert "run/ladder.json: is no ladder that this program can go on with: 'asked'" in capsys.readouterr().err
 
 
 def test_the_plan_and_what_is_left_are_told(machine, tmp_path, monkeypatch, capsys):
