@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bench.analyse.account import Account
 from bench.analyse.compiling import Payoff
-from bench.analyse.explain import Verdict
 from bench.analyse.floor import Floor, why_no_latency
+from bench.analyse.gains import Gain
 from bench.analyse.statistics import Ratio, Summary
 from bench.analyse.trust import HARMLESS, objections
 from bench.record.measurement import CaseFields, Flag, Measurement
@@ -41,7 +42,8 @@ class Cell:
         against_eager: For compiled cases, how many times as fast as the same case not compiled.
         share_of_step: For the parts of a step, this part's time over the whole step's.
         floor: The least time that arithmetic, bytes and latency allow here; None with the reason in `why_no_floor`.
-        verdict: What takes the most of the time; None where there is no floor or no price of a call.
+        account: Where the time goes; None where the case was not taken apart.
+        gains: What one other choice gains, as measured in the same run, the most first.
         payoff: For compiled cases, when compiling has paid; None with the reason in `why_no_payoff`.
     """
 
@@ -58,7 +60,8 @@ class Cell:
     share_of_step: Versus = Versus()
     floor: Floor | None = None
     why_no_floor: str | None = None
-    verdict: Verdict | None = None
+    account: Account | None = None
+    gains: tuple[Gain, ...] = ()
     payoff: Payoff | None = None
 
     @property

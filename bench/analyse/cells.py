@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from bench.analyse.account import account
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.compiling import Payoff, payoff
-from bench.analyse.explain import explain
 from bench.analyse.floor import floor
+from bench.analyse.gains import Gain, gains
 from bench.analyse.levels import Estimate, difference, ratio_of, summary_of, time_of
 from bench.analyse.once import once_a_record
 from bench.analyse.statistics import Ratio
@@ -39,6 +40,7 @@ def cells(record: Record) -> tuple[Cell, ...]:
             against_eager=_against_eager(cell, by_case),
             share_of_step=_share_of_step(cell, by_case),
             payoff=_payoff(cell, by_case),
+            gains=_gains(cell, by_case),
         )
         for cell in bare
     )
@@ -49,14 +51,14 @@ def _measured(m: Measurement, record: Record) -> Cell:
     # The optimizer alone updates weights; images a second would be a number without a meaning.
     images = m.images_per_repetition if workload(m.case.workload).forward else None
     rate = images / summary.time if images else None
-    cell = Cell(record, m.id, m.case, m, None, summary, rate)
+    cell = Cell(record, m.id, m.case, m, None, summary, rate, account=account(m, record))
     bounds = floor(m, record)
     if bounds is None:
         return dataclasses.replace(cell, why_no_floor="there are no counts or no yardsticks for it")
     if bounds.seconds > summary.time:
-        # Nothing is faster than its floor: what it was made of is wrong, and so would be every reason drawn from it.
+        # Nothing is faster than its floor: what it was made of is wrong.
         return dataclasses.replace(cell, why_no_floor=DISTURBED)
-    return dataclasses.replace(cell, floor=bounds, verdict=explain(m, record))
+    return dataclasses.replace(cell, floor=bounds)
 
 
 def measured_devices(everything: Sequence[Cell]) -> list[str]:
@@ -163,6 +165,13 @@ def _payoff(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Payoff | None:
         return None
     eager = by_case[dataclasses.replace(cell.case, compiler="off")].summary
     return payoff(compilation.cold_seconds, eager.time, speedup) if eager else None
+
+
+def _gains(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> tuple[Gain, ...]:
+    if cell.summary is None or cell.why_not_judged:
+        return ()
+    ids = {case: other.id for case, other in by_case.items() if other.measurement}
+    return gains(cell.case, cell.summary.time, ids, lambda other: times_as_fast(by_case[other], cell).ratio)
 
 
 def _share_of_step(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Versus:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,9 @@ from bench.measure.clock import Clock
 ON_DEVICE = "DeviceType.CUDA"
 GRAPH_LAUNCH = "cudaGraphLaunch"  # what its event begins with: CUPTI may add a version, as in cudaGraphLaunch_v10000
 NOT_KERNELS = ("Memcpy", "Memset")
+PRODUCT, OTHER, COPY = KINDS = ("product", "other", "copy")
+# In the names of kernels for products of matrices, of cuBLAS, CUTLASS, cuDNN and Triton.
+PRODUCT_KERNELS = re.compile("gemm|gemv|cutlass|cublas|nvjet|splitk|wgrad|dgrad|convolve|_mm_|addmm", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,19 @@ class DeviceWork:
     """Of one repetition: seconds in which the device ran kernels or copies, kernels, replayed CUDA graphs.
 
     The kernels are None where the profiler has lost some, which shows when they are no multiple of the repetitions.
+
+    Attributes:
+        seconds_by_kind: Of the busy seconds those in products of matrices, in other kernels, and in copies.
     """
 
-    busy_seconds: float
     kernels_launched: int | None
     cuda_graph_launches: int
+    seconds_by_kind: dict[str, float]
+
+    @property
+    def busy_seconds(self) -> float:
+        """All of them."""
+        return math.fsum(self.seconds_by_kind.values())
 
 
 def device_work(repeat: Callable[[], object], clock: Clock, repetitions: int = 20) -> DeviceWork | None:
@@ -40,21 +53,32 @@ def device_work(repeat: Callable[[], object], clock: Clock, repetitions: int = 2
     return work_of(profile.events() or [], repetitions)
 
 
-def quiet_profiler(*activities: torch.profiler.ProfilerActivity) -> torch.profiler.profile:
-    """A profiler that writes nothing to the terminal, whatever it finds missing."""
+def silence_profilers() -> None:
+    """Keeps what torch profiles with from writing to the terminal."""
     # Read when the first profile begins; above all of its levels, the highest of which marks begin and end.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+
+def quiet_profiler(*activities: torch.profiler.ProfilerActivity) -> torch.profiler.profile:
+    """A profiler that writes nothing to the terminal, whatever it finds missing."""
+    silence_profilers()
     # Without the last word, torch 2.11 warns that it forgets a cycle's events when another begins; there is one.
     return torch.profiler.profile(activities=list(activities), acc_events=True)
 
 
 def work_of(events: Iterable[Any], repetitions: int) -> DeviceWork:
     """Sums up the events of a profile; `device_type`, `name` and `self_device_time_total` (in µs) are looked at."""
-    busy, kernels, graphs = 0.0, 0, 0
+    seconds, kernels, graphs = dict.fromkeys(KINDS, 0.0), 0, 0
     for event in events:
         if str(event.device_type) == ON_DEVICE:
-            busy += event.self_device_time_total / 1e6
+            seconds[_kind(event.name)] += event.self_device_time_total / 1e6 / repetitions
             kernels += not event.name.startswith(NOT_KERNELS)
         graphs += event.name.startswith(GRAPH_LAUNCH)
     each, lost = divmod(kernels, repetitions)
-    return DeviceWork(busy / repetitions, None if lost else each, round(graphs / repetitions))
+    return DeviceWork(None if lost else each, round(graphs / repetitions), seconds)
+
+
+def _kind(name: str) -> str:
+    if name.startswith("Memcpy"):
+        return COPY
+    return PRODUCT if PRODUCT_KERNELS.search(name) else OTHER

@@ -36,6 +36,20 @@ class _Marks:
         self.last = now
 
 
+def part_seconds(repeat: Callable[[Mark], object], clock: Clock, repetitions: int) -> dict[str, float]:
+    """Host seconds a repetition for every part, in one block; those that do not occur have none, `rest` is last."""
+    marks = _Marks(clock.now)
+
+    def one() -> None:
+        # What happened since the last mark, the loop around the repetitions, belongs to none of the parts.
+        marks.last = marks.now()
+        repeat(marks)
+
+    wall = clock.time_block(one, repetitions).host_seconds
+    parts = {**marks.seconds, "rest": wall - sum(marks.seconds.values())}
+    return {part: seconds / repetitions for part, seconds in parts.items()}
+
+
 def measure_phases(
     repeat: Callable[[Mark], object],
     clock: Clock,
@@ -63,17 +77,8 @@ def measure_phases(
     plain = []
     with garbage_collector_off():
         for _ in range(rounds):
-            marks = _Marks(clock.now)
-
-            def one(marks: _Marks = marks) -> None:
-                # What happened since the last mark, the loop around the repetitions, belongs to none of the parts.
-                marks.last = marks.now()
-                repeat(marks)
-
-            wall = clock.time_block(one, repetitions).host_seconds
-            for part, seconds in marks.seconds.items():
-                marked[part].append(seconds / repetitions / share)
-            marked["rest"].append((wall - sum(marks.seconds.values())) / repetitions / share)
+            for part, seconds in part_seconds(repeat, clock, repetitions).items():
+                marked[part].append(seconds / share)
             wall = clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds
             plain.append(wall / repetitions / share)
     found = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}

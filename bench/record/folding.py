@@ -12,6 +12,7 @@ from bench.axes.workloads import workload
 from bench.record.journal import INTERRUPTED, Line, failures, of_kind
 from bench.record.measurement import (
     Accuracy,
+    Breakdown,
     CaseFields,
     Compilation,
     Counters,
@@ -130,6 +131,7 @@ def _measurement(
         compilation=Compilation(cold, **compilation) if compilation and cold is not None else None,
         counters=_of(Counters, observed, "counters"),
         phases=_of(Phases, observed, "phases"),
+        breakdown=_of(Breakdown, observed, "breakdown"),
         energy=_of(Energy, observed, "energy"),
         device_use=_of(DeviceUse, observed, "device_use"),
         accuracy=_accuracy(lines[0]["accuracy"], trained) if trained else None,

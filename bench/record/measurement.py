@@ -172,6 +172,27 @@ class Phases:
 
 
 @dataclass(frozen=True)
+class Breakdown:
+    """What a step takes, and what it takes with nothing to do; of an epoch or a training, one of its steps.
+
+    Seen outside of the timed rounds, in blocks of both that took turns (`bench.measure.breakdown`).
+
+    Attributes:
+        empty_step_seconds: The same operators on one image and two hidden units.
+        empty_parts_seconds: The parts of that, as `Phases.host_seconds`; empty for a part alone.
+        work_seconds: By kind (`product`, `other`, `copy`), the time in operators, under a profiler that makes each
+            dearer, or on a device in its kernels and copies; empty where that cannot be told.
+        empty_work_seconds: The same of the empty step.
+    """
+
+    step_seconds: PositiveFloat
+    empty_step_seconds: PositiveFloat
+    empty_parts_seconds: dict[str, float]
+    work_seconds: dict[str, NonNegativeFloat]
+    empty_work_seconds: dict[str, NonNegativeFloat]
+
+
+@dataclass(frozen=True)
 class Earlier:
     """What earlier runs of this machine saw of a case, on the same images and under the same timing rules.
 
@@ -227,6 +248,7 @@ class Measurement:
         compilation: What torch.compile did; None for eager cases.
         counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.
         phases: The repetition's parts; None for a part alone.
+        breakdown: A step beside the same with nothing to do; None for what is compiled, which has no such step.
         energy: Joules a repetition, or why they are not known; None where nobody asked.
         start_ups: Of a training, in processes of their own; empty where nobody asked.
         device_use: The device's memory and utilisation; None elsewhere than on CUDA.
@@ -250,6 +272,7 @@ class Measurement:
     compilation: Compilation | None = None
     counters: Counters | None = None
     phases: Phases | None = None
+    breakdown: Breakdown | None = None
     energy: Energy | None = None
     device_use: DeviceUse | None = None
     accuracy: Accuracy | None = None

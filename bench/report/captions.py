@@ -12,6 +12,8 @@ from bench.report.words import FLAGS, machine_and_day
 TITLE = "How fast does this small network train?"
 NETWORK = "A fully connected network (784-50-10, ReLU) that learns to read handwritten digits in one epoch."
 PLOTS = {
+    "accounts": "Overhead depends on no size: it is the time of the same operators on one image and two hidden units. "
+    "Bars that end with … are longer than the frame.",
     "steps": "Both axes are logarithmic. Whiskers: 95% interval of the time, often smaller than the mark. "
     "Hollow marks are flagged.",
     "parts": "Time with its 95% interval. Each part is timed alone, so the parts need not add up to the step. "
@@ -32,14 +34,20 @@ HOW_TO_READ = (
     ("Round", "every case once, in an order of chance, in one process. A ratio is of samples of the same rounds."),
     ("× eager fp32 CPU", "how many times as fast as the same work on the CPU of the same machine, with 32-bit floats, "
      "without torch.compile, with plain Adam. Above 1 is faster."),
-    ("× floor", "how many times the least time: that of the arithmetic at the peak rate measured with large matrix "
-     "products, of the bytes at the measured bandwidth, or, on a GPU, of its steps' launch latency, whichever is more. "
-     "Each step needs the weights of the one before, so between two lies at least a kernel of a CUDA graph or a "
-     "barrier of the whole GPU; the quicker of the two counts. 1 is as fast as this machine can be."),
+    ("× roofline", "how many times the roofline bound, the least time: that of the arithmetic at the peak rate "
+     "measured with large matrix products, of the bytes at the measured bandwidth, or, on a GPU, of its steps' launch "
+     "latency, whichever is more. Each step needs the weights of the one before, so between two lies at least a kernel "
+     "of a CUDA graph or a barrier of the whole GPU; the quicker of the two counts. 1 is as fast as this machine can "
+     "be."),
     ("Of peak", "the arithmetic's rate as a share of that peak."),
-    ("Bound", "what takes the most of the time, and its share: waiting for data, transfer to the device, dispatch "
-     "(calling operators), launch (starting kernels), compute, memory, thread (waking autograd's thread), "
-     "replay (kernels of a graph waiting for one another) or latency (steps waiting for one another)."),
+    ("Overhead", "what does not depend on any size: Python, dispatch, autograd, the optimizer's loop, kernel launches. "
+     "It is the time of the same step on one image with two hidden units, which calls the same operators on next to "
+     "nothing, measured in turns with the step itself."),
+    ("Matrix products, other operators", "the operators' own time in a profile, less the same of that empty step, so "
+     "that what the profiler costs cancels. Other operators mostly move bytes: activations, the loss, the update. On a "
+     "GPU, the time of its kernels."),
+    ("Unexplained", "what is left of the time. Below 0%, the others overlap."),
+    ("Measured to help", "the one change of those measured in the same rounds that makes it the fastest."),
     ("Sum ÷ unmarked", "parts are timed in blocks with marks, which alternate with blocks without; 100% means that the "
      "marks changed nothing and the parts are the whole."),
     ("Flag", "a named reason not to trust a number. It is shown, but takes part in no comparison."),

@@ -15,6 +15,7 @@ from bench.axes.axis import Axis, Value
 from bench.record.measurement import Accuracy, Compilation, Counters, DeviceUse, Measurement, Phases, StartUp
 from bench.report import units
 from bench.report.units import MISSING
+from bench.report.words import TERMS, capitalised
 from bench.table import NUMBER, WORDS
 
 Raw = str | int | float | bool | None
@@ -32,6 +33,7 @@ STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, START_UP, COUNTS, SAMPLES, G
     "samples",
     "not_measured",
 )
+SMALLEST_SHARE = 0.005  # of a term, to be shown
 TIMED = (STEP, PARTS, COMPILE, EPOCH, ACCURACY)
 # Roles: a case's time, which leads to its command; a ratio with its interval; what is said of a row, on a page beside
 # its number; what would help; a device's time, which runs beside the host's and adds up with none of them.
@@ -107,6 +109,19 @@ def of_measurement(
         lambda cell: get(cell.measurement) if cell.measurement else None,
         (lambda cell: show(cell.measurement) if cell.measurement else MISSING) if show else None,
     )  # fmt: skip
+
+
+def of_term(term: str) -> CaseColumn:
+    """The share of the time that is of a term of its account; in the CSV file, its seconds."""
+
+    def seconds(cell: Cell) -> float | None:
+        return cell.account.seconds[term] if cell.account else None
+
+    def show(cell: Cell) -> str:
+        share = cell.account.share(term) if cell.account else 0.0
+        return f"{100 * share:.0f}%" if abs(share) >= SMALLEST_SHARE else MISSING
+
+    return CaseColumn(f"{term}_seconds", (WHY,), capitalised(TERMS[term]), seconds, show)
 
 
 def of_start_ups(name: str, heading: str, get: Callable[[StartUp], float | None]) -> CaseColumn:
@@ -211,9 +226,7 @@ def part(name: str, heading: str) -> CaseColumn:
     return of_phases(f"{name}_host_seconds", heading, lambda phases: phases.host_seconds.get(name))
 
 
-def versus(
-    name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus], *, stays: bool = False
-) -> list[CaseColumn]:
+def versus(name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus]) -> list[CaseColumn]:
     """A ratio: shown with its interval in one column, in three columns of the CSV file."""
 
     def bound(which: str) -> Callable[[Cell], Raw]:
@@ -224,7 +237,7 @@ def versus(
         return units.ratio(found) if found else MISSING
 
     return [
-        CaseColumn(name, views, heading, bound("value"), show, RATIO, stays=stays, versus=get),
+        CaseColumn(name, views, heading, bound("value"), show, RATIO, versus=get),
         CaseColumn(f"{name}_low", views, raw=bound("low")),
         CaseColumn(f"{name}_high", views, raw=bound("high")),
         CaseColumn(f"{name}_reason", views, raw=lambda cell: get(cell).reason),

@@ -48,8 +48,8 @@ with _own_configuration():
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 __all__ = [
-    "INK", "PAPER", "SERIES", "SOFT", "Axes", "Figure", "FixedLocator", "FuncFormatter", "LogLocator", "NullLocator",
-    "for_page",
+    "INK", "PAPER", "RULE", "SERIES", "SOFT", "Axes", "Figure", "FixedLocator", "FuncFormatter", "LogLocator",
+    "NullLocator", "for_page",
 ]  # fmt: skip
 
 Placed = tuple[str, Cell]  # a cell and where it was measured: `here`, `elsewhere`, or empty for the only place
@@ -88,6 +88,13 @@ def figure(height: float) -> tuple[Figure, Axes]:
     """An empty figure of so many inches, without pyplot and its global state. Call it and `svg` within `rc()`."""
     made = Figure(figsize=(WIDTH, height), layout="constrained")
     return made, made.add_subplot()
+
+
+def pair(height: float) -> tuple[Figure, tuple[Axes, Axes]]:
+    """The same with two plots beside each other, whose rows are one another's."""
+    made = Figure(figsize=(WIDTH, height), layout="constrained")
+    left, right = made.subplots(1, 2, width_ratios=(3, 2))
+    return made, (left, right)
 
 
 @contextlib.contextmanager

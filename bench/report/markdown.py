@@ -1,18 +1,27 @@
-"""The report as Markdown: the page's sentences, tables and commands, plots by reference."""
+"""The report as Markdown that also reads well in a terminal: no line is longer than `WIDTH`, but for links.
+
+What does not fit is in the folder's CSV files, to which it points.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 
 from bench.record.model import Record
 from bench.report import captions, column, machines
 from bench.report.column import head
+from bench.report.headlines import answer, headlines
 from bench.report.plot import Plot
 from bench.report.sentences import findings, warnings
 from bench.report.tables import VIEWS, View, ViewTable, environment_table, table
 from bench.report.words import capitalised, machine_and_day, version
 from bench.table import Table, as_markdown
-from bench.text import code, fence
+from bench.text import code
+
+WIDTH = 120
+SHOWN = (column.STEP, column.WHY, column.EPOCH, column.ACCURACY)  # the others are CSV files only
+FEWEST_COLUMNS = 3
 
 
 def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: Table | None = None) -> str:
@@ -24,44 +33,80 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: Table |
         overview: Of these and of more records, as `bench.report.machines` has it; None where there are no more.
     """
     run = records[0]
-    parts = [f"# {captions.TITLE}", captions.NETWORK]
-    parts += [f"> **Note.** {text}" for text in warnings(run)]
-    parts += ["\n".join(f"- **{f.topic}.** {' '.join(f.sentences)}" for f in findings(records))]
+    parts = [f"# {captions.TITLE}", _wrapped(captions.NETWORK)]
+    parts += [_wrapped(f"**Note.** {text}", "> ") for text in warnings(run)]
+    parts += [_wrapped(text) for text in answer(run)]
+    parts += _figure(records, "accounts", drawn)
+    parts += [_list((topic, capitalised(text)) for topic, text in headlines(run))]
+    parts += ["## All findings", _list((f.topic, " ".join(f.sentences)) for f in findings(records))]
     if overview is not None:
-        parts += [f"## {machines.TITLE}", f"{capitalised(machines.MEANING)}.", as_markdown(overview)]
-    parts += [section for view in VIEWS if (section := _section(records, view, drawn))]
-    parts += ["## How to read this", "\n".join(f"- **{term}**: {text}" for term, text in captions.HOW_TO_READ)]
+        parts += [f"## {machines.TITLE}", _wrapped(f"{capitalised(machines.MEANING)}."), as_markdown(overview)]
+    parts += [text for view in VIEWS if view.kind in SHOWN for text in _section(records, view, drawn)]
+    if run.unmeasured:
+        parts += ["## Not measured", _list(_gaps(run))]
+    parts += ["## More tables", _more(records)]
+    parts += ["## How to read this", _list(captions.HOW_TO_READ)]
     if found := captions.flags(records):
-        parts += ["Flags in this report:", "\n".join(f"- **{name}**: {meaning}" for name, meaning in found)]
+        parts += ["Flags in this report:", _list(found)]
     parts.append("## Environment")
     for record in records:
         facts = (captions.place(records, record), machine_and_day(record), version(record), code(record.command))
-        parts += [f"**{' · '.join(fact for fact in facts if fact)}**", as_markdown(environment_table(record))]
-    return "\n\n".join(parts) + "\n"
+        parts += [_wrapped(" · ".join(fact for fact in facts if fact))]
+        parts += [_list((f"{group}, {fact}", str(value)) for group, fact, value in environment_table(record).rows)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> str:
+def _wrapped(text: str, indent: str = "", begin: str | None = None) -> str:
+    start = indent if begin is None else begin
+    options = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.fill(text, WIDTH, initial_indent=start, subsequent_indent=indent, **options)  # type: ignore[arg-type]
+
+
+def _list(items: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> str:
+    return "\n".join(_wrapped(f"**{term}**: {text}", "  ", "- ") for term, text in items)
+
+
+def _figure(records: Sequence[Record], name: str, drawn: Sequence[Plot]) -> list[str]:
+    plot = next((plot for plot in drawn if plot.name == name), None)
+    if plot is None:
+        return []
+    if plot.problem:
+        return [_wrapped(f"There is no plot: {plot.problem}")]
+    return [f"![{plot.label}](plots/{plot.name}.svg)", _wrapped(captions.plot_caption(records, name))]
+
+
+def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> list[str]:
     tables = [found for record in records if (found := table(record, view))]
     if not tables:
-        return ""
-    parts = [f"## {view.title}", f"{view.meaning[0].upper()}{view.meaning[1:]}."]
-    for plot in drawn:
-        if plot.name == view.name:
-            shown = [f"![{plot.label}](plots/{plot.name}.svg)", captions.plot_caption(records, plot.name)]
-            parts += [f"There is no plot: {plot.problem}"] if plot.problem else shown
+        return []
+    parts = [f"## {view.title}", _wrapped(f"{capitalised(view.meaning)}."), *_figure(records, view.name, drawn)]
     for found in tables:
-        parts += [f"**{captions.caption(records, found)}**", _shown(found)]
-        if view.name == column.SAMPLES:
-            parts.append(_commands(found))
-    return "\n\n".join(parts)
+        parts += [_wrapped(f"*{captions.caption(records, found)}*"), _fitting(found)]
+    return parts
 
 
-def _shown(found: ViewTable) -> str:
-    return as_markdown(Table([head(one) for one in found.columns], found.frame.values.tolist()))
+def _fitting(found: ViewTable) -> str:
+    """As many of the table's first columns as the width holds, and where the others are."""
+    rows = found.frame.values.tolist()
+    for count in range(len(found.columns), FEWEST_COLUMNS - 1, -1):
+        text = as_markdown(Table([head(one) for one in found.columns[:count]], [row[:count] for row in rows]))
+        if max(map(len, text.split("\n"))) <= WIDTH:
+            missing = len(found.columns) - count
+            more = f"\n\n{missing} more columns: [tables/{found.view.name}.csv](tables/{found.view.name}.csv)"
+            return text + more * bool(missing)
+    return f"Its columns are too wide for text: [tables/{found.view.name}.csv](tables/{found.view.name}.csv)"
 
 
-def _commands(found: ViewTable) -> str:
-    lines = [f"# {m.id}\n{m.command}" for row in found.cells for cell in row if (m := cell.measurement)]
-    text = "\n".join(lines)
-    ticks = fence(text, 3)
-    return f"{ticks}sh\n{text}\n{ticks}"
+def _gaps(record: Record) -> list[tuple[str, str]]:
+    """What could not be measured, by why."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for gap in record.unmeasured:
+        found.setdefault((gap.kind, gap.reason), []).append(gap.id)
+    return [(kind, f"{reason}: {', '.join(map(code, ids))}") for (kind, reason), ids in found.items()]
+
+
+def _more(records: Sequence[Record]) -> str:
+    """The views that only the CSV files have."""
+    found = [view for view in VIEWS if view.kind not in SHOWN and any(table(record, view) for record in records)]
+    lines = [(view.title, f"[tables/{view.name}.csv](tables/{view.name}.csv), {view.meaning}") for view in found]
+    return _list([*lines, ("Any number again", "its row in these files ends with the command that measures it")])

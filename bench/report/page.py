@@ -15,14 +15,14 @@ from bench.record.model import Record
 from bench.report import captions, column, machines, sentences, tables, template, units, words
 from bench.report.column import ADVICE, APART, NOTE, TIME, CaseColumn, head
 from bench.report.details import note
-from bench.report.highlights import highlights
+from bench.report.headlines import answer, headlines
 from bench.report.plot import Plot, for_page
 from bench.table import NAME, PROSE, WORDS, Table, on_page
 
 # Views of many columns, set closer.
 DENSE = (column.PHASES, column.COMPILE, column.COUNTS)
-# Long ones that few come for: they stand folded, the run's own list of commands unfolded.
-FOLDED = (column.COUNTS, column.SAMPLES, column.GAPS)
+# All that is long stands folded, but for what most come for.
+OPEN = (column.STEP, column.WHY, column.EPOCH, column.ACCURACY)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ShownTable:
 
 @dataclass(frozen=True)
 class Section:
-    """A view of all records with its plot; `style` and `folded` as in `DENSE` and `FOLDED`."""
+    """A view of all records with its plot; `style` and `folded` as in `DENSE` and `OPEN`."""
 
     name: str
     title: str
@@ -82,7 +82,9 @@ def page(records: Sequence[Record], drawn: Sequence[Plot], overview: Table | Non
         run=records[0],
         duration=units.duration(records[0].duration_seconds),
         warnings=sentences.warnings(records[0]),
-        highlights=highlights(records[0]),
+        answer=answer(records[0]),
+        accounts=_figure(records, "accounts", drawn),
+        headlines=headlines(records[0]),
         findings=sentences.findings(records),
         sections=[section for section in sections if section.tables],
         machines=machines,
@@ -98,11 +100,17 @@ def _section(records: Sequence[Record], view: tables.View, drawn: Sequence[Plot]
         for index, record in enumerate(records)
         if (found := tables.table(record, view)) is not None
     ]
-    drawing = next((plot for plot in drawn if plot.name == view.name), None)
-    plot = Markup(for_page(drawing.svg, drawing.label)) if drawing and drawing.svg else None
-    caption = captions.plot_caption(records, view.name) if plot else drawing.problem if drawing else ""
-    style, folded = "dense" if view.name in DENSE else "", view.name in FOLDED
+    plot, caption = _figure(records, view.name, drawn)
+    style, folded = "dense" if view.name in DENSE else "", view.name not in OPEN
     return Section(view.name, view.title, words.capitalised(view.meaning), plot, caption, shown, style, folded)
+
+
+def _figure(records: Sequence[Record], name: str, drawn: Sequence[Plot]) -> tuple[Markup | None, str]:
+    """The plot of that name with its caption; without a plot, why there is none, if there should be one."""
+    drawing = next((plot for plot in drawn if plot.name == name), None)
+    if drawing is None or not drawing.svg:
+        return None, drawing.problem if drawing else ""
+    return Markup(for_page(drawing.svg, drawing.label)), captions.plot_caption(records, name)
 
 
 def _table(records: Sequence[Record], found: tables.ViewTable, index: int) -> ShownTable:
@@ -142,7 +150,7 @@ def _said_once(found: tables.ViewTable) -> pd.DataFrame:
 def _heading(of: CaseColumn) -> Shown:
     # A ratio and its interval are set in two columns, so that the numbers stand under each other. The sign stays with
     # its word.
-    return Shown(of.heading.replace("× floor", "×\u00a0floor"), kind=_kind(of, ""), span=2 if of.versus else 1)
+    return Shown(of.heading.replace("× roofline", "×\u00a0roofline"), kind=_kind(of, ""), span=2 if of.versus else 1)
 
 
 def _gap_row(pairs: list[tuple[CaseColumn, str]], behind: list[Cell], width: int) -> list[Shown]:

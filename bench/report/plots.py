@@ -1,4 +1,4 @@
-"""The plots: step time against batch size, the parts of a step, the epoch by feed, accuracy by seed."""
+"""The plots: where a step's time goes, its time by batch size, its parts, the epoch by feed, accuracy by seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.axes.axis import AXES
 from bench.axes.workloads import STEP_WORKLOADS
 from bench.errors import reason_of
 from bench.record.model import Record
-from bench.report import curves, drawing, units
+from bench.report import curves, drawing, stacks, units
 from bench.report.drawing import INK, PAPER, SOFT, Figure, FuncFormatter, Placed, colours_of, reach
 from bench.report.plot import Plot
 from bench.report.words import REFERENCE_BATCH
@@ -22,6 +22,7 @@ def plots(records: Sequence[Record]) -> list[Plot]:
     found = [(record, cell) for record in records for cell in cells(record) if cell.summary]
     places = {id(record): where(records, record) for record in records}
     drawn: list[tuple[str, str, Callable[[Sequence[Placed]], Figure | None]]] = [
+        ("accounts", "Where the time of a training step goes, by device and batch size", stacks.accounts),
         ("steps", "Time of a training step against batch size, both logarithmic", curves.steps),
         ("parts", "Time of the parts of a training step", _parts),
         ("epochs", "Time of an epoch by data feed", _epochs),

@@ -1,4 +1,4 @@
-"""The sentences that say why: what takes the time, from where on a device or a mode is faster, when compiling pays."""
+"""The sentences that say when: from where on a device or a mode is faster, and when compiling has paid."""
 
 from __future__ import annotations
 
@@ -6,69 +6,11 @@ import math
 from collections.abc import Sequence
 
 from bench.analyse.cell import UNCOMPILED, Cell
-from bench.analyse.cells import DISTURBED, curve, log_ratios, measured_devices, plain_step, step_feeds
+from bench.analyse.cells import curve, log_ratios, measured_devices, step_feeds
 from bench.analyse.compare import mismatch
 from bench.analyse.crossover import crossover
-from bench.analyse.explain import Verdict
 from bench.record.model import Record
-from bench.report import units
-from bench.report.words import BOUNDS, FLOORS, REFERENCE_BATCH, capitalised, fed_from, flag_mark, name, plural
-
-# Below this share, the largest known cause is called that and no more.
-MAIN_SHARE = 0.5
-
-
-def why(everything: Sequence[Cell]) -> list[str]:
-    """What takes the time of the plain step and of the epochs from host memory, on every device."""
-    found: list[str] = []
-    helped: set[str] = set()  # advice is given once
-    meant: set[str] = set()  # and so is what a floor is
-    disturbed: list[str] = []
-    for device in measured_devices(everything):
-        step = plain_step(everything, device, REFERENCE_BATCH)
-        chosen = [(step, f"a step of {REFERENCE_BATCH} images")] if step else []
-        for feed in ("loader", "resident"):
-            epoch = plain_step(everything, device, REFERENCE_BATCH, workload="epoch", feed=feed)
-            chosen += [(epoch, f"an epoch with {name(feed)}")] if epoch else []
-        for cell, what in chosen:
-            if cell.verdict and cell.times_above_floor:
-                meaning = _meaning(cell)
-                meaning = "" if meaning in meant else meaning
-                advice = "" if cell.verdict.help in helped else f" What would help: {cell.verdict.help}."
-                found.append(
-                    _why(
-                        cell.verdict,
-                        cell.times_above_floor,
-                        f"{capitalised(what)} on {name(device)}",
-                        meaning,
-                        flag_mark(cell),
-                    )
-                    + advice
-                )
-                helped.add(cell.verdict.help)
-                meant.add(_meaning(cell))
-            elif cell.why_no_floor == DISTURBED and not disturbed:
-                disturbed = [f"{capitalised(what)} on {name(device)} cannot be explained: {DISTURBED}."]
-    return found + disturbed
-
-
-def _meaning(cell: Cell) -> str:
-    """What the floor of a cell is, in the words of the bound that sets it."""
-    least = FLOORS.get(cell.floor.bound if cell.floor else "", "the arithmetic and the bytes allow")
-    unknown = f" ({cell.why_half_a_floor})" if cell.why_half_a_floor else ""
-    return f", the least that {least} here{unknown}"
-
-
-def _why(verdict: Verdict, times: float, what: str, meaning: str, mark: str) -> str:
-    most = (
-        "most of the time goes to"
-        if verdict.share >= MAIN_SHARE
-        else "no known cause takes half of the time, the largest is"
-    )
-    return (
-        f"{what} takes {units.rate(times)} times its floor{meaning}: {most} {BOUNDS[verdict.bound]} "
-        f"({verdict.evidence}){mark}."
-    )
+from bench.report.words import REFERENCE_BATCH, capitalised, fed_from, name, plural
 
 
 def crossovers(records: Sequence[Record], everything: Sequence[Cell], theirs: Sequence[Sequence[Cell]]) -> list[str]:

@@ -17,7 +17,7 @@ from bench.analyse.starting import STAGES, median_of, total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.axes.axis import AXES
 from bench.record.model import TIMING_RULE_VERSION, Record
-from bench.report import formats, host, reasons, units
+from bench.report import formats, host, reasons, units, why
 from bench.report.details import seconds_to_target
 from bench.report.words import (
     REFERENCE_BATCH,
@@ -30,6 +30,8 @@ from bench.report.words import (
     plural,
     which_is_faster,
 )
+
+WIDE = 0.05  # half the interval of the median case's time, as a fraction of it
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def findings(records: Sequence[Record]) -> list[Finding]:
         Finding("Variants", [*_variants(everything), *formats.instructions(records[0], everything)]),
         Finding("torch.compile", reasons.compiling(records[0], everything)),
         Finding("Data feed", _feeds(everything)),
-        Finding("Why", reasons.why(everything)),
+        Finding("Why", why.why(everything)),
         Finding("Training step", _reference_steps(everything)),
         Finding("Cold start", _cold_starts(everything)),
         Finding("Accuracy", [*_accuracies(everything), *formats.accuracy_differences(everything)]),
@@ -72,16 +74,32 @@ def warnings(record: Record) -> list[str]:
         left = sum(gap.kind == "interrupted" for gap in record.unmeasured)
         rest = f"; {left} planned {plural(left, 'case')} had no turn or did not finish" if left else ""
         if bare := sum(m.counters is None for m in record.measurements):
-            rest += (
-                f"; {bare} {plural(bare, 'case')} {'was' if bare == 1 else 'were'} not taken apart, so without a floor"
-            )
+            were = "was" if bare == 1 else "were"
+            rest += f"; {bare} {plural(bare, 'case')} {were} not taken apart, so without account and bound"
         found.append(f"This run was interrupted. What it measured by then is complete and valid{rest}.")
+    found += _uncertain(record)
     if reason := record.dataset.fallback_reason:
         found.append(
             f"Not the full dataset: {reason}. The images are {record.dataset.label}; times and accuracies "
             "are of these images and are not compared with those of other images."
         )
     return found
+
+
+def _uncertain(record: Record) -> list[str]:
+    """Where the times of a run hold to no more than a few percent: what still holds, and what to do."""
+    everything = cells(record)
+    widths = [w for cell in everything if cell.summary and (w := cell.summary.half_width_fraction) is not None]
+    if not widths or statistics.median(widths) <= WIDE:
+        return []
+    ratios = [cell.speedup.ratio for cell in everything if cell.speedup.ratio and cell.speedup.baseline_id != cell.id]
+    known = [(r.high - r.low) / 2 / r.value for r in ratios if r.low is not None and r.high is not None]
+    hold = f", ratios to ±{100 * statistics.median(known):.1f}%, so trust these" if known else ""
+    wide = f"{100 * statistics.median(widths):.0f}%"
+    return [
+        f"This machine was not steady: times hold to ±{wide}{hold}. To measure better, end "
+        "what else runs (fcnn-bench env lists what disturbs), or give the run more time (--budget)."
+    ]
 
 
 def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
@@ -214,7 +232,7 @@ def _feeds(everything: Sequence[Cell]) -> list[str]:
         elif not versus.ratio.clear:
             found.append(f"{start} takes no clearly different time than {other}: {both}.")
         else:
-            found.append(f"{start} takes {units.times(versus.ratio)} as long as {other}: {both}.")
+            found.append(f"{start} takes {units.times(versus.ratio, 'as long')} as {other}: {both}.")
     return found
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analyse.cell import Cell
+from bench.analyse.account import TERMS
+from bench.analyse.cell import Cell, Versus
 from bench.analyse.cells import cells
 from bench.axes.axis import AXES
 from bench.axes.workloads import STEP_WORKLOADS as PART_NAMES
@@ -23,7 +24,7 @@ from bench.text import fact_name, fact_value
 
 # Not said in a caption: what nobody would expect to be otherwise.
 _UNSAID = {(axis.field, axis.shown(axis.default)) for axis in AXES if axis.feed or axis.hyperparameter}
-_ALWAYS_SHOWN = ("workload", "device", "batch_size")
+_SHOWN_OF_ONE = ("device", "batch_size")  # in a table of one row, which has nothing in common with another
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ VIEWS = (
     View(column.STEP, "Training step", "one step: move a batch, forward, backward, update",
          lambda cell, _: cell.case.workload == "step"),
     View(column.WHY, "Why it takes that long",
-         "how far each time is above its floor, and what takes the most of it",
-         lambda cell, _: cell.verdict is not None),
+         "the shares of each time by what takes it, and what was measured to help; grouped by what takes the most",
+         lambda cell, _: cell.account is not None),
     View(column.PARTS, "Parts of the step", "forward (with loss), forward and backward, the update alone, and all",
          _is_part),
     View(column.PHASES, "Where the time goes",
@@ -117,18 +118,21 @@ def table(record: Record, view: View) -> ViewTable | None:
         return None
     shown = [c for c in COLUMNS if view.kind in c.views and c.show]
     here = _of_devices_here(found)
-    agreed = [c for c in shown if c.axis and c.name not in _ALWAYS_SHOWN and len(_texts(c, here)) == 1]
+    # That a whole device is missing is said once: what cannot be measured has a table of its own.
+    found = found if view.name == column.GAPS else list(here)
+    agreed = [c for c in shown if c.axis and c.name != "workload" and len(_texts(c, found)) == 1]
+    agreed = agreed if len(found) > 1 else [c for c in agreed if c.name not in _SHOWN_OF_ONE]
     shown = [c for c in shown if c not in agreed and (c.axis or c.role in (NAME, NOTE) or _says_anything(c, found))]
     shown = [c for c in shown if c.role != NOTE or _texts(c, found) != [""]]
     rows = _grouped(found) if view.kind in column.TIMED else [[cell] for cell in found]
     body = [[_text(c, row) for c in shown] for row in rows]
-    facts = [(c, _texts(c, here)[0]) for c in agreed]
+    facts = [(c, _texts(c, found)[0]) for c in agreed]
     said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
     return ViewTable(view, record, pd.DataFrame(body, columns=[c.heading for c in shown]), shown, rows, ", ".join(said))
 
 
 def _of_devices_here(found: Sequence[Cell]) -> Sequence[Cell]:
-    """The cells whose axes a table is about: what a device that is not here would have been asked takes no column."""
+    """The cells of a table: what a device that is not here would have been asked takes no row, unless it is all."""
     devices = {cell.case.device for cell in found if cell.measurement}
     return [cell for cell in found if cell.case.device in devices] or found
 
@@ -138,14 +142,31 @@ def _texts(of: CaseColumn, found: Sequence[Cell]) -> list[str]:
 
 
 def _says_anything(of: CaseColumn, found: Sequence[Cell]) -> bool:
-    """Whether any row has a value: a column of nothing but `-` is left out, unless it is what the table is about."""
+    """Whether any row has a value: a column of nothing but `-` is left out, unless it is what the table is about.
+
+    So is one that compares each row with itself alone.
+    """
+    if of.versus and all(versus.ratio is None or versus.baseline_id == cell.id for cell, versus in _versus(of, found)):
+        return False
     return of.stays or _texts(of, found) not in ([MISSING], [""])
+
+
+def _versus(of: CaseColumn, found: Sequence[Cell]) -> list[tuple[Cell, Versus]]:
+    return [(cell, of.versus(cell)) for cell in found] if of.versus else []
 
 
 def _rows(record: Record, view: View) -> list[Cell]:
     everything = cells(record)
     found = [cell for cell in everything if view.belongs(cell, everything)]
-    return found if view.name in (column.SAMPLES, column.GAPS) else sorted(found, key=_order(everything))
+    if view.name in (column.SAMPLES, column.GAPS):
+        return found
+    found = sorted(found, key=_order(everything))
+    # By what takes the most of the time: alike cases have one reason.
+    return sorted(found, key=_cause) if view.name == column.WHY else found
+
+
+def _cause(cell: Cell) -> int:
+    return TERMS.index(cell.account.largest) if cell.account else len(TERMS)
 
 
 def _order(everything: Sequence[Cell]) -> Callable[[Cell], tuple[int, ...]]:

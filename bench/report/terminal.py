@@ -15,9 +15,13 @@ from bench.record.model import Record
 from bench.report import captions, column, tables
 from bench.report.column import CaseColumn, head
 from bench.report.details import note
+from bench.report.headlines import answer, headlines
 from bench.report.sentences import findings, warnings
+from bench.report.words import capitalised
 from bench.table import Table, on_terminal
 
+# Of all findings, what nobody should miss; the page has the others.
+TOPICS, ELSEWHERE = ("Measured", "Why", "Crossover"), ("CPU or GPU",)
 KINDS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
 # The page and the CSV files have the rest.
 COLUMNS = (
@@ -42,8 +46,14 @@ def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> 
     for text in warnings(record):
         console.print(Text(text, style="yellow"), end="\n\n")
     summary = Grid.grid(padding=(0, 2, 0, 0))
+    for text in answer(record):
+        console.print(Text(text, style="bold"), end="\n\n")
+    for topic, text in headlines(record):
+        summary.add_row(Text(topic, style="bold"), Text(capitalised(text)))
+    topics = (*TOPICS, *ELSEWHERE) if elsewhere else TOPICS
     for finding in findings([record, *elsewhere]):
-        summary.add_row(Text(finding.topic, style="bold"), Text(" ".join(finding.sentences)))
+        if finding.topic in topics:
+            summary.add_row(Text(finding.topic, style="bold"), Text(" ".join(finding.sentences)))
     console.print(summary)
     console.print()
     for view in tables.VIEWS:

@@ -95,10 +95,15 @@ def ratio(value: Ratio) -> str:
     return f"{value.value:,.{digits}f} ({value.low:,.{digits}f} to {value.high:,.{digits}f})"
 
 
-def times(value: Ratio) -> str:
-    """A ratio for a sentence: `1.80 times (1.72 to 1.89)`."""
+def times(value: Ratio, what: str) -> str:
+    """A ratio for a sentence: `1.80× as fast (1.72 to 1.89)`."""
     number, _, bounds = ratio(value).partition(" ")
-    return f"{number} times {bounds}".rstrip()
+    return f"{number}× {what} {bounds}".rstrip()
+
+
+def slower(value: Ratio) -> str:
+    """How many times as fast something is, where that is below 1: `1.80× slower (1.72 to 1.89)`."""
+    return times(inverse(value), "slower")
 
 
 def inverse(value: Ratio) -> Ratio:

@@ -64,7 +64,8 @@ def _time(found: Estimate | None) -> str:
 
 
 def _whole(found: Ratio, *, in_turn: bool) -> str:
-    said = f"As a whole, B takes {times(found).removesuffix(' (no interval)')} A's time"
+    takes = times(found, "A's time").removesuffix(" (no interval)")
+    said = f"As a whole, B takes {takes}"
     if found.low is None or not in_turn:
         why = "one run of a side tells no interval" if found.low is None else "the one side's runs all came first"
         said += f"; {why}, so this may be the machine of another day: take turns, and compare A A --with B B"

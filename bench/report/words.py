@@ -19,17 +19,16 @@ NAMES = {
     "loader": "the tutorial's DataLoader", "resident": "tensors in host memory", "device": "tensors in device memory",
 }  # fmt: skip
 FED_FROM = {"device": "the images in the device's memory", "resident": "each batch copied from host memory"}
+# The terms of an account, and what a case is called that one of them takes the most of.
+TERMS = {
+    "data": "waiting for data", "copies": "copies to the device", "overhead": "overhead",
+    "arithmetic": "matrix products", "memory": "other operators", "unexplained": "unexplained",
+}  # fmt: skip
 BOUNDS = {
-    "data": "waiting for data",
-    "transfer": "the transfer of batches to the device",
-    "dispatch": "dispatch, the calling of operators",
-    "launch": "launches, the starting of kernels",
-    "compute": "arithmetic",
-    "memory": "memory traffic",
-    "thread": "the hand-over of the backward pass to autograd's thread",
-    "replay": "kernels that wait for one another in a CUDA graph",
-    "latency": "launch latency, the waiting of each step for the one before",
-}
+    "data": "bound by data loading", "copies": "bound by copies to the device", "overhead": "overhead-bound",
+    "arithmetic": "compute-bound", "memory": "bound by memory traffic", "unexplained": "not explained",
+}  # fmt: skip
+LAUNCH_BOUND = "launch-bound"  # overhead-bound on a device, which waits for its host
 # What sets a floor that neither arithmetic nor bytes set, by `bench.analyse.floor.Floor.bound`.
 FLOORS = {
     "graph_node": "launch latency allows (a kernel of a CUDA graph per step)",
@@ -99,8 +98,8 @@ def which_is_faster(versus: Versus, this: str, other: str) -> str:
     if not versus.ratio.clear:
         return f"there is no clear difference between {this} and {other}"
     if versus.ratio.value > 1:
-        return f"{this} is the faster: a step on {other} takes {units.times(versus.ratio)} as long"
-    return f"{other} is the faster: a step on {this} takes {units.times(units.inverse(versus.ratio))} as long"
+        return f"{this} is the faster: a step on {other} takes {units.times(versus.ratio, 'as long')}"
+    return f"{other} is the faster: a step on {this} takes {units.times(units.inverse(versus.ratio), 'as long')}"
 
 
 def change(versus: Versus) -> str:
@@ -110,5 +109,5 @@ def change(versus: Versus) -> str:
     if not versus.ratio.clear:
         return "makes no clear difference"
     if versus.ratio.value > 1:
-        return f"is faster, {units.times(versus.ratio)}"
-    return f"is slower, {units.times(units.inverse(versus.ratio))}"
+        return f"is {units.times(versus.ratio, 'as fast')}"
+    return f"is {units.slower(versus.ratio)}"

@@ -13,6 +13,7 @@ from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
 from bench.measure import honesty, settings
+from bench.measure.breakdown import measure_breakdown
 from bench.measure.clock import Clock, clock_resolution_seconds
 from bench.measure.compilation import compilations
 from bench.measure.counters import GROWTH_REPETITION_SECONDS, count
@@ -56,8 +57,8 @@ def observe(
         cache: A folder with what compilers have made of it before.
 
     Returns:
-        `counters`, `phases`, `energy`, `device_use`, `compilation` and `flags`, as a record's `Measurement` has them;
-        without `compilation`'s cold seconds.
+        `counters`, `phases`, `breakdown`, `energy`, `device_use`, `compilation` and `flags`, as a record's
+        `Measurement` has them; without `compilation`'s cold seconds.
     """
     built = Case(**case)
     if cache:
@@ -78,11 +79,11 @@ def _observe(
 ) -> tuple[Observation, dict[str, Any]]:
     clock = Clock(DEVICES[case.device])
     training = case.workload == "accuracy"
-    prepared = (workloads.step if training else workloads.BUILDERS[case.workload])(case, images)
-    if not training:
-        (prepared.first or prepared.repeat)()
+    # A training is an epoch with evaluations, which are not timed.
+    prepared = workloads.BUILDERS["epoch" if training else case.workload](case, images)
+    (prepared.first or prepared.repeat)()
     phases = None
-    if prepared.marked and not training:
+    if prepared.marked:
         marked_seconds = MARKED_SECONDS if thorough else MARKED_SECONDS / 4
         phases = _phases(case, images, clock, seconds, repetitions, prepared.marked, marked_seconds)
     counted_seconds = seconds / (steps_an_epoch(case, images) if WORKLOADS[case.workload].repetition != "step" else 1)
@@ -95,6 +96,10 @@ def _observe(
         growth=growth,
         captured_from=prepared.captured_from,
     )
+    breakdown = None
+    if COMPILERS[case.compiler].mode is None:
+        empty = workloads.empty(case, images)
+        breakdown = measure_breakdown(prepared.counted, empty.repeat, clock, empty.marked)
     energy = None
     if thorough and case.workload in ("step", "epoch"):
         energy = measure_energy(prepared.repeat, clock, seconds)
@@ -109,7 +114,13 @@ def _observe(
         block_seconds=seconds * repetitions,
         clock_resolution_seconds=clock_resolution_seconds(),
     )
-    found = {"counters": counters, "phases": phases, "energy": energy, "device_use": use}
+    found = {
+        "counters": counters,
+        "phases": phases,
+        "breakdown": breakdown,
+        "energy": energy,
+        "device_use": use,
+    }
     return seen, {name: value and dataclasses.asdict(value) for name, value in found.items()}
 
 
@@ -124,7 +135,7 @@ def _phases(
 ) -> Phases:
     """As many rounds as a few seconds hold; of a long epoch its beginning, a few times."""
     rounds = min(10, round(PHASES_SECONDS / (2 * seconds * repetitions)))
-    if case.workload != "epoch" or rounds >= FEWEST_ROUNDS:
+    if WORKLOADS[case.workload].repetition == "step" or rounds >= FEWEST_ROUNDS:
         rounds = max(FEWEST_ROUNDS, rounds)
         return measure_phases(marked, clock, repetitions=repetitions, rounds=rounds)
     steps = steps_an_epoch(case, images)

@@ -19,6 +19,8 @@ from bench.axes.devices import DEVICES
 from bench.axes.feeds import FEEDS, resident, shuffled
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
+from bench.axes.workloads import WORKLOADS
+from bench.measure.breakdown import EMPTY
 from bench.measure.claims import Fed
 from bench.workers.capture import CAPTURED_PARTS, Part, Replayed, captured
 from fcnn import train
@@ -275,6 +277,13 @@ def first_batches(batches: Iterable[Batch], case: Case, images: Images) -> list[
 BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {
     builder.__name__: builder for builder in (forward, forward_backward, optimizer, step, epoch, inference)
 }
+
+
+def empty(case: Case, images: Images) -> Prepared:
+    """The same operators as a case's step has, or a step of its epoch, with next to nothing to do."""
+    repetition = WORKLOADS[case.workload].repetition
+    name = case.workload if repetition == "step" else "step"
+    return BUILDERS[name](dataclasses.replace(case, workload=name, **EMPTY), images)  # type: ignore[arg-type]
 
 
 def evaluation_batches(images: Images, device: str) -> dict[str, TensorBatches]:

@@ -155,14 +155,14 @@ def test_a_cell_knows_its_floor_and_what_takes_its_time():
     assert cell.floor.flops == 159_800 * 64
     assert cell.times_above_floor == pytest.approx(391e-6 / cell.floor.seconds, rel=1e-6)
     assert cell.share_of_peak == pytest.approx(159_800 * 64 / 391e-6 / cell.floor.peak_flops_per_second, rel=1e-6)
-    assert cell.verdict.bound == "dispatch"
+    assert cell.account.largest == "overhead"
     missing = by_id(CPU_RECORD)["step[cuda-b64-fp32]"]
-    assert (missing.floor, missing.verdict, missing.times_above_floor, missing.share_of_peak) == (None,) * 4
+    assert (missing.floor, missing.account, missing.times_above_floor, missing.share_of_peak) == (None,) * 4
 
 
 def test_without_counts_or_yardsticks_there_is_no_floor():
     for cell in by_id(bare(CPU_RECORD)).values():
-        assert (cell.floor, cell.verdict, cell.payoff, cell.times_above_floor, cell.share_of_peak) == (None,) * 5
+        assert (cell.floor, cell.account, cell.payoff, cell.times_above_floor, cell.share_of_peak) == (None,) * 5
 
 
 def test_a_floor_above_the_time_is_none():
@@ -175,7 +175,8 @@ def test_a_floor_above_the_time_is_none():
     ]
     found = by_id(dataclasses.replace(CPU_RECORD, yardsticks=slow))
     step, forward = found["step[cpu-b64-fp32]"], found["forward[cpu-b64-fp32]"]
-    assert (step.floor, step.verdict, step.why_no_floor) == (None, None, DISTURBED)
+    assert (step.floor, step.why_no_floor) == (None, DISTURBED)
+    assert step.account is not None  # which needs no yardstick
     assert forward.floor is not None  # which updates nothing
     assert forward.why_no_floor is None
 

@@ -13,6 +13,7 @@ import numpy as np
 from bench.analyse.levels import undisturbed
 from bench.record.measurement import (
     Accuracy,
+    Breakdown,
     CaseFields,
     Compilation,
     Counters,
@@ -111,10 +112,10 @@ def counters(case: CaseFields) -> Counters:
 
 def phases(case: CaseFields, median: float) -> Phases | None:
     """Plausible parts, 1% above the unmarked time; on the GPU a large batch takes long to copy."""
-    if case.workload not in ("step", "epoch"):
+    if case.workload not in ("step", "epoch", "accuracy"):
         return None
     cuda = case.device == "cuda"
-    alone = {"fetch": FETCH_SHARES[case.feed]} if case.workload == "epoch" else {}
+    alone = {} if case.workload == "step" else {"fetch": FETCH_SHARES[case.feed]}
     if cuda and case.batch_size >= 4096:
         alone["to_device"] = 0.68
     left = 1.01 - math.fsum(alone.values())  # from Python 3.12 on, sum() adds more exactly than before
@@ -123,6 +124,26 @@ def phases(case: CaseFields, median: float) -> Phases | None:
     order = ("fetch", *STEP_SHARES)
     seconds = {part: shares[part] * median for part in order if part in shares}
     return Phases(seconds, math.fsum(seconds.values()), median, 0.21 * median if cuda else None)
+
+
+EMPTY_SECONDS = 240e-6  # of a step with nothing to do
+PROFILED = {"product": 20e-6, "other": 90e-6}  # of its operators, with what the profiler makes of them
+
+
+def breakdown(case: CaseFields, median: float) -> Breakdown | None:
+    """Plausible: a constant overhead as far as the time has room for it, and the rest mostly products."""
+    if case.compiler != "off":
+        return None
+    step = median
+    if case.workload in ("epoch", "accuracy"):
+        step = median * (1 - FETCH_SHARES[case.feed]) / -(-60_000 // case.batch_size)
+    empty = min(390e-6 if case.device == "cuda" else EMPTY_SECONDS, 0.96 * step)
+    parts = {} if case.workload in CALLS else {part: share * empty for part, share in STEP_SHARES.items()}
+    if case.device == "cuda":
+        work = {"product": 0.1 * step, "other": 0.08 * step, "copy": 0.03 * step}
+        return Breakdown(step, empty, parts, work, {"product": 2e-6, "other": 8e-6, "copy": 0.0})
+    work = {"product": PROFILED["product"] + 0.7 * (step - empty), "other": PROFILED["other"] + 0.25 * (step - empty)}
+    return Breakdown(step, empty, parts, work, PROFILED)
 
 
 def yardsticks(device: str, rates: dict[str, float], call: float) -> list[Yardstick]:
@@ -156,6 +177,7 @@ def measured(
         "compilation": Compilation(8.4 + 19 * median, 1, [], [], []) if compiled else None,
         "counters": counters(case),
         "phases": phases(case, median),
+        "breakdown": breakdown(case, median),
         "energy": Energy(None, None, None, CPU_METER) if case.device == "cpu" else None,
         "flags": list(flags),
     }
@@ -309,7 +331,14 @@ def only(record: Record, *ids: str, **changes: Any) -> Record:
 
 def bare(record: Record) -> Record:
     """The record as one without counts, parts and yardsticks: interrupted early, or of an older version."""
-    nothing = {"counters": None, "phases": None, "energy": None, "compilation": None, "start_ups": []}
+    nothing = {
+        "counters": None,
+        "phases": None,
+        "breakdown": None,
+        "energy": None,
+        "compilation": None,
+        "start_ups": [],
+    }
     kept = [dataclasses.replace(m, **nothing) for m in record.measurements]
     return dataclasses.replace(record, measurements=kept, yardsticks=[])
 

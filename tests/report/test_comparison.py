@@ -32,7 +32,7 @@ def test_two_records_are_compared_beside_a_base(kept, capsys, snapshot):
 def test_several_a_side_have_a_verdict_as_a_whole_if_they_took_turns(kept, capsys):
     a, b = kept("a", moved((1, 1.0), (3, 1.1), (5, 1.05))), kept("b", moved((2, 1.5), (4, 1.6), (6, 1.55)))
     assert main(["compare", *a, "--with", *b]) == 0
-    assert "B takes 1.5 times (1.3 to 1.6) A's time: B is slower." in capsys.readouterr().out
+    assert "B takes 1.5× A's time (1.3 to 1.6): B is slower." in capsys.readouterr().out
     later = [dataclasses.replace(record, created_utc="2026-11-21T00:00:00Z") for record in moved((1, 1.5), (2, 1.6))]
     assert main(["compare", *a, "--with", *kept("c", later)]) == 0
     assert "the one side's runs all came first, so this may be the machine of another day" in capsys.readouterr().out

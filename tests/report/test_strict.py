@@ -111,7 +111,7 @@ def test_a_plot_that_fails_costs_itself_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(plots_module, "_epochs", fails)
     (problem,) = write_report([only(CPU_RECORD, "step[cpu-b64-fp32]", "epoch[cpu-b64-fp32]")], tmp_path)
     assert problem == "plot epochs: it could not be drawn: RuntimeError: latex could not be found"
-    assert {path.stem for path in (tmp_path / "plots").iterdir()} == {"steps"}
+    assert {path.stem for path in (tmp_path / "plots").iterdir()} == {"accounts", "steps"}
     for name in ("report.html", "report.md"):
         assert "There is no plot: it could not be drawn: RuntimeError: latex could not be found" in (
             tmp_path / name

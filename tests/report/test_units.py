@@ -60,14 +60,18 @@ def test_median_and_interval_share_unit_and_digits():
 @pytest.mark.parametrize(
     ("ratio", "cell", "sentence"),
     [
-        (Ratio(1.8, 1.72, 1.89), "1.80 (1.72 to 1.89)", "1.80 times (1.72 to 1.89)"),
-        (Ratio(1.8, None, None), "1.80 (no interval)", "1.80 times (no interval)"),
-        (Ratio(1.0, 1.0, 1.0), "1", "1 times"),
+        (Ratio(1.8, 1.72, 1.89), "1.80 (1.72 to 1.89)", "1.80× as fast (1.72 to 1.89)"),
+        (Ratio(1.8, None, None), "1.80 (no interval)", "1.80× as fast (no interval)"),
+        (Ratio(1.0, 1.0, 1.0), "1", "1× as fast"),
     ],
 )
 def test_ratios(ratio, cell, sentence):
     assert units.ratio(ratio) == cell
-    assert units.times(ratio) == sentence
+    assert units.times(ratio, "as fast") == sentence
+
+
+def test_what_is_slower_is_told_the_other_way_round():
+    assert units.slower(Ratio(0.5, 0.4, 0.8)) == "2.0× slower (1.2 to 2.5)"
 
 
 def test_the_inverse_of_a_ratio():

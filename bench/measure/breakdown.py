@@ -1,0 +1,160 @@
+"""What a step's time is made of: the same step on next to nothing, and the time of its operators by kind.
+
+A step of one image through a network with two hidden units calls the same operators as any other, in the same order
+(with one hidden unit, torch takes other paths through a few of them). None of them has anything to do, so what such a
+step takes is what does not depend on the size of anything: Python, dispatch, autograd, the optimizer's loop, kernel
+launches. What is more in the step itself is work, and by the operators' own times it is that of matrix products or of
+others. On the CPU these times are of a profile, which makes every call dearer; that cancels, since only what they are
+above those of the empty step is of interest (`bench.analyse.account`). On a GPU they are of its kernels and copies,
+which no profile makes longer.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import flop_registry
+
+from bench.measure.clock import Clock, garbage_collector_off
+from bench.measure.device_work import OTHER, PRODUCT, device_work, silence_profilers
+from bench.measure.phases import part_seconds
+from bench.record.measurement import Breakdown
+
+EMPTY = {"batch_size": 1, "hidden_size": 2}  # of a case, with which it has nothing to do
+BLOCK_SECONDS, LEAD_SECONDS = 6e-3, 3e-3
+TURNS_SECONDS, FEWEST_TURNS, MOST_TURNS = 0.25, 5, 12
+PROFILED_SECONDS, PROFILED_BLOCKS, MOST_PROFILED = 0.02, 4, 4  # of blocks, and of repetitions in each
+FASTEST_SHARE = 0.25  # as of a run's samples
+STEP, NOTHING = "fcnn-bench: step", "fcnn-bench: empty step"  # ranges in the profile
+# The operators whose floating-point operations torch can count: products of matrices, convolutions, attention.
+_PRODUCTS = {f"aten::{operator.__name__}" for operator in flop_registry}
+
+
+def measure_breakdown(
+    step: Callable[[], object],
+    empty: Callable[[], object],
+    clock: Clock,
+    marked: Callable[..., object] | None = None,
+) -> Breakdown:
+    """Lets blocks of a step and of the empty one take turns, then adds up the operators of both by kind.
+
+    Args:
+        step: One repetition, warm.
+        empty: The same with nothing to do.
+        clock: The device to wait for and the time source.
+        marked: `empty`, given the mark to call after each of its parts; None for what has no parts.
+    """
+    with garbage_collector_off():
+        sizes = {repeat: _repetitions(repeat, clock, BLOCK_SECONDS) for repeat in (step, empty)}
+        seconds: dict[Callable[[], object], list[float]] = {step: [], empty: []}
+        parts: list[Mapping[str, float]] = []
+        begin = clock.now()
+        while len(parts) < FEWEST_TURNS or (len(parts) < MOST_TURNS and clock.now() - begin < TURNS_SECONDS):
+            for repeat, repetitions in sizes.items():
+                clock.time_block(repeat, math.ceil(repetitions * LEAD_SECONDS / BLOCK_SECONDS))
+                seconds[repeat].append(clock.time_block(repeat, repetitions).host_seconds / repetitions)
+            parts.append(part_seconds(marked, clock, sizes[empty]) if marked else {})
+        on_device = device_work(step, clock)
+        if on_device is not None:
+            without = device_work(empty, clock)
+            work, nothing = on_device.seconds_by_kind, without.seconds_by_kind if without else {}
+        elif clock.device.torch_name == "cpu":
+            work, nothing = _operator_seconds(step, empty, clock)
+        else:
+            work, nothing = {}, {}
+    names = dict.fromkeys(name for one in parts for name in one)
+    return Breakdown(
+        step_seconds=fastest(seconds[step]),
+        empty_step_seconds=fastest(seconds[empty]),
+        empty_parts_seconds={name: fastest([one.get(name, 0.0) for one in parts]) for name in names},
+        work_seconds=work,
+        empty_work_seconds=nothing,
+    )
+
+
+def fastest(seconds: Iterable[float]) -> float:
+    """The mean of the fastest quarter, at least of one."""
+    found = sorted(seconds)
+    kept = found[: max(1, round(FASTEST_SHARE * len(found)))]
+    return math.fsum(kept) / len(kept)
+
+
+def _repetitions(repeat: Callable[[], object], clock: Clock, seconds: float) -> int:
+    for _ in range(3):
+        took = clock.time_block(repeat, 1).host_seconds
+    return max(1, math.ceil(seconds / max(took, 1e-9)))
+
+
+def _operator_seconds(
+    step: Callable[[], object], empty: Callable[[], object], clock: Clock
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The time in the operators of a repetition, of the step and of the empty one, by kind."""
+    repetitions = min(_repetitions(step, clock, PROFILED_SECONDS), MOST_PROFILED)
+    silence_profilers()
+    # Not torch.profiler's, whose events are Python objects made all at once: 0.4 s for what takes 0.01 s so.
+    with torch.autograd.profiler.profile(use_kineto=True) as profile:
+        for _ in range(PROFILED_BLOCKS):
+            for name, repeat in ((STEP, step), (NOTHING, empty)):
+                repeat()  # the caches are the other's
+                for _ in range(repetitions):
+                    with torch.profiler.record_function(name):
+                        repeat()
+    events = [
+        Event(event.start_thread_id(), event.start_ns(), event.start_ns() + event.duration_ns(), event.name())
+        for event in profile.kineto_results.events()
+    ]
+    return seconds_by_kind(events, STEP), seconds_by_kind(events, NOTHING)
+
+
+class Event(NamedTuple):
+    """What ran on a thread, from when to when by the profiler's clock."""
+
+    thread: int
+    begin_ns: int
+    end_ns: int
+    name: str
+
+
+class _Open(NamedTuple):
+    """An event that is not over: whose thread, until when, of which kind of operator, and within which range."""
+
+    thread: int
+    end_ns: int
+    kind: str | None
+    range: collections.Counter[str] | None
+
+
+def seconds_by_kind(events: Iterable[Event], name: str) -> dict[str, float]:
+    """Of the ranges called `name`, the time in operators by kind; of several, the mean of the fastest quarter.
+
+    An operator's time is its own, that of others within it taken out, unless it is part of a product. What runs on
+    another thread than the range does, as on a GPU the backward pass, is not seen.
+    """
+    ranges, around = list[collections.Counter[str]](), list[_Open]()
+    for event in sorted(events, key=lambda one: (one.thread, one.begin_ns, -one.end_ns)):
+        while around and (around[-1].thread != event.thread or around[-1].end_ns <= event.begin_ns):
+            around.pop()
+        above = around[-1] if around else _Open(event.thread, event.end_ns, None, None)
+        inside = above.range
+        if event.name == name:
+            inside = collections.Counter()
+            ranges.append(inside)
+        kind = PRODUCT if above.kind == PRODUCT else _kind(event.name)
+        if inside is not None:
+            for one, sign in ((kind, 1), (above.kind, -1)):
+                if one:
+                    inside[one] += sign * (event.end_ns - event.begin_ns)
+        around.append(_Open(event.thread, event.end_ns, kind, inside))
+    ranges.sort(key=lambda spent: spent.total())
+    kept = ranges[: max(1, round(FASTEST_SHARE * len(ranges)))]
+    return {kind: sum(one[kind] for one in kept) / len(kept) / 1e9 for kind in (PRODUCT, OTHER)} if kept else {}
+
+
+def _kind(name: str) -> str | None:
+    if name in _PRODUCTS:
+        return PRODUCT
+    return OTHER if name.startswith("aten::") else None

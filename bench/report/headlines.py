@@ -1,0 +1,167 @@
+"""What a reader takes away: how fast it is and on what, and the few findings that matter, each with its number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.analyse.cell import UNCOMPILED, Cell
+from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds, times_as_fast
+from bench.analyse.gains import Gain
+from bench.analyse.statistics import mean_interval
+from bench.axes.axis import AXES
+from bench.record.model import Record
+from bench.report import units
+from bench.report.reasons import crossovers
+from bench.report.why import verdict
+from bench.report.words import REFERENCE_BATCH, flag_mark, name, plural, which_is_faster
+
+
+def answer(record: Record) -> list[str]:
+    """How fast this run was, and whether CPU or GPU, in two sentences."""
+    everything = cells(record)
+    return [text for text in (_how_fast(everything), _on_what(record, everything)) if text]
+
+
+def _how_fast(everything: Sequence[Cell]) -> str:
+    steps = [(d, cell) for d in measured_devices(everything) if (cell := plain_step(everything, d, REFERENCE_BATCH))]
+    took = [f"{units.measured(c.summary)} on {name(d)}{flag_mark(c)}" for d, c in steps if c.summary]
+    found = [f"a training step of {REFERENCE_BATCH} images took {' and '.join(took)}"] if took else []
+    fed = [c for c in everything if c.case.workload == "epoch" and c.summary and not c.why_not_judged]
+    if fed:
+        quickest = min(fed, key=lambda cell: cell.summary.time if cell.summary else 0.0)
+        assert quickest.summary is not None
+        case = quickest.case
+        found.append(f"an epoch {units.measured(quickest.summary)} on {name(case.device)} with {name(case.feed)}")
+    accuracies = [a for cell in everything if cell.measurement and (a := cell.measurement.accuracy)]
+    learnt = ""
+    if accuracies:
+        mean, low, high = mean_interval(accuracies[0].test_accuracy_fraction)
+        bounds = "" if low is None or high is None else f" ({100 * low:.1f} to {units.percent(min(high, 1.0), 1)})"
+        epochs = f"{accuracies[0].epochs} {plural(accuracies[0].epochs, 'epoch')}"
+        learnt = f"; after {epochs}, {units.percent(mean, 1)}{bounds} of the test images are read right"
+    return f"In this run, {', and '.join(found)}{learnt}." if found else ""
+
+
+def _on_what(record: Record, everything: Sequence[Cell]) -> str:
+    accelerators = [device for device in measured_devices(everything) if device != "cpu"]
+    if not accelerators:
+        missing = next((gap.reason for gap in record.unmeasured if gap.case.device != "cpu"), "none was asked for")
+        return f"Whether a GPU would be faster, this run cannot tell: {missing}."
+    texts = []
+    for device in accelerators:
+        feeds = step_feeds(everything, device)
+        cpu = plain_step(everything, "cpu", REFERENCE_BATCH)
+        gpu = plain_step(everything, device, REFERENCE_BATCH, feed=feeds[0]) if feeds else None
+        if cpu and gpu:
+            verdict = which_is_faster(times_as_fast(gpu, cpu), name(device), name("cpu"))
+            texts.append(f"At batch {REFERENCE_BATCH} {verdict}")
+    found = crossovers([record], everything, [])
+    return " ".join([f"{'; '.join(texts)}.", *found[:1]]) if texts else ""
+
+
+def headlines(record: Record) -> list[tuple[str, str]]:
+    """The findings that matter, a topic and a sentence each."""
+    everything = cells(record)
+    found = [
+        ("Why", _why(everything)),
+        ("Fastest", _fastest(everything)),
+        ("torch.compile", _compiling(everything)),
+        ("Number formats", " ".join(_formats(everything))),
+        ("Data loading", _loading(everything)),
+    ]
+    return [(topic, text) for topic, text in found if text]
+
+
+def _why(everything: Sequence[Cell]) -> str:
+    """What takes the time of the plain step, on every device."""
+    steps = [(d, plain_step(everything, d, REFERENCE_BATCH)) for d in measured_devices(everything)]
+    return " ".join(
+        verdict(cell, f"a step of {REFERENCE_BATCH} images on {name(device)}" if not n else f"One on {name(device)}")
+        for n, (device, cell) in enumerate((device, cell) for device, cell in steps if cell and cell.account)
+    )
+
+
+def _fastest(everything: Sequence[Cell]) -> str:
+    """The fastest step of the reference's batch, against the reference's own choices on the same device."""
+    steps = [
+        cell
+        for cell in everything
+        if cell.case.workload == "step" and cell.case.batch_size == REFERENCE_BATCH and not cell.why_not_judged
+        and not any(axis.hyperparameter and getattr(cell.case, axis.field) != axis.default for axis in AXES)
+    ]  # fmt: skip
+    if not steps:
+        return ""
+    best = min(steps, key=lambda cell: cell.summary.time if cell.summary else float("inf"))
+    plain = plain_step(everything, best.case.device, REFERENCE_BATCH)
+    if best.summary is None or plain is None:
+        return ""
+    took = f"{units.measured(best.summary)} on {name(best.case.device)}"
+    if best.case == plain.case:
+        return f"nothing that was tried makes a step of {REFERENCE_BATCH} images faster than the plain one, {took}."
+    changed = [name(str(getattr(best.case, a.field))) for a in AXES if a.varies_step and _differs(best, plain, a.field)]
+    how = ", ".join(changed) or f"with {name(best.case.feed)}"
+    ratio = times_as_fast(best, plain).ratio
+    than = f", {units.times(ratio, 'as fast')} as the plain step there" if ratio else ""
+    return f"a step of {REFERENCE_BATCH} images is fastest with {how}: {took}{than}."
+
+
+def _differs(one: Cell, other: Cell, field: str) -> bool:
+    return bool(getattr(one.case, field) != getattr(other.case, field))
+
+
+def _compiling(everything: Sequence[Cell]) -> str:
+    compiled = [
+        c for c in everything if c.case.compiler not in UNCOMPILED and c.case.workload == "step" and c.measurement
+    ]
+    judged = [cell for cell in compiled if cell.against_eager.ratio]
+    if not judged:
+        return "" if compiled else "not tried in this run; fcnn-bench run --compile off default does."
+    best = max(judged, key=lambda cell: cell.against_eager.ratio.value if cell.against_eager.ratio else 0.0)
+    ratio, case = best.against_eager.ratio, best.case
+    assert ratio is not None
+    where = f"a step of {case.batch_size:,} images on {name(case.device)}"
+    cost = best.measurement.compilation.cold_seconds if best.measurement and best.measurement.compilation else None
+    price = f" and takes {units.duration(cost)} once" if cost else ""
+    pays = f", which pays after {best.payoff.in_words()} steps" if best.payoff and best.payoff.steps else ""
+    unclear = "" if ratio.clear else ", no clear difference"
+    return f"it makes {where} {units.times(ratio, 'as fast')}{price}{pays}{unclear}."
+
+
+def _formats(everything: Sequence[Cell]) -> Iterator[str]:
+    """What every other number format does to the plain steps, at the smallest and at the largest batch measured."""
+    for device in measured_devices(everything):
+        for choice in dict.fromkeys(cell.case.precision for cell in everything if cell.measurement):
+            steps = [c for c in everything if c.case.device == device and c.case.workload == "step" and _plain_but(c)]
+            found = [(c, g) for c in steps for g in c.gains if (g.field, g.choice) == ("precision", choice)]
+            chosen = found if len(found) < 3 else [found[0], found[-1]]
+            if chosen and choice != "fp32":
+                texts = [f"{_effect(gain)} at batch {cell.case.batch_size:,}" for cell, gain in chosen]
+                yield f"{name(str(choice))} on {name(device)} is {' and '.join(texts)}."
+
+
+def _plain_but(cell: Cell) -> bool:
+    return all(getattr(cell.case, axis.field) == axis.default for axis in AXES if axis.varies_step)
+
+
+def _effect(gain: Gain) -> str:
+    if not gain.ratio.clear:
+        return "not clearly faster or slower"
+    return units.times(gain.ratio, "as fast") if gain.ratio.value > 1 else units.slower(gain.ratio)
+
+
+def _loading(everything: Sequence[Cell]) -> str:
+    epochs = [cell for cell in everything if cell.against_loader.ratio and cell.case.feed != "loader"]
+    epochs = [cell for cell in epochs if _plain_but(cell)]
+    if not epochs:
+        return ""
+    best = max(epochs, key=lambda cell: cell.against_loader.ratio.value if cell.against_loader.ratio else 0.0)
+    ratio = best.against_loader.ratio
+    assert ratio is not None
+    loader = next((cell for cell in everything if cell.id == best.against_loader.baseline_id), None)
+    waits = ""
+    if loader and loader.account:
+        waits = f"; {100 * loader.account.share('data'):.0f}% of it is waiting for batches"
+    return (
+        f"an epoch with {name('loader')} takes {units.times(ratio, 'as long')} as with {name(best.case.feed)} on "
+        f"{name(best.case.device)}{waits}."
+    )

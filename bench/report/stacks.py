@@ -1,0 +1,91 @@
+"""The picture of where the time of a step goes: a stacked bar per device and batch size, in time and in shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analyse.account import TERMS
+from bench.analyse.cell import Cell
+from bench.axes.axis import AXES
+from bench.report import drawing, units
+from bench.report.drawing import INK, RULE, SERIES, SOFT, Axes, Figure, FuncFormatter, Placed
+from bench.report.words import TERMS as WORDS
+
+COLOURS = dict(zip(TERMS, (SERIES[3], SERIES[4], SERIES[1], SERIES[0], SERIES[2], RULE), strict=True))
+HEIGHT = 0.72
+# Of the shortest bar. Beyond that, a bar leaves the frame: what is the same in all of them would not be seen otherwise.
+LONGEST = 5.0
+
+
+def accounts(found: Sequence[Placed]) -> Figure | None:
+    """The plain step by device and batch size; None without an account of one."""
+    chosen = sorted((one for one in found if _is_plain(one[1])), key=lambda one: one[1].case.batch_size)
+    devices = dict.fromkeys((place, cell.case.device, _feed(found, place, cell)) for place, cell in found)
+    rows = [
+        (place, cell)
+        for where in devices
+        for place, cell in chosen
+        if (place, cell.case.device, cell.case.feed) == where
+    ]
+    if not rows:
+        return None
+    figure, (times, shares) = drawing.pair(0.95 + 0.3 * len(rows))
+    shortest = min(cell.summary.time for _, cell in rows if cell.summary)
+    longest = max(cell.summary.time for _, cell in rows if cell.summary)
+    limit = min(LONGEST * shortest, 1.02 * longest)
+    for row, (_, cell) in enumerate(rows):
+        _bar(times, row, cell, limit)
+        _bar(shares, row, cell, None)
+    several = len({cell.case.threads for _, cell in rows}) > 1
+    labels = [_label(place, cell, with_threads=several) for place, cell in rows]
+    times.set_yticks(range(len(rows)), labels)
+    times.set_xlim(0, 1.3 * limit)
+    times.set_title("time of a step, by device and batch size", loc="left", fontsize=9.5, color=SOFT)
+    times.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.round_duration(value)))
+    shares.set_yticks([])
+    shares.set_xlim(0, 1)
+    shares.set_title("share of it", loc="left", fontsize=9.5, color=SOFT)
+    shares.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.round_percent(round(value, 6))))
+    for axes in (times, shares):
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.spines["bottom"].set_visible(False)
+    used = [term for term in TERMS if any(cell.account and cell.account.share(term) > 0.005 for _, cell in rows)]
+    handles = [shares.barh(0, 0, color=COLOURS[term], label=WORDS[term]) for term in used]
+    figure.legend(handles=handles, loc="outside lower left", ncols=6, columnspacing=1.4, handlelength=1.2)
+    return figure
+
+
+def _label(place: str, cell: Cell, *, with_threads: bool) -> str:
+    threads = f"{cell.case.threads} threads" if with_threads else ""
+    return " ".join(filter(None, (place, cell.case.device, threads, f"{cell.case.batch_size:,}")))
+
+
+def _is_plain(cell: Cell) -> bool:
+    if cell.account is None or cell.case.workload != "step":
+        return False
+    return all(
+        getattr(cell.case, axis.field) == axis.default for axis in AXES if axis.varies_step or axis.hyperparameter
+    )
+
+
+def _feed(found: Sequence[Placed], place: str, cell: Cell) -> str:
+    """The feed of the device's bars: images in its own memory, where that was measured."""
+    feeds = {c.case.feed for p, c in found if p == place and c.case.device == cell.case.device and _is_plain(c)}
+    return "device" if "device" in feeds else "resident"
+
+
+def _bar(axes: Axes, row: int, cell: Cell, limit: float | None) -> None:
+    """One bar: in seconds up to a limit, or without one in shares. What overlaps is not drawn twice."""
+    if cell.account is None or cell.summary is None:
+        return
+    seconds = {term: max(0.0, value) for term, value in cell.account.seconds.items()}
+    scale = 1 / sum(seconds.values()) * (1.0 if limit is None else cell.summary.time)
+    left = 0.0
+    for term, value in seconds.items():
+        width = value * scale if limit is None else min(value * scale, max(0.0, limit - left))
+        axes.barh(row, width, HEIGHT, left, color=COLOURS[term], linewidth=0)
+        left += width
+    if limit is not None:
+        beyond = "… " if cell.summary.time > limit else ""
+        axes.text(left + 0.015 * limit, row, f"{beyond}{units.time(cell.summary)}", va="center", color=INK)

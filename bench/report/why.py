@@ -1,0 +1,133 @@
+"""Why a case takes its time, in sentences: what takes the most of it, and what was measured to help."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from bench.analyse.account import ARITHMETIC, COPIES, DATA, MEMORY, OVERHEAD, Account
+from bench.analyse.cell import Cell
+from bench.analyse.cells import measured_devices, plain_step
+from bench.analyse.gains import Gain, changes
+from bench.report import units
+from bench.report.words import BOUNDS, FLOORS, LAUNCH_BOUND, REFERENCE_BATCH, name
+
+MEANINGS = {
+    DATA: "is spent waiting for batches",
+    COPIES: "is spent copying batches to the device",
+    OVERHEAD: "does not depend on the size of the batch or the network",
+    ARITHMETIC: "is spent in matrix products",
+    MEMORY: "is spent in other operators, which mostly move bytes",
+}
+WORTH_A_WORD = 0.15  # of the overhead, a part of the step
+TOO_MUCH_UNEXPLAINED = 0.15
+MOST_GAINS = 3
+SLOWEST_FEED = "loader"  # nobody would take it to be faster
+TRY = {"compiler": "torch.compile", "precision": "other number formats", "optimizer": "other implementations of Adam",
+       "feed": "other feeds"}  # fmt: skip
+
+
+def why(everything: Sequence[Cell]) -> list[str]:
+    """What takes the time of the plain step and of the epochs, on every device, and what helps."""
+    found: list[str] = []
+    told: set[str] = set()  # what a bound is, and why there is none, is said once
+    for cell, what in central(everything):
+        if cell.account:
+            said = (verdict(cell, what), helps(cell), larger(cell, everything), _bound(cell, told))
+            found.append(" ".join(filter(None, said)))
+    return found
+
+
+def central(everything: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
+    """The plain step of the reference's batch and the epochs, on every device, each with its name in a sentence."""
+    for device in measured_devices(everything):
+        if step := plain_step(everything, device, REFERENCE_BATCH):
+            yield step, f"A step of {REFERENCE_BATCH} images on {name(device)}"
+        for feed in ("loader", "resident"):
+            if epoch := plain_step(everything, device, REFERENCE_BATCH, workload="epoch", feed=feed):
+                yield epoch, f"An epoch with {name(feed)} on {name(device)}"
+
+
+def verdict(cell: Cell, what: str) -> str:
+    """What takes the most of a case's time, with its share."""
+    found, time = cell.account, cell.summary
+    assert found is not None
+    assert time is not None
+    flagged = f", flagged: {cell.flag_names}" if cell.flags else ""
+    most, start = found.largest, f"{what} ({units.time(time)}{flagged})"
+    if most not in MEANINGS:
+        return f"{start} is not explained: {_percent(found, most)} of it belongs to none of the known causes."
+    launch = most == OVERHEAD and found.device_seconds is not None
+    known = LAUNCH_BOUND if launch else BOUNDS[most]
+    parts = _parts(found) if most == OVERHEAD else ""
+    text = f"{start} is {known}: {_percent(found, most)} of it {MEANINGS[most]}{parts}."
+    if launch and found.device_seconds is not None:
+        text += (
+            f" The host needs {units.duration(found.host_seconds)} for it and {name(cell.case.device)} works "
+            f"{units.duration(found.device_seconds)}, so the device waits for the host."
+        )
+    if found.share("unexplained") > TOO_MUCH_UNEXPLAINED:
+        text += f" {_percent(found, 'unexplained')} is unexplained."
+    return text
+
+
+def _percent(found: Account, term: str) -> str:
+    return f"{100 * found.share(term):.0f}%"
+
+
+def _parts(found: Account) -> str:
+    """The parts of the step that make up the most of the overhead: ` (of that, optimizer 45%, backward 22%)`."""
+    parts = sorted(found.overhead_by_part.items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{part} {100 * share:.0f}%" for part, share in parts if share >= WORTH_A_WORD)
+    return f" (of that, {listed})" if listed else ""
+
+
+def larger(cell: Cell, everything: Sequence[Cell]) -> str:
+    """What a larger batch gives a step that is bound by its overhead."""
+    if cell.account is None or cell.account.largest != OVERHEAD or cell.case.workload != "step":
+        return ""
+    others = [dataclasses.replace(cell.case, batch_size=size) for size in {c.case.batch_size for c in everything}]
+    steps = [c for c in everything if c.case in others and c.images_per_second and not c.why_not_judged]
+    best = max(steps, key=lambda c: c.images_per_second or 0.0, default=cell)
+    if best.case.batch_size <= cell.case.batch_size or not best.images_per_second or not cell.images_per_second:
+        return ""
+    times = units.rate(best.images_per_second / cell.images_per_second)
+    return f"A batch of {best.case.batch_size:,} gives {times}× as many images per second."
+
+
+def helps(cell: Cell) -> str:
+    """What one other choice gains, as this run measured it, and what was not tried."""
+    better = [gain for gain in cell.gains if gain.ratio.clear and gain.ratio.value > 1]
+    others = [gain for gain in cell.gains if gain not in better and gain.choice != SLOWEST_FEED]
+    said = [_gain(gain) for gain in better[:MOST_GAINS]]
+    text = f"Measured in this run: {'; '.join(said)}." if said else ""
+    if others:
+        nothing = "" if said else "Measured in this run, and no help: "
+        listed = "; ".join(f"{name(str(gain.choice))}, {_against(gain)}" for gain in others)
+        text += f"{' No help: ' if said else nothing}{listed}."
+    tried = {gain.field for gain in cell.gains}
+    untried = [TRY.get(axis.field, axis.label) for axis, _ in changes(cell.case) if axis.field not in tried]
+    untried = untried if cell.case.workload == "step" else []
+    return f"{text} Not tried here: {', '.join(untried)}.".strip() if untried else text.strip()
+
+
+def _gain(gain: Gain) -> str:
+    return (
+        f"{name(str(gain.choice))} takes {units.duration(gain.saved_seconds)} off, {units.times(gain.ratio, 'as fast')}"
+    )
+
+
+def _against(gain: Gain) -> str:
+    return units.slower(gain.ratio) if gain.ratio.clear else "no clear difference"
+
+
+def _bound(cell: Cell, told: set[str]) -> str:
+    """How far the time is from the roofline bound; what that is, or why it is not known, is added to `told`."""
+    known = FLOORS.get(cell.floor.bound if cell.floor else "", "the arithmetic and the bytes allow")
+    unknown = f" ({cell.why_half_a_floor})" if cell.why_half_a_floor else ""
+    meaning = f", the least that {known} here{unknown}" if cell.floor else f" is not known: {cell.why_no_floor}"
+    shown = "" if meaning in told else meaning
+    told.add(meaning)
+    if cell.times_above_floor is None:
+        return f"Its roofline bound{shown}." if shown else ""
+    return f"It takes {units.rate(cell.times_above_floor)} times its roofline bound{shown}."

@@ -1,0 +1,125 @@
+import dataclasses
+
+import pytest
+
+from bench.analyse.account import ARITHMETIC, COPIES, DATA, MEMORY, OVERHEAD, TERMS, UNEXPLAINED, account
+from bench.record.measurement import Breakdown
+from tests.analyse.synthetic import epoch, phases, record, step
+
+PARTS = {"forward": 1e-4, "backward": 1e-4, "optimizer": 2e-4}
+# A step of 1 ms, of which 400 µs depend on nothing; under the profiler, calls cost 30 and 100 µs more.
+BASE = Breakdown(1e-3, 4e-4, PARTS, {"product": 4.3e-4, "other": 2.5e-4}, {"product": 3e-5, "other": 1e-4})
+ON_A_GPU = Breakdown(1e-3, 9e-4, PARTS, {"product": 1e-4, "other": 5e-5, "copy": 5e-5}, {"product": 1e-6})
+
+
+def of(found, seconds=1e-3, **changes):
+    measurement = step(seconds, breakdown=found, **changes)
+    return account(measurement, record(measurement))
+
+
+def near(**microseconds):
+    expected = {term: microseconds.get(term, 0.0) * 1e-6 for term in TERMS}
+    return pytest.approx(expected, abs=1e-7, rel=2e-3)
+
+
+def changed(**changes):
+    return dataclasses.replace(BASE, **changes)
+
+
+def test_the_terms_of_a_step_add_up_to_its_time():
+    found = of(BASE)
+    assert found.seconds == near(overhead=400, arithmetic=400, memory=150, unexplained=50)
+    assert found.total_seconds == pytest.approx(1e-3, rel=2e-3)
+    assert found.share(OVERHEAD) == pytest.approx(0.4, rel=2e-3)
+    assert found.largest == OVERHEAD
+    assert found.overhead_by_part == pytest.approx({"forward": 0.25, "backward": 0.25, "optimizer": 0.5})
+    assert (found.device_seconds, found.is_launch_bound) == (None, False)
+
+
+def test_what_another_process_saw_counts_by_its_share():
+    """The time is of several processes, the breakdown of one more, which was half as fast."""
+    assert of(BASE, 0.5e-3).seconds == near(overhead=200, arithmetic=200, memory=75, unexplained=25)
+
+
+def test_terms_that_overlap_leave_less_than_nothing_unexplained():
+    found = of(changed(work_seconds={"product": 6.3e-4, "other": 2.5e-4}))
+    assert found.seconds == near(overhead=400, arithmetic=600, memory=150, unexplained=-150)
+
+
+def test_less_work_than_none_is_none():
+    found = of(changed(work_seconds={"product": 2e-5, "other": 2.5e-4}))
+    assert found.seconds == near(overhead=400, memory=150, unexplained=450)
+    assert found.largest == UNEXPLAINED
+
+
+# What is planted, and which terms grow by how many microseconds.
+PLANTED = {
+    "python in the step": ({"step": 100e-6, "empty": 100e-6}, {OVERHEAD: 100}),
+    "an item of a tensor": ({"step": 3e-6, "empty": 3e-6}, {OVERHEAD: 3}),
+    "a copy of the batch": (
+        {"step": 42e-6, "empty": 2e-6, "other": 41e-6, "empty_other": 1e-6}, {OVERHEAD: 2, MEMORY: 40}
+    ),
+    "a layer four times as wide": ({"step": 1.4e-3, "product": 1.2e-3, "other": 2e-4}, {ARITHMETIC: 1200, MEMORY: 200}),
+    "a second update": (
+        {"step": 240e-6, "empty": 200e-6, "other": 90e-6, "empty_other": 50e-6}, {OVERHEAD: 200, MEMORY: 40}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("planted", "grows"), PLANTED.values(), ids=PLANTED)
+def test_what_is_planted_is_in_its_term_and_in_no_other(planted, grows):
+    base = of(BASE).seconds
+    work, empty = BASE.work_seconds, BASE.empty_work_seconds
+    found = Breakdown(
+        BASE.step_seconds + planted["step"],
+        BASE.empty_step_seconds + planted.get("empty", 0.0),
+        PARTS,
+        {"product": work["product"] + planted.get("product", 0), "other": work["other"] + planted.get("other", 0)},
+        {"product": empty["product"], "other": empty["other"] + planted.get("empty_other", 0)},
+    )
+    after = of(found, found.step_seconds).seconds
+    assert {term: after[term] - base[term] for term in TERMS} == near(**grows)
+
+
+def test_an_epoch_is_its_waiting_and_its_steps():
+    """938 steps, of which the last has half the images; the parts were seen in a process that took twice as long."""
+    measurement = epoch(2.0, phases=phases(fetch=1.0, forward=1.0, optimizer=2.0), breakdown=BASE)
+    found = account(measurement, record(measurement))
+    scale = 2.0 / 4.0
+    assert found.seconds[DATA] == pytest.approx(1.0 * scale, rel=2e-3)
+    assert found.seconds[OVERHEAD] == pytest.approx(938 * 4e-4 * scale, rel=2e-3)
+    assert found.seconds[ARITHMETIC] == pytest.approx(60_000 / 64 * 4e-4 * scale, rel=2e-3)
+    assert found.total_seconds == pytest.approx(2.0, rel=2e-3)
+    assert found.host_seconds == pytest.approx((1.0 + 938 * 4e-4) * scale, rel=2e-3)
+
+
+def test_a_device_that_waits_for_its_host_is_launch_bound():
+    """It works for 200 µs; of the other 800 the host needs 700 more than that for a step."""
+    found = of(ON_A_GPU, device="cuda")
+    assert found.seconds == near(copies=50, arithmetic=100, memory=50, overhead=700, unexplained=100)
+    assert found.is_launch_bound
+    assert found.device_seconds == pytest.approx(2e-4, rel=2e-3)
+    assert found.host_seconds == pytest.approx(9e-4, rel=2e-3)
+
+
+def test_overhead_that_a_busy_device_hides_costs_nothing():
+    work = {"product": 7e-4, "other": 2.4e-4, "copy": 0.0}
+    found = of(dataclasses.replace(ON_A_GPU, work_seconds=work), device="cuda")
+    assert found.seconds == near(arithmetic=700, memory=240, unexplained=60)
+    assert not found.is_launch_bound
+    assert found.largest == ARITHMETIC
+
+
+def test_a_device_that_waits_for_batches_waits_for_data():
+    measurement = epoch(2.0, phases=phases(fetch=1.6, forward=0.4), breakdown=ON_A_GPU, device="cuda")
+    found = account(measurement, record(measurement))
+    assert found.largest == DATA
+    assert found.seconds[DATA] == pytest.approx(1.6, rel=2e-3)
+    assert found.seconds[COPIES] == pytest.approx(60_000 / 64 * 5e-5, rel=2e-3)
+
+
+def test_what_was_not_taken_apart_has_no_account():
+    assert of(None) is None
+    assert of(changed(work_seconds={}, empty_work_seconds={}), device="mps") is None
+    measurement = epoch(2.0, phases=None, breakdown=BASE)
+    assert account(measurement, record(measurement)) is None

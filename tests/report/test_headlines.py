@@ -1,0 +1,79 @@
+import dataclasses
+
+import pytest
+
+from bench.report.headlines import answer, headlines
+from tests.data.records import CPU_RECORD, GPU_RECORD, case, flagged, measured, only
+
+
+def topics(record):
+    return dict(headlines(record))
+
+
+def of(*measurements):
+    return dataclasses.replace(CPU_RECORD, measurements=list(measurements), unmeasured=[])
+
+
+@pytest.mark.parametrize("record", [CPU_RECORD, GPU_RECORD], ids=["cpu", "gpu"])
+def test_the_whole_first_screen(record, snapshot):
+    assert "\n".join([*answer(record), *(f"{topic}: {text}" for topic, text in headlines(record))]) == snapshot
+
+
+def test_the_answer_is_of_this_run_and_says_why_there_is_no_gpu():
+    fast, where = answer(CPU_RECORD)
+    assert fast.startswith(
+        "In this run, a training step of 64 images took 391 µs (386 to 397) on the CPU, and an epoch"
+    )
+    assert (
+        where
+        == "Whether a GPU would be faster, this run cannot tell: no CUDA GPU here (torch.cuda.is_available() is False)."
+    )
+    assert answer(of(measured(case(), 4e-4)))[1].endswith("this run cannot tell: none was asked for.")
+
+
+def test_a_gpu_is_judged_at_the_usual_batch_and_by_where_it_gets_ahead():
+    _, where = answer(GPU_RECORD)
+    assert where.startswith("At batch 64 the CPU is the faster: a step on the GPU takes 1.29× as long (1.28 to 1.31). ")
+    assert "The GPU is faster than the CPU from a batch of about" in where
+
+
+def test_without_a_number_there_is_no_answer_and_nothing_to_take_away():
+    none = dataclasses.replace(CPU_RECORD, measurements=[])
+    assert len(answer(none)) == 1
+    assert set(topics(none)) == {"torch.compile"}
+
+
+def test_the_fastest_step_says_what_was_changed_and_by_how_much_it_is_faster():
+    assert topics(CPU_RECORD)["Fastest"] == (
+        "a step of 64 images is fastest with fused Adam: 275 µs (271 to 279) on the CPU, 1.42× as fast (1.40 to 1.44) "
+        "as the plain step there."
+    )
+    plain = only(CPU_RECORD, "step[cpu-b64-fp32]", "step[cpu-b64-bf16]")
+    assert topics(plain)["Fastest"].startswith("nothing that was tried makes a step of 64 images faster")
+    assert "Fastest" not in topics(only(CPU_RECORD, "epoch[cpu-b64-fp32]"))
+
+
+def test_a_flagged_step_is_not_the_fastest():
+    text = topics(flagged(CPU_RECORD, "step[cpu-b64-fp32-fused]"))["Fastest"]
+    assert "fused" not in text
+
+
+def test_whether_compiling_pays_or_how_to_find_out():
+    assert "1.04× as fast (1.03 to 1.06) and takes 9.10 s once, which pays after" in topics(CPU_RECORD)["torch.compile"]
+    assert topics(of(measured(case(), 4e-4)))["torch.compile"] == (
+        "not tried in this run; fcnn-bench run --compile off default does."
+    )
+
+
+def test_number_formats_are_told_at_the_smallest_and_at_the_largest_batch():
+    assert topics(CPU_RECORD)["Number formats"] == (
+        "bf16 on the CPU is 1.31× slower (1.29 to 1.33) at batch 64 and 1.31× slower (1.29 to 1.33) at batch 4,096."
+    )
+    assert "Number formats" not in topics(of(measured(case(), 4e-4)))
+
+
+def test_what_loading_costs_and_how_much_of_it_is_waiting():
+    assert topics(CPU_RECORD)["Data loading"].endswith(
+        "with tensors in host memory on the CPU; 83% of it is waiting for batches."
+    )
+    assert "Data loading" not in topics(only(CPU_RECORD, "epoch[cpu-b64-fp32]"))
