@@ -80,7 +80,7 @@ def account(measurement: Measurement, record: Record) -> Account | None:
     if whole and phases is None:
         return None
     # Both were seen in another process than the time was: by their shares of what it took there.
-    scale = time / (phases.unmarked_seconds if whole and phases else found.step_seconds)
+    scale = time / (phases.sum_seconds if whole and phases else found.step_seconds)
     fetching = phases.host_seconds.get("fetch", 0.0) * scale if whole and phases else 0.0
     overhead = steps * found.empty_step_seconds * scale
     terms = _on_a_device if measurement.case.device != "cpu" else _on_the_cpu

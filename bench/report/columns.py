@@ -111,7 +111,7 @@ COLUMNS: list[CaseColumn] = [
     CaseColumn("floor_reason", (STEP, PARTS, EPOCH), raw=lambda cell: cell.why_no_floor or cell.why_half_a_floor),
     CaseColumn("share_of_peak", (WHY,), "Of peak", lambda cell: cell.share_of_peak,
                lambda cell: shown(cell.share_of_peak, units.share)),
-    CaseColumn("bound", (STEP, PARTS, EPOCH), "Most of it", lambda cell: cell.account.largest if cell.account else None,
+    CaseColumn("bound", (STEP, PARTS, EPOCH), "Largest cause", lambda cell: cell.account.largest if cell.account else None,
                bound, WORDS),
     CaseColumn("bound_share", (STEP, PARTS, EPOCH), raw=bound_share),
     *(of_term(term) for term in TERMS),

@@ -181,7 +181,7 @@ def test_a_record_without_counts_parts_and_yardsticks_has_no_such_tables_and_col
     assert [view.name for view in VIEWS if table(record, view)] == [
         "steps", "parts", "compiled", "epochs", "accuracy", "samples", "not_measured",
     ]  # fmt: skip
-    assert not {"× roofline", "Most of it", "Energy"} & set(table(record, BY_NAME["steps"]).frame)
+    assert not {"× roofline", "Largest cause", "Energy"} & set(table(record, BY_NAME["steps"]).frame)
     assert not {"Pays after", "Graphs", "Breaks", "Why"} & set(table(record, BY_NAME["compiled"]).frame)
     assert raw(record, "compiled")["payoff_reason"].iloc[0] == "the compile time was not measured"
 
