@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,25 +21,45 @@ from bench.errors import USAGE, BenchError
 from bench.text import one_line
 from fcnn import __version__
 
+USAGE_LINE = "fcnn-bench [VERB] [OPTIONS]"
 OVERVIEW = """\
-Without a verb: a CPU-versus-GPU report in at most a minute, with a plan and its expected time first.
+examples:
+  fcnn-bench               a report on this machine, CPU and GPU, in a minute;
+                           it takes the options of run
+  fcnn-bench check main    did my change make training slower or less accurate?
 
-Exit codes: 0 done or passed; 1 a gate failed; 2 usage; 3 the harness failed, was interrupted or nothing ran;
-4 the baseline is missing or not comparable; 5 inconclusive."""
+Each verb has its own --help. Exit codes: 0 done or passed; 1 a gate failed;
+2 usage; 3 failed, interrupted, or nothing ran; 4 the baseline is missing or not
+comparable; 5 inconclusive."""
+DATA_HELP = "where the images are (default FCNN_DATA, else the user's cache folder)"
+RESULTS_HELP = "results folder (default results)"
+RUN_HELP = "run folder to write to (default the newest one of this machine)"
+WIDTH, HELP_WIDTH = 100, 54  # of help, where the terminal has that, and of its right column, where it has 80
 T = TypeVar("T")
 GATES = ("counts", "timing", "accuracy")
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors are one line that says what is wrong and where help is.
+    """Errors are one line that says what is wrong and where help is; help is set by rich-argparse.
 
     Attributes:
         arguments: What was declared, in its order.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, formatter: str = "RichHelpFormatter", **options: Any) -> None:
         self.arguments: list[argparse.Action] = []
+        self._formatter = formatter  # its class in rich-argparse
         super().__init__(allow_abbrev=False, **options)
+
+    def format_help(self) -> str:
+        """The help text. What sets it is imported only now."""
+        import rich_argparse
+
+        kind: Any = getattr(rich_argparse, self._formatter)
+        as_written = type(self._formatter, (kind,), {"group_name_formatter": str})
+        width = min(WIDTH, shutil.get_terminal_size().columns)
+        self.formatter_class = functools.partial(as_written, width=width, max_help_position=26)
+        return super().format_help()
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
         """Declares an option or a positional argument."""
@@ -48,97 +71,122 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
 
 
+def _filled_in(add: Callable[..., Any]) -> Callable[..., Any]:
+    """`add_argument` for help of several lines, each of which is wrapped by itself."""
+
+    def added(*names: Any, **options: Any) -> Any:
+        lines = []
+        for line in options["help"].split("\n"):
+            indent = " " * (len(line) - len(line.lstrip()))
+            lines += textwrap.wrap(line, HELP_WIDTH, subsequent_indent=2 * indent, drop_whitespace=True)
+        return add(*names, **{**options, "help": "\n".join(lines)})
+
+    return added
+
+
 def make_parser() -> Parser:
     """All verbs with their options."""
     parser = Parser(
         prog="fcnn-bench",
-        description="How fast does a small network train here, on CPU and GPU, and why.",
+        usage=USAGE_LINE,
+        description="How fast does a small network train here, on CPU and GPU, and why?",
         epilog=OVERVIEW,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter="RawDescriptionRichHelpFormatter",
     )
-    parser.add_argument("--version", action="version", version=f"fcnn-bench {__version__}")
+    parser.add_argument("--version", action="version", version=f"fcnn-bench {__version__}", help="print it and exit")
     parser.set_defaults(do=_measure, plan="quick")
-    matrix.add_options(parser.add_argument)
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
+    # Said by `run --help`.
+    matrix.add_options(lambda *names, **options: parser.add_argument(*names, **{**options, "help": argparse.SUPPRESS}))
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", prog="fcnn-bench", parser_class=Parser)
 
     parser.set_defaults(verbs=verbs.choices)
 
-    run = verbs.add_parser("run", help="measure a chosen matrix: every combination of the values given")
-    matrix.add_options(run.add_argument)
-    run.add_argument("--resume", type=matrix.path, metavar="DIR", help="go on with the run of this folder")
+    def add(name: str, what: str, formatter: str = "RichHelpFormatter") -> Parser:
+        made: Parser = verbs.add_parser(
+            name,
+            help=what,
+            usage=f"fcnn-bench {name} [OPTIONS]",
+            description=f"{what[:1].upper()}{what[1:]}.",
+            formatter=formatter,
+        )
+        return made
+
+    run = add("run", "measure a matrix of cases: every combination of the values given", "RawTextRichHelpFormatter")
+    axes = run.add_argument_group("what is measured; of an option with several values, each")
+    matrix.add_axes(_filled_in(axes.add_argument))
+    matrix.add_effort(_filled_in(run.add_argument_group("how much").add_argument))
+    places = run.add_argument_group("images and results")
+    matrix.add_places(_filled_in(places.add_argument))
+    places.add_argument("--resume", type=matrix.path, metavar="DIR", help="go on with the run of this folder")
     run.set_defaults(do=_measure, plan="suite")
 
-    report = verbs.add_parser("report", help="draw the tables and the page from records, without torch")
+    report = add("report", "draw tables and page from records or journals, without torch")
     report.add_argument("records", nargs="+", type=matrix.path, metavar="RECORD", help="record.json or run folder")
     report.add_argument(
-        "--output", type=matrix.path, metavar="DIR", help="where to write; default: beside the first record"
+        "--output", type=matrix.path, metavar="DIR", help="where to write (default beside the first record)"
     )
     report.set_defaults(do=_report)
 
-    compare = verbs.add_parser("compare", help="records side by side, with intervals: compare A B, or several a side")
+    compare = add("compare", "compare two records, or several a side: A B, or A1 A2 --with B1 B2")
     compare.add_argument("records", nargs="+", type=matrix.path, metavar="A", help="record.json or run folder")
     compare.add_argument(
         "--with", nargs="+", type=matrix.path, dest="others", metavar="B", help="those that all A are compared with"
     )
     compare.set_defaults(do=_compare)
 
-    check = verbs.add_parser("check", help="the regression gates: the working tree against a git ref; for CI")
-    check.add_argument("ref", nargs="?", metavar="REF", help="default: the merge base with the main branch")
-    check.add_argument("--baseline", nargs="+", type=matrix.path, default=[], metavar="RECORD",
-                       help="against records of this machine in place of a ref; several tell more")  # fmt: skip
-    check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT", help="slowdown not to pass (5)")
-    check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
-    check.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES), help="which; default: all")
-    check.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    check = add("check", "fail if the working tree is slower or less accurate than a ref")
     check.add_argument(
-        "--output", type=matrix.path, default=Path("results/check"), metavar="DIR", help="(results/check)"
+        "ref", nargs="?", metavar="REF", help="git ref to compare with (default the merge base with the main branch)"
     )
+    check.add_argument("--baseline", nargs="+", type=matrix.path, default=[], metavar="RECORD",
+                       help="compare with records of this machine in place of a ref; several tell more")  # fmt: skip
+    check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT",
+                       help="smallest slowdown to catch, in percent (default 5)")  # fmt: skip
+    check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
+    check.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES), help="which gates (default all)")
+    check.add_argument("--data", type=matrix.path, metavar="DIR", help=DATA_HELP)
+    check.add_argument("--output", type=matrix.path, default=Path("results/check"), metavar="DIR",
+                       help="where to write (default results/check)")  # fmt: skip
     check.set_defaults(do=_check)
 
-    certify = verbs.add_parser("certify", help="the timing gate's own error rates on this machine; hours, resumable")
-    certify.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
+    certify = add("certify", "measure the timing gate's own error rates here; hours, resumable")
+    certify.add_argument("--data", type=matrix.path, metavar="DIR", help=DATA_HELP)
     certify.add_argument("--output", type=matrix.path, default=Path("results/certificate"), metavar="DIR",
-                         help="where it goes on, and what it writes (results/certificate)")  # fmt: skip
+                         help="where it goes on and writes (default results/certificate)")  # fmt: skip
     certify.set_defaults(do=_certify)
 
-    profile = verbs.add_parser("profile", help="where the time and the memory of one case go")
+    profile = add("profile", "where the time and the memory of one case go, operator by operator")
     profile.add_argument("case", nargs="?", default="epoch[cpu-b64-fp32-loader]", metavar="CASE",
-                         help="a case's id as the tables show it (the tutorial's epoch)")  # fmt: skip
+                         help="a case's id, as the tables show it (default the tutorial's epoch)")  # fmt: skip
     profile.add_argument("--against", dest="other", metavar="B",
                          help="what accounts for the difference: another case, or a git ref")  # fmt: skip
     profile.add_argument(
         "--at", dest="ref", metavar="REF", help="profile the program of a git ref, not of the working tree"
     )
-    profile.add_argument("--steps", type=matrix.whole, default=40, metavar="N", help="traced steps (40)")
-    profile.add_argument("--dataset", choices=matrix.DATASETS, default="MNIST", help="which images (MNIST)")
-    profile.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
-    profile.add_argument(
-        "--results", type=matrix.path, default=Path("results"), metavar="DIR", help="results folder (results)"
-    )
-    profile.add_argument("--run", type=matrix.path, metavar="DIR",
-                         help="run folder to write to; default: the newest one of this machine")  # fmt: skip
+    profile.add_argument("--steps", type=matrix.whole, default=40, metavar="N", help="traced steps (default 40)")
+    profile.add_argument("--dataset", choices=matrix.DATASETS, default="MNIST", help="which images (default MNIST)")
+    profile.add_argument("--data", type=matrix.path, metavar="DIR", help=DATA_HELP)
+    profile.add_argument("--results", type=matrix.path, default=Path("results"), metavar="DIR", help=RESULTS_HELP)
+    profile.add_argument("--run", type=matrix.path, metavar="DIR", help=RUN_HELP)
     profile.set_defaults(do=_profile)
 
-    ladder = verbs.add_parser(
-        "ladder", help="how fast could this be? One change a rung, from the tutorial to the floor"
-    )
+    ladder = add("ladder", "how fast could it be: one change per step, from the tutorial")
     ladder.add_argument("--device", nargs="+", type=_ladder_device, metavar="DEVICE",
-                        help="cpu, cuda, or a GPU by its number (cuda:1); default: those that are here")  # fmt: skip
-    ladder.add_argument("--rungs", nargs="+", metavar="NAME", help="which, beside the tutorial; default: all")
+                        help="cpu, cuda, or a GPU by its number: cuda:1 (default those that are here)")  # fmt: skip
     ladder.add_argument(
-        "--epochs", type=matrix.whole, default=3, metavar="N", help="fewest timed epochs per rung (default 3)"
+        "--steps", nargs="+", dest="rungs", metavar="NAME", help="which steps, beside the tutorial (default all)"
     )
-    ladder.add_argument("--data", type=matrix.path, metavar="DIR", help="data root; else FCNN_DATA, else the cache")
     ladder.add_argument(
-        "--results", type=matrix.path, default=Path("results"), metavar="DIR", help="results folder (results)"
+        "--epochs", type=matrix.whole, default=3, metavar="N", help="fewest timed epochs per step (default 3)"
     )
-    ladder.add_argument("--run", type=matrix.path, metavar="DIR",
-                        help="run folder to write to; default: the newest one of this machine")  # fmt: skip
+    ladder.add_argument("--data", type=matrix.path, metavar="DIR", help=DATA_HELP)
+    ladder.add_argument("--results", type=matrix.path, default=Path("results"), metavar="DIR", help=RESULTS_HELP)
+    ladder.add_argument("--run", type=matrix.path, metavar="DIR", help=RUN_HELP)
     ladder.add_argument("--resume", type=matrix.path, metavar="DIR", help="go on with the ladder of this folder")
     matrix.refuse_sizes(ladder.add_argument, "the ladder is written by hand for the reference network alone")
     ladder.set_defaults(do=_ladder)
 
-    env = verbs.add_parser("env", help="what this machine is, and what would make its numbers untrustworthy")
+    env = add("env", "what this machine is, and what would disturb its numbers")
     env.set_defaults(do=_env)
     return parser
 

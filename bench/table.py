@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -45,6 +47,23 @@ class Table:
         """The same without some columns."""
         kept = [at for at, column in enumerate(self.columns) if column.heading not in headings]
         return Table([self.columns[at] for at in kept], [[row[at] for at in kept] for row in self.rows])
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A table to compute with: headings that hold the unit, and plain values in SI units; None where one is missing."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+def as_csv(table: Raw) -> str:
+    """A CSV file's text; a missing value is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.headings)
+    writer.writerows(table.rows)
+    return text.getvalue()
 
 
 def _role(rows: Sequence[Sequence[Cell]], at: int) -> str:

@@ -65,12 +65,12 @@ def machine(tmp_path):
 
 
 def test_all_is_run_in_its_order_and_a_second_call_has_nothing_to_do(machine):
-    machine.does(tests="echo '= 78 passed in 200 s ='", ladder="echo 'The best rung, one kernel, takes 5 ms'")
+    machine.does(tests="echo '= 78 passed in 200 s ='", ladder="echo 'The best step, one kernel, takes 5 ms'")
     code, asked, said = machine.check()
     assert (code, asked) == (0, [*STEPS])
     assert [line.split()[:2] for line in said.splitlines()] == [[step, "right"] for step in STEPS]
     assert "78 passed in 200 s" in said
-    assert "The best rung, one kernel, takes 5 ms" in said
+    assert "The best step, one kernel, takes 5 ms" in said
     assert f"--results {machine.results}/report\n" in (machine.folder / "words").read_text()
     code, asked, said = machine.check()
     assert (code, asked, said.count("done before")) == (0, [], len(STEPS))

@@ -22,7 +22,7 @@ from bench.axes.workloads import STEP_WORKLOADS, workload
 from bench.record.measurement import CaseFields, Measurement
 from bench.record.model import Record
 
-DISTURBED = "the floor came out above the time itself, so something disturbed the yardsticks"
+DISTURBED = "the bound came out above the time itself, so something disturbed the calibration"
 
 
 @once_a_record

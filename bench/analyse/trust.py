@@ -50,7 +50,7 @@ def drift(yardstick: Yardstick) -> str | None:
     if best * (moved.value - 1) <= 0 or abs(best) <= DRIFT_FRACTION / 2:
         return None
     direction = "slower" if moved.value > 1 else "faster"
-    return f"yardstick {yardstick.name} was {abs(moved.value - 1):.1%} {direction} after the run than before"
+    return f"calibration probe {yardstick.name} was {abs(moved.value - 1):.1%} {direction} after the run than before"
 
 
 @once_a_record

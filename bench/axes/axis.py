@@ -93,7 +93,7 @@ class Axis:
 AXES = (
     Axis("workload", "workload", "Part", "what is timed", WORKLOADS, always_named=True),
     Axis("device", "device", "Device",
-         "where it runs; default: the CPU and every accelerator here; a GPU also by its number, like cuda:1", DEVICES,
+         "where it runs, a GPU also by its number, like cuda:1 (default the CPU and every accelerator here)", DEVICES,
          always_named=True),
     Axis("batch_size", "batch", "Batch", "images per step", mark="b", always_named=True),
     Axis("precision", "precision", "Precision", "number format", PRECISIONS, always_named=True, varies_step=True),
@@ -102,10 +102,11 @@ AXES = (
     Axis("optimizer", "optimizer", "Optimizer", "implementation of Adam", OPTIMIZERS, varies_step=True),
     Axis("feed", "feed", "Feed", "where the images come from", FEEDS),
     Axis("hidden_size", "hidden-size", "Hidden", "units of the hidden layer", mark="h", hyperparameter="hidden_size"),
-    Axis("num_workers", "num-workers", "Workers", "worker processes of the loader feed", mark="w", feed="loader"),
-    Axis("pin_memory", "pin-memory", "Pinned", "pinned memory in the loader feed", mark="pinned", feed="loader"),
+    Axis("num_workers", "num-workers", "Workers", "worker processes of the loader", mark="w", feed="loader"),
+    Axis("pin_memory", "pin-memory", "Pinned", "pinned memory in the loader", mark="pinned", feed="loader"),
     # In a planned case 0 stands for the machine's default, which a record replaces by its number.
-    Axis("threads", "threads", "Threads", "CPU threads; default: the cores this process may use", mark="t", planned=0),
+    Axis("threads", "threads", "Threads", "CPU threads (default the cores that this process may use)", mark="t",
+         planned=0),
 )  # fmt: skip
 
 

@@ -79,45 +79,61 @@ def _values(axis: Axis) -> Callable[[str], list[Value]]:
 
 
 def _help(axis: Axis) -> str:
-    """What can be chosen, and what is if nothing is; of some that is not the axis's default but what is here."""
-    names = f": {', '.join(axis.rows)}" if axis.rows else ""
+    """What is chosen and the default, then the choices, each with what it means."""
     default = "" if "default" in axis.help else f" (default {axis.default})"
-    what, colon, rest = axis.help.partition("; ")
-    return f"{what}{names}{colon}{rest}{default}"
+    first = f"{axis.help}{'' if isinstance(axis.default, bool) else default}"
+    meanings = {name: getattr(row, "meaning", "") for name, row in (axis.rows or {}).items()}
+    if not any(meanings.values()):
+        return f"{first}: {', '.join(meanings)}" if meanings else first
+    return "\n".join([first, *(f"  {name}: {meaning}" for name, meaning in meanings.items())])
 
 
 def add_options(add: Callable[..., Any], prefix: str = "") -> None:
     """Declares the options through `add`, which is argparse's `add_argument` or pytest's `addoption`."""
+    for one in (add_axes, add_effort, add_places):
+        one(add, prefix)
+
+
+def add_axes(add: Callable[..., Any], prefix: str = "") -> None:
+    """Those of the axes, of which several values multiply."""
     for axis in AXES:
         name = f"--{prefix}{axis.option}"
         if isinstance(axis.default, bool):
             add(name, action="store_true", default=None, help=axis.help)
         else:
-            metavar = axis.option.upper() if axis.rows else "N"
+            metavar = "NAME" if axis.rows else "N"
             add(name, nargs="+", action=Values, type=_values(axis), default=None, help=_help(axis), metavar=metavar)
-    add(f"--{prefix}seeds", type=whole, default=5, metavar="N", help="seeds of the accuracy workload (5)")
-    add(f"--{prefix}epochs", type=whole, default=5, metavar="N", help="fewest epochs timed an epoch case (5)")
+
+
+def add_effort(add: Callable[..., Any], prefix: str = "") -> None:
+    """Those of how much is measured."""
+    add(f"--{prefix}seeds", type=whole, default=5, metavar="N", help="seeds per accuracy case (default 5)")
+    add(f"--{prefix}epochs", type=whole, default=5, metavar="N", help="fewest epochs timed per epoch case (default 5)")
     add(
         f"--{prefix}budget",
         type=_seconds,
         default=None,
-        metavar="S",
-        help="most seconds of samples a step case, an epoch case 4 times that (1)",
+        metavar="SECONDS",
+        help="seconds of samples per step case; an epoch case gets 4 times that (default 1)",
     )
-    add(f"--{prefix}dataset", choices=DATASETS, default="MNIST", help="which images (MNIST)")
+
+
+def add_places(add: Callable[..., Any], prefix: str = "") -> None:
+    """Those of where the images are, and where results go."""
+    add(f"--{prefix}dataset", choices=DATASETS, default="MNIST", help="which images (default MNIST)")
     add(
         f"--{prefix}data",
         type=path,
         default=None,
         metavar="DIR",
-        help="data root; else FCNN_DATA, else the cache",
+        help="where the images are (default FCNN_DATA, else the user's cache folder)",
     )
     add(
         f"--{prefix}results",
         type=path,
         default=Path("results"),
         metavar="DIR",
-        help="results folder (results)",
+        help="where the run's folder goes (default results)",
     )
 
 

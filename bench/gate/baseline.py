@@ -229,11 +229,13 @@ def _machine_moved(
                     value = math.log(undisturbed(samples) / yardstick.work_per_repetition)
                     then.setdefault((yardstick.device, yardstick.name), []).append(value)
     if not then:
-        return "the records have no yardstick: whether the machine has changed cannot be told"
+        return "the records have no calibration: whether the machine has changed cannot be told"
     for key, values in then.items():
         if not yardsticks.get(key):
-            return f"yardstick {key[1]} was not timed: whether the machine has changed cannot be told"
+            return f"calibration probe {key[1]} was not timed: whether the machine has changed cannot be told"
         distance, _, _ = unpaired.two_samples(values, yardsticks[key])
         if abs(distance) > math.log1p(unpaired.MACHINE_FRACTION):
-            return f"this machine has changed: yardstick {key[1]} {math.expm1(distance):+.1%} since the baseline"
+            return (
+                f"this machine has changed: calibration probe {key[1]} {math.expm1(distance):+.1%} since the baseline"
+            )
     return None

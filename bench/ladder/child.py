@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.workers.serve import State
 
-RUNG, FLOOR = "the rung", "the floor"
+RUNG, FLOOR = "the ladder step", "the roofline bound"
 
 
 def one_epoch(make: Any, images: Any, seed: int, device: Any) -> dict[str, float]:

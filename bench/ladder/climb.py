@@ -119,7 +119,7 @@ class _Climb:
             for first in range(0, len(wanted), at_once):
                 wave = self._imported(wanted[first : first + at_once], stack)
                 if None in wave:
-                    with self._watched("floor"):
+                    with self._watched("roofline bound"):
                         self._take_floor(wave.pop(None))
                 with self._watched("cold epochs"):
                     for name, process in wave.items():
@@ -156,7 +156,7 @@ class _Climb:
         return ready
 
     def _take_floor(self, process: Process) -> None:
-        self._say("floor")
+        self._say("roofline bound")
         with self._reason_kept(None):
             found = process.ask("ladder_bound", LIMIT_SECONDS)
             self._floor = {

@@ -17,12 +17,12 @@ from bench.table import NUMBER, Column, Table, as_markdown, on_terminal
 from bench.text import markdown as text
 
 COLUMNS = [
-    Column("Rung"),
-    *(Column(heading, NUMBER) for heading in ("s an epoch", "× tutorial", "× floor", "From cold", "Accuracy")),
+    Column("Ladder step"),
+    *(Column(heading, NUMBER) for heading in ("Per epoch", "× tutorial", "× roofline", "From cold", "Accuracy")),
     *(Column(heading, NUMBER) for heading in ("95% interval", "Lines")),
     Column("What it removes"),
 ]
-CAPTION = "Seconds an epoch, a bar a rung"
+CAPTION = "Time per epoch, one bar per ladder step"
 NARROW = 6  # columns on the terminal
 
 
@@ -54,11 +54,15 @@ def _row(ladder: Ladder, step: LadderStep) -> list[str]:
 
 def notices(ladder: Ladder) -> list[str]:
     """What stands above all numbers: a disturbance, an interruption."""
-    said = [disturbed.notice(ladder.disturbed, "the rungs", "run the ladder again")] if ladder.disturbed else []
+    said = [disturbed.notice(ladder.disturbed, "the ladder steps", "run the ladder again")] if ladder.disturbed else []
     if ladder.interrupted:
         said.append("Interrupted: these numbers are what was measured by then, in fewer rounds than were asked for.")
     if ladder.floor_reason:
-        what = "The floor is not known" if ladder.floor_seconds is None else "Of the floor not all is known"
+        what = (
+            "The roofline bound is not known"
+            if ladder.floor_seconds is None
+            else "Not all of the roofline bound is known"
+        )
         said.append(f"{what}: {ladder.floor_reason}.")
     return said
 
@@ -73,20 +77,20 @@ def sentences(ladder: Ladder) -> list[str]:
     if not ladder.judged:
         said.append("No accuracy was judged: there is no reference for these images.")
     if ladder.floor_seconds and best.median < ladder.floor_seconds and ladder.device == "cpu" and not ladder.disturbed:
-        said.append("The floor counts products with black pixels, which it skips.")
+        said.append("The roofline bound counts products with black pixels, which it skips.")
     return said
 
 
 def _verdict(ladder: Ladder, best: LadderStep, median: float, times: float) -> list[str]:
     said = [
-        f"The best rung, {best.name}, takes {units.duration(median)} an epoch: {times:,.1f} times as fast as the "
+        f"The best step, {best.name}, takes {units.duration(median)} per epoch: {times:,.1f}× as fast as the "
         f"tutorial{_above_the_floor(ladder, median)}."
     ]
     for peer in (step for step in ladder.steps if step.is_peer):
         if (times_peer := best.times(peer)) is None or peer.median is None:
             continue
         said.append(
-            f"It is {times_peer:.1f} times as fast as {peer.name} ({units.duration(peer.median)}); from cold, "
+            f"It is {times_peer:.1f}× as fast as {peer.name} ({units.duration(peer.median)}); from cold, "
             f"{units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
         )
     return said
@@ -97,8 +101,8 @@ def _above_the_floor(ladder: Ladder, seconds: float) -> str:
     if not ladder.floor_seconds:
         return ""
     least = words.FLOORS.get(ladder.floor_bound or "")
-    what = f", the least that {least}" if least else ""
-    return f" and {seconds / ladder.floor_seconds:.1f} times the floor of {units.duration(ladder.floor_seconds)}{what}"
+    what, bound = f", the least that {least}" if least else "", units.duration(ladder.floor_seconds)
+    return f" and {seconds / ladder.floor_seconds:.1f}× the roofline bound of {bound}{what}"
 
 
 def heading(ladder: Ladder) -> str:
@@ -126,12 +130,12 @@ def markdown(ladders: Sequence[Ladder], pictures: Mapping[str, Plot]) -> str:
     first = ladders[0]
     return "\n".join(
         [
-            "# The ladder: from the tutorial to the floor",
+            "# The ladder: from the tutorial to the roofline bound",
             "",
-            "The same network on the same images to the same accuracy, one change a rung. "
+            "The same network on the same images to the same accuracy, one change per step. "
             f"{text(f'torch {first.torch}, with {first.dataset}.')} Medians over epochs of fresh trainings, each from "
-            "another seed. The rungs take turns, and how many times as fast one is as another is the median over "
-            "rounds. Lines are those of a rung's code that the one before it does not have.",
+            "another seed. The steps take turns, and how many times as fast one is as another is the median over "
+            "rounds. Lines are those of a step's code that the one before it does not have.",
             *(line for ladder in ladders for line in _chapter(ladder, pictures.get(ladder.device))),
             "",
         ]
@@ -165,7 +169,7 @@ def _figure(ladder: Ladder, plot: Plot | None) -> str:
     lines = [f"<h3>{html.escape(heading(ladder))}</h3>"]
     lines += [f'<p class="warning" role="note">{html.escape(said)}</p>' for said in notices(ladder)]
     lines += [f'<p class="meaning">{html.escape(sentence)}</p>' for sentence in sentences(ladder)]
-    caption = 'One change a rung. The table is in <a href="ladder.md">ladder.md</a>.'
+    caption = 'One change per step. The table is in <a href="ladder.md">ladder.md</a>.'
     if plot and plot.svg:
         drawn = for_page(plot.svg, plot.label)
         lines.append(f'<figure><div class="scroll" tabindex="0">{drawn}</div>')

@@ -61,7 +61,7 @@ def run_ladder(asked: LadderOptions) -> int:
     here = [device for device in wanted if device not in missing]
     known = dict.fromkeys(rung.name for device in wanted for rung in rows(device))
     if unknown := [name for name in asked.rungs or () if name not in known]:
-        raise BenchError(f"there is no rung {unknown[0]!r}; there are {', '.join(map(repr, known))}", USAGE)
+        raise BenchError(f"there is no ladder step {unknown[0]!r}; there are {', '.join(map(repr, known))}", USAGE)
     if not here:
         raise BenchError(f"nothing can be measured: {'; '.join(missing.values())}")
     loaded = images("MNIST", asked.data)
@@ -140,7 +140,7 @@ def _show_plan(terminal: Console, chosen: Mapping[str, climb.ClimbRequest], seco
     terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  {first.images.label}"), soft_wrap=True)
     for device, asked in chosen.items():
         peers = sum(rung in PEERS for rung in asked.rungs)
-        what = f"{counted(len(asked.rungs) - peers, 'rung')}" + (f", {counted(peers, 'peer')}" if peers else "")
+        what = f"{counted(len(asked.rungs) - peers, 'step')}" + (f", {counted(peers, 'peer')}" if peers else "")
         terminal.print(f"  {device:6}{what}")
     terminal.print(Text.assemble("  expected time about ", (duration(seconds), "bold")))
 
@@ -160,7 +160,7 @@ def _failures(ladder: Ladder) -> list[str]:
     """What a ladder that came to its end has not."""
     found = []
     if ladder.floor_seconds is None:
-        found.append(f"{ladder.device}: the floor could not be measured: {ladder.floor_reason}")
+        found.append(f"{ladder.device}: the roofline bound could not be measured: {ladder.floor_reason}")
     if not ladder.first.seconds:
         found.append(f"{ladder.device}: the tutorial was not measured: {ladder.first.reason}")
     return found

@@ -26,7 +26,7 @@ from bench.record.measurement import Breakdown
 
 EMPTY = {"batch_size": 1, "hidden_size": 2}  # of a case, with which it has nothing to do
 BLOCK_SECONDS, LEAD_SECONDS = 6e-3, 3e-3
-TURNS_SECONDS, FEWEST_TURNS, MOST_TURNS = 0.25, 5, 12
+TURNS_SECONDS, FEWEST_TURNS, MOST_TURNS = 0.25, 5, 8
 PROFILED_SECONDS, PROFILED_BLOCKS, MOST_PROFILED = 0.02, 4, 4  # of blocks, and of repetitions in each
 FASTEST_SHARE = 0.25  # as of a run's samples
 STEP, NOTHING = "fcnn-bench: step", "fcnn-bench: empty step"  # ranges in the profile

@@ -136,7 +136,7 @@ def _formats(everything: Sequence[Cell]) -> Iterator[str]:
             chosen = found if len(found) < 3 else [found[0], found[-1]]
             if chosen and choice != "fp32":
                 texts = [f"{_effect(gain)} at batch {cell.case.batch_size:,}" for cell, gain in chosen]
-                yield f"{name(str(choice))} on {name(device)} is {' and '.join(texts)}."
+                yield f"On {name(device)}, {name(str(choice))} is {' and '.join(texts)}."
 
 
 def _plain_but(cell: Cell) -> bool:

@@ -87,7 +87,7 @@ def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> li
 
 def _fitting(found: ViewTable) -> str:
     """As many of the table's first columns as the width holds, and where the others are."""
-    rows = found.frame.values.tolist()
+    rows = found.texts
     for count in range(len(found.columns), FEWEST_COLUMNS - 1, -1):
         text = as_markdown(Table([head(one) for one in found.columns[:count]], [row[:count] for row in rows]))
         if max(map(len, text.split("\n"))) <= WIDTH:

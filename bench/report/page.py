@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 from markupsafe import Markup
 
 from bench.analyse.cell import Cell
@@ -119,7 +118,7 @@ def _table(records: Sequence[Record], found: tables.ViewTable, index: int) -> Sh
     kept = [number for number, c in enumerate(found.columns) if c.role != NOTE]
     headings = [_heading(found.columns[number]) for number in kept]
     rows = []
-    for texts, behind in zip(_said_once(found).values.tolist(), found.cells, strict=True):
+    for texts, behind in zip(_said_once(found), found.cells, strict=True):
         pairs = [(found.columns[number], texts[number]) for number in kept]
         if behind[0].unmeasured and found.view.name != column.GAPS:
             rows.append(_gap_row(pairs, behind, sum(heading.span for heading in headings)))
@@ -137,14 +136,13 @@ def _table(records: Sequence[Record], found: tables.ViewTable, index: int) -> Sh
     )
 
 
-def _said_once(found: tables.ViewTable) -> pd.DataFrame:
+def _said_once(found: tables.ViewTable) -> list[list[str]]:
     """The table's text, in which rows below each other do not repeat the same advice."""
-    frame = found.frame.copy()
-    for shown in found.columns:
-        if shown.role == ADVICE:
-            advice = frame[shown.heading]
-            frame[shown.heading] = advice.where(advice != advice.shift(), "")
-    return frame
+    advice = [number for number, shown in enumerate(found.columns) if shown.role == ADVICE]
+    return [
+        ["" if at in advice and above and above[at] == text else text for at, text in enumerate(row)]
+        for above, row in zip([[], *found.texts], found.texts, strict=False)
+    ]
 
 
 def _heading(of: CaseColumn) -> Shown:

@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from bench.analyse.account import TERMS
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.cells import cells
@@ -19,7 +17,7 @@ from bench.report import column, units
 from bench.report.column import NOTE, CaseColumn
 from bench.report.columns import COLUMNS
 from bench.report.units import MISSING
-from bench.table import NAME, WORDS, Table
+from bench.table import NAME, WORDS, Raw, Table
 from bench.text import fact_name, fact_value
 
 # Not said in a caption: what nobody would expect to be otherwise.
@@ -97,15 +95,15 @@ class ViewTable:
     """A view of one record.
 
     Attributes:
-        frame: Text to show, one column a heading.
-        columns: The columns of `frame`.
+        texts: What is shown, a row after the other.
+        columns: The columns of `texts`.
         cells: The cells behind each row; several where alike gaps share a row.
         agreed: What all rows have in common, such as `optimizer adam, 2 threads`; empty if nothing.
     """
 
     view: View
     record: Record
-    frame: pd.DataFrame
+    texts: list[list[str]]
     columns: list[CaseColumn]
     cells: list[list[Cell]]
     agreed: str
@@ -128,7 +126,7 @@ def table(record: Record, view: View) -> ViewTable | None:
     body = [[_text(c, row) for c in shown] for row in rows]
     facts = [(c, _texts(c, found)[0]) for c in agreed]
     said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
-    return ViewTable(view, record, pd.DataFrame(body, columns=[c.heading for c in shown]), shown, rows, ", ".join(said))
+    return ViewTable(view, record, body, shown, rows, ", ".join(said))
 
 
 def _of_devices_here(found: Sequence[Cell]) -> Sequence[Cell]:
@@ -199,35 +197,27 @@ def _text(of: CaseColumn, row: list[Cell]) -> str:
     return f"{texts[0]} … {texts[-1]}" if of.name == "batch_size" else "several"
 
 
-def raw_frame(records: Sequence[Record], view: View) -> pd.DataFrame:
-    """The view of all records with raw SI values, a row a case, for a CSV file; missing values are empty."""
+def raw(records: Sequence[Record], view: View) -> Raw:
+    """The view of all records with raw SI values, a row a case, for a CSV file; missing values are None."""
     chosen = [c for c in COLUMNS if view.kind in c.views and c.raw and c.role != NAME]
-    rows = []
+    rows: list[Sequence[object]] = []
     for index, record in enumerate(records):
-        facts = {
-            "machine": record.machine.label,
-            "measured": "elsewhere" if index else "here",
-            "created_utc": record.created_utc,
-            "dataset": record.dataset.label,
-        }
-        for cell in _rows(record, view):
-            values = {c.name: c.raw(cell) for c in chosen if c.raw}
-            rows.append({**facts, "id": cell.id, **values})
-    # Objects: a column of whole numbers with a gap must not turn into fractions.
-    heads = ["machine", "measured", "created_utc", "dataset", "id", *(c.name for c in chosen)]
-    return pd.DataFrame(rows, columns=heads, dtype=object)
+        place = "elsewhere" if index else "here"
+        facts = [record.machine.label, place, record.created_utc, record.dataset.label]
+        rows += [[*facts, cell.id, *(c.raw(cell) for c in chosen if c.raw)] for cell in _rows(record, view)]
+    return Raw(["machine", "measured", "created_utc", "dataset", "id", *(c.name for c in chosen)], rows)
 
 
-def aten_calls_frame(records: Sequence[Record]) -> pd.DataFrame:
+def aten_calls(records: Sequence[Record]) -> Raw:
     """Every counted operator call by name and result type, a row a case and call, for a CSV file."""
-    rows = [
+    rows: list[Sequence[object]] = [
         (record.machine.label, "elsewhere" if index else "here", record.created_utc, m.id, call, count)
         for index, record in enumerate(records)
         for m in record.measurements
         if m.counters
         for call, count in m.counters.aten_calls.items()
     ]
-    return pd.DataFrame(rows, columns=["machine", "measured", "created_utc", "id", "call", "count"])
+    return Raw(["machine", "measured", "created_utc", "id", "call", "count"], rows)
 
 
 def environment_table(record: Record) -> Table:

@@ -87,7 +87,7 @@ def _grid(found: tables.ViewTable, gap: int, columns: Sequence[str]) -> Grid:
     heads = [head(one, text) for text, one in zip(wrapped, shown, strict=True)]
     timed = [
         (behind[0], [_short(found.columns[index], texts[index], columns) for index in kept])
-        for texts, behind in zip(found.frame.values.tolist(), found.cells, strict=True)
+        for texts, behind in zip(found.texts, found.cells, strict=True)
         if behind[0].measurement
     ]
     marked = {number: "yellow" for number, (cell, _) in enumerate(timed) if cell.flags}

@@ -16,8 +16,8 @@ from bench.report.machines import overview, shown_in_full
 from bench.report.markdown import markdown
 from bench.report.page import page
 from bench.report.plot import Plot
-from bench.report.tables import VIEWS, aten_calls_frame, raw_frame
-from bench.table import Table
+from bench.report.tables import VIEWS, aten_calls, raw
+from bench.table import Table, as_csv
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ def write_report(records: Sequence[Record], folder: Path) -> list[str]:
     for plot in report.plots:
         if plot.svg:
             files.write(folder / "plots" / f"{plot.name}.svg", plot.svg)
-    frames = {view.name: raw_frame(records, view) for view in VIEWS} | {"aten_calls": aten_calls_frame(records)}
-    for name, frame in frames.items():
-        if not frame.empty:
-            files.write(folder / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    tables = {view.name: raw(records, view) for view in VIEWS} | {"aten_calls": aten_calls(records)}
+    for name, table in tables.items():
+        if table.rows:
+            files.write(folder / "tables" / f"{name}.csv", as_csv(table))
     for name, export in EXPORTERS.items():
         files.write(folder / name, export(report))
     return [f"plot {plot.name}: {plot.problem}" for plot in report.plots if plot.problem]

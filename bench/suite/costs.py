@@ -29,6 +29,7 @@ START_SECONDS = 0.2  # for a process to be forked and to have gone
 # Of each training in fp32, in a thorough run: starting does not depend on the number format.
 START_UPS, START_UP_SECONDS = 3, 5.0
 MARKED_SECONDS = 2.0  # of what is taken apart, in a thorough run
+BREAKDOWN_SECONDS = 0.4  # of a step and the same with nothing to do, by turns and in a profile: seen on an EPYC
 GROUPS = ("steps", "epochs", "trainings")
 
 
@@ -157,11 +158,9 @@ def prepare_seconds(case: Case, group: str, seconds: float) -> float:
 def observe_seconds(case: Case, train_images: int, thorough: bool, rates: Rates) -> float:
     """Taking apart, counting and, if the run is thorough, looking for growth and energy."""
     seconds = repetition_seconds(case, train_images, rates)
-    alone = COMPILED_SECONDS if COMPILERS[case.compiler].mode else 0.0
+    alone = COMPILED_SECONDS if COMPILERS[case.compiler].mode else BREAKDOWN_SECONDS
     if thorough and case.workload in ("step", "epoch"):
         alone += costs_of(case.device).energy
-    if case.workload == "epoch":
+    if WORKLOADS[case.workload].repetition != "step":
         return alone + 1.5 + 2 * min(seconds, MARKED_SECONDS if thorough else MARKED_SECONDS / 4)
-    if case.workload == "accuracy":
-        return alone + 0.5
     return alone + 0.3 + 30 * min(seconds, 0.1) + (100 * seconds if thorough and seconds <= 0.01 else 0.0)

@@ -14,7 +14,7 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,10 @@ Start = Callable[[], contextlib.AbstractContextManager[Any]]
 Say = Callable[[str, float], None]
 
 LONG_SECONDS = 0.1  # of a repetition that does not mind what was in the caches before
-# At the beginning of a process, when nothing is warm. On one thread of an EPYC, over 64 processes of 18 cases, the
-# first round took 7% longer than the later ones (standard error 1.9), the next three 3% (1.3); ratios had no trend.
-DISCARDED_ROUNDS = 1
+# At the beginning of a process, when nothing is warm, a round of steps is discarded. On one thread of an EPYC, over 64
+# processes of 18 cases, the first took 7% longer than the later ones (standard error 1.9), the next three 3% (1.3);
+# ratios had no trend. In the first process there are more until one is undisturbed, at most so many.
+MOST_SIZING_ROUNDS = 6
 REPEATED_SHARE = 0.5  # of a process's rounds, at most so many more for those that were disturbed
 PREPARE_LIMIT_SECONDS = 300.0  # compiling from a warm cache included
 TURN_LIMIT_SECONDS = 30.0  # at least, of a turn that takes a hundredth of a second
@@ -148,22 +149,21 @@ class Rounds:
             turn = Turn(id, worker, "prepare", arguments, PREPARE_LIMIT_SECONDS)
             found = turn.take()
             repetition, steps = found.pop("repetition_seconds"), found.pop("steps")
-            if id not in self._repetitions:  # a block is of one size in all of a run
-                one = self._group.name != "steps"
-                self._repetitions[id] = 1 if one else max(1, math.ceil(BLOCK_SECONDS / max(repetition, 1e-9)))
+            if id not in self._repetitions:
                 self._seconds[id] = repetition
                 self._steps |= {id: steps} if steps else {}
-                self._journal.write(
-                    "sizes",
-                    repetitions={id: self._repetitions[id]},
-                    seconds={id: digits(repetition)},
-                    **({"steps": {id: steps}} if steps else {}),
-                )
             self._journal.write("prepared", process=process, id=id, **{n: digits(s) for n, s in found.items()})
 
     def _take_rounds(self, worker: Any, process: int, called: str) -> None:
         share = self._group.share
-        for _ in range(DISCARDED_ROUNDS if self._group.name == "steps" else 0):
+        if new := [id for id in self._left() if id not in self._repetitions]:
+            try:
+                self._size(worker, new)
+            except TurnFailed:
+                for id in new:  # the next process sizes them
+                    del self._repetitions[id]
+                raise
+        elif self._group.name == "steps":
             take(self._turns(worker, 0))
         # A training is of a seed of its own, and its accuracy minds no neighbour.
         repeated = 0 if self._group.name == "trainings" else math.ceil(REPEATED_SHARE * share.rounds)
@@ -174,6 +174,34 @@ class Rounds:
                 return
             self._say(f"{called}, round {min(quiet + 1, share.rounds)} of {share.rounds}", self._taken())
             quiet += self._round(worker, process)
+
+    def _size(self, worker: Any, new: Sequence[str]) -> None:
+        """How many repetitions a block has, the same in all of a run: by rounds that are discarded, the last in peace.
+
+        What takes 0.5 ms in peace takes 10 where others need the core. Blocks of one repetition, sized so, made the
+        ratios of a run on two threads 35% other than those of the runs before and after it.
+        """
+        steps = self._group.name == "steps"
+        self._repetitions |= dict.fromkeys(new, 1)
+        if steps:
+            self._repetitions |= {id: self._repetitions_of(id) for id in new}
+            for _ in range(MOST_SIZING_ROUNDS):
+                turns, watch = self._turns(worker, 0), self._watch(worker.pid, self._group.gpu)
+                for turn, (seconds, *_) in zip(turns, take(turns), strict=True):
+                    self._seconds[turn.key] = min(seconds, self._seconds[turn.key])
+                if watch.seen()[1] is None:
+                    break
+            self._repetitions |= {id: self._repetitions_of(id) for id in new}
+        for id in new:
+            self._journal.write(
+                "sizes",
+                repetitions={id: self._repetitions[id]},
+                seconds={id: digits(self._seconds[id])},
+                **({"steps": {id: self._steps[id]}} if id in self._steps else {}),
+            )
+
+    def _repetitions_of(self, id: str) -> int:
+        return max(1, math.ceil(BLOCK_SECONDS / max(self._seconds[id], 1e-9)))
 
     def _turns(self, worker: Any, seed: int) -> list[Turn]:
         left = self._left()

@@ -14,8 +14,8 @@ FULL = 101e-6  # the step's 10 MFLOP take 100 µs at the peak
 
 
 def test_a_yardstick_that_moved_by_more_than_three_percent_has_drifted():
-    assert drift(yardstick("copy", after=1.05)) == "yardstick copy was 5.0% slower after the run than before"
-    assert drift(yardstick("copy", after=0.9)) == "yardstick copy was 10.0% faster after the run than before"
+    assert drift(yardstick("copy", after=1.05)) == "calibration probe copy was 5.0% slower after the run than before"
+    assert drift(yardstick("copy", after=0.9)) == "calibration probe copy was 10.0% faster after the run than before"
     assert drift(yardstick("copy", after=1.02)) is None
     assert drift(yardstick("copy", after=None)) is None  # the run was stopped before
 

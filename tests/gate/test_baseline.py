@@ -160,7 +160,7 @@ def test_all_cases_of_the_record_share_the_processes(checked):
 def test_a_machine_that_has_changed_is_not_the_programs_fault(checked):
     found = checked(Simulated(machine=0.1), gates=("timing",))
     assert verdicts(found) == {("timing", DEFAULT_ID): INCONCLUSIVE}
-    assert "this machine has changed: yardstick" in found.outcomes[0].reason
+    assert "this machine has changed: calibration probe" in found.outcomes[0].reason
     assert found.exit_code == 5
 
 

@@ -99,7 +99,7 @@ def ladders(folder):
     return json.loads((folder / "run" / "ladder.json").read_text())["ladders"]
 
 
-SHORT = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam"]
+SHORT = ["ladder", "--run", "run", "--device", "cpu", "--steps", "fused Adam"]
 TO_GO_ON = (
     "fcnn-bench: interrupted: the ladder has what was measured by then; to go on: fcnn-bench ladder --resume run\n"
 )

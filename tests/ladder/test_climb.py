@@ -41,7 +41,7 @@ def test_the_verb_writes_the_ladder(machine, tmp_path, capsys):
 
 def test_the_rungs_take_turns_and_the_quick_ones_go_on(machine, tmp_path):
     machine.answers = {"tutorial": 7.0, "index_select": 2.5, "fused Adam": 0.1}
-    words = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "index_select", "fused Adam", "--epochs", "3"]
+    words = ["ladder", "--run", "run", "--device", "cpu", "--steps", "index_select", "fused Adam", "--epochs", "3"]
     assert main(words) == 0
     turns = [(name, seed) for _, name, seed in machine.asked if seed is not None]
     three = ["tutorial", "index_select", "fused Adam"]
@@ -57,7 +57,7 @@ def test_the_rungs_take_turns_and_the_quick_ones_go_on(machine, tmp_path):
 
 
 def test_the_rungs_that_compile_are_started_last(machine, tmp_path):
-    words = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam", "compiled", "JAX"]
+    words = ["ladder", "--run", "run", "--device", "cpu", "--steps", "fused Adam", "compiled", "JAX"]
     assert main(words) == 0
     cold = [name for _, name, seed in machine.asked if seed == 0]
     assert cold == ["tutorial", "fused Adam", "JAX", "compiled"]
@@ -82,7 +82,7 @@ def test_what_is_compiled_from_cold_finds_nothing_that_another_has_compiled(mach
 
 
 def test_both_devices_are_climbed_where_both_are(machine, gpu, tmp_path, capsys):
-    assert main(["ladder", "--run", "run", "--rungs", "graph an epoch", "JAX"]) == 0
+    assert main(["ladder", "--run", "run", "--steps", "graph an epoch", "JAX"]) == 0
     cpu, cuda = ladders(tmp_path)
     assert [step["name"] for step in cpu["steps"]] == ["tutorial", "JAX"]
     assert [step["name"] for step in cuda["steps"]] == ["tutorial", "graph an epoch", "JAX"]
@@ -96,7 +96,7 @@ def test_both_devices_are_climbed_where_both_are(machine, gpu, tmp_path, capsys)
 def test_a_device_that_is_not_here_is_told_with_its_reason(machine, monkeypatch, capsys):
     away = dataclasses.replace(verb.DEVICES["cuda"], why_missing=lambda: "no CUDA GPU here")
     monkeypatch.setitem(verb.DEVICES, "cuda", away)
-    assert main(["ladder", "--run", "run", "--rungs", "fused Adam"]) == 0
+    assert main(["ladder", "--run", "run", "--steps", "fused Adam"]) == 0
     assert "No ladder for cuda: no CUDA GPU here" in capsys.readouterr().out
     assert main(["ladder", "--run", "run", "--device", "cuda"]) == 3
     assert capsys.readouterr().err == "fcnn-bench: nothing can be measured: no CUDA GPU here\n"
@@ -152,8 +152,8 @@ def test_without_a_floor_the_ladder_has_its_reason_in_place_of_one(machine, tmp_
     machine.answers["floor"] = "planted"
     assert main(["ladder", "--run", "run", "--device", "cpu"]) == 3
     out, err = capsys.readouterr()
-    assert err == "fcnn-bench: cpu: the floor could not be measured: planted\n"
-    assert "The floor is not known: planted." in out
+    assert err == "fcnn-bench: cpu: the roofline bound could not be measured: planted\n"
+    assert "The roofline bound is not known: planted." in out
     (data,) = ladders(tmp_path)
     assert (data["floor_seconds"], data["floor_reason"]) == (None, "planted")
     assert data["steps"][0]["seconds"]
@@ -163,23 +163,23 @@ def test_without_a_floor_the_ladder_has_its_reason_in_place_of_one(machine, tmp_
 def test_what_is_not_known_of_a_floor_is_told_and_no_failure(machine, tmp_path, capsys):
     machine.unknown = "grid_barrier is not known: planted"
     assert main(SHORT) == 0
-    assert "Of the floor not all is known: grid_barrier is not known: planted." in capsys.readouterr().out
+    assert "Not all of the roofline bound is known: grid_barrier is not known: planted." in capsys.readouterr().out
     assert ladders(tmp_path)[0]["floor_seconds"] == 0.05
 
 
 def test_an_unknown_rung_is_named(machine, capsys):
-    assert main(["ladder", "--rungs", "rocket"]) == 2
+    assert main(["ladder", "--steps", "rocket"]) == 2
     err = capsys.readouterr().err
-    assert "there is no rung 'rocket'; there are 'tutorial', 'workers'" in err
+    assert "there is no ladder step 'rocket'; there are 'tutorial', 'workers'" in err
     assert err.count("\n") == 1
 
 
 def test_what_goes_on_beside_each_part_is_kept_and_is_no_failure(machine, tmp_path, capsys):
     machine.disturbances = {1: "planted load", 2: "more load", 3: "planted load"}
     assert main(SHORT) == 0
-    assert ladders(tmp_path)[0]["disturbed"] == "planted load (floor, rounds); more load (cold epochs)"
+    assert ladders(tmp_path)[0]["disturbed"] == "planted load (roofline bound, rounds); more load (cold epochs)"
     out, err = capsys.readouterr()
-    assert "Disturbed: planted load (floor, rounds); more load (cold epochs). These" in " ".join(out.split())
+    assert "Disturbed: planted load (roofline bound, rounds); more load (cold epochs). These" in " ".join(out.split())
     assert err == ""
 
 
@@ -203,14 +203,14 @@ def test_the_plan_and_what_is_left_are_told(machine, tmp_path, monkeypatch, caps
     monkeypatch.setattr(verb.console, "Bar", Bar)
     assert main(SHORT) == 0
     out = capsys.readouterr().out
-    assert "  cpu   2 rungs\n  expected time about " in out
+    assert "  cpu   2 steps\n  expected time about " in out
     assert said[0][0] == "cpu: importing"
     assert ("cpu: fused Adam, from cold") in [what for what, _ in said]
     assert said[-1] == ("cpu: fused Adam, epoch 8", "about 1.04 s left")
 
 
 def test_without_a_run_it_goes_to_a_folder_that_is_called_like_one(machine, tmp_path):
-    words = ["ladder", "--device", "cpu", "--rungs", "fused Adam"]
+    words = ["ladder", "--device", "cpu", "--steps", "fused Adam"]
     assert main(words) == 0
     (folder,) = (tmp_path / "results" / facts.machine().slug).iterdir()
     assert (folder / "ladder.json").exists()
@@ -267,7 +267,7 @@ def test_a_signal_after_the_last_epoch_waits_until_all_files_are_there(machine, 
 
 @pytest.mark.slow
 def test_signals_leave_what_was_measured_and_no_process(tmp_path):
-    words = ["ladder", "--run", "run", "--device", "cpu", "--rungs", "index_select", "--epochs", "1000000"]
+    words = ["ladder", "--run", "run", "--device", "cpu", "--steps", "index_select", "--epochs", "1000000"]
     command = Command(COMMAND + ANSWERED + MAIN, *words, folder=tmp_path)
     command.wait_until_said("cpu: index_select, epoch 2")
     started = psutil.Process(command.pid).children(recursive=True)

@@ -38,8 +38,8 @@ def test_what_is_timed_before_the_first_round_can_be_compared(machine, tmp_path,
     """As a ladder on a GPU that was ended while its last process compiled."""
     machine.answers = {"tutorial": 4.0, "fused Adam": 0.5}
     machine.interrupted_at = ("compiled", 0)
-    assert main(["ladder", "--run", "run", "--device", "cpu", "--rungs", "fused Adam", "compiled"]) == 3
-    assert "8.0 times as fast as the tutorial" in " ".join(capsys.readouterr().out.split())
+    assert main(["ladder", "--run", "run", "--device", "cpu", "--steps", "fused Adam", "compiled"]) == 3
+    assert "8.0× as fast as the tutorial" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("name", ["floor", "tutorial"])
@@ -52,7 +52,7 @@ def test_an_interruption_before_anything_was_measured_leaves_nothing(machine, tm
 
 def test_an_interruption_keeps_the_device_before(machine, gpu, tmp_path, capsys):
     machine.interrupted_on = "cuda"
-    assert main(["ladder", "--run", "run", "--rungs", "JAX"]) == 3
+    assert main(["ladder", "--run", "run", "--steps", "JAX"]) == 3
     assert [(data["device"], data["interrupted"]) for data in ladders(tmp_path)] == [("cpu", False)]
     assert capsys.readouterr().err == TO_GO_ON
     machine.interrupted_on, before = None, len(machine.asked)
@@ -64,7 +64,7 @@ def test_an_interruption_keeps_the_device_before(machine, gpu, tmp_path, capsys)
 def test_a_ladder_goes_on_with_the_gpu_that_it_was_begun_on(machine, gpu, monkeypatch):
     monkeypatch.setenv(VISIBLE, "4,7")
     machine.interrupted_at = ("JAX", 0)
-    assert main(["ladder", "--run", "run", "--device", "cuda:1", "--rungs", "JAX"]) == 3
+    assert main(["ladder", "--run", "run", "--device", "cuda:1", "--steps", "JAX"]) == 3
     assert os.environ[VISIBLE] == "7"
     monkeypatch.setenv(VISIBLE, "4,7")
     machine.interrupted_at = None
@@ -94,7 +94,7 @@ def test_a_ladder_goes_on_where_it_was_ended(machine, tmp_path, capsys):
     machine.answers = {"tutorial": 9.0, "index_select": 9.0, "compiled": "planted"}
     machine.interrupted_at = ("fused Adam", 1)
     words = ["ladder", "--run", "run", "--device", "cpu", "--epochs", "3"]
-    assert main([*words, "--rungs", "index_select", "fused Adam", "compiled"]) == 3
+    assert main([*words, "--steps", "index_select", "fused Adam", "compiled"]) == 3
     (before,) = ladders(tmp_path)
     machine.interrupted_at, machine.asked = None, []
     assert main(["ladder", "--resume", "run"]) == 0
@@ -117,7 +117,7 @@ def test_a_ladder_goes_on_where_it_was_ended(machine, tmp_path, capsys):
 def test_a_rung_that_was_done_is_not_climbed_again_but_the_first_is_beside_the_others(machine, tmp_path):
     machine.answers = {"tutorial": 9.0, "index_select": 9.0, "fused Adam": 1.0}
     machine.interrupted_at = ("fused Adam", 6)
-    words = ["ladder", "--run", "run", "--device", "cpu", "--epochs", "3", "--rungs", "index_select", "fused Adam"]
+    words = ["ladder", "--run", "run", "--device", "cpu", "--epochs", "3", "--steps", "index_select", "fused Adam"]
     assert main(words) == 3
     machine.interrupted_at, machine.asked = None, []
     assert main(["ladder", "--resume", "run"]) == 0

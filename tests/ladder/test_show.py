@@ -84,11 +84,11 @@ def test_a_ladder_survives_its_file():
 
 def test_a_ladder_without_a_floor_has_everything_else():
     without = dataclasses.replace(LADDER, floor_seconds=None, floor_reason="planted")
-    assert show.notices(without) == ["The floor is not known: planted."]
+    assert show.notices(without) == ["The roofline bound is not known: planted."]
     assert [row[3] for row in show.rows(without)] == ["-"] * len(without.steps)
     assert show.sentences(without)[0].endswith("as fast as the tutorial.")
     root = ElementTree.fromstring(picture(without).svg)
-    assert "floor" not in "".join(root.itertext())
+    assert "roofline" not in "".join(root.itertext())
 
 
 def test_a_floor_that_latency_sets_is_called_that():
@@ -96,9 +96,10 @@ def test_a_floor_that_latency_sets_is_called_that():
         LADDER, device="cuda", floor_bound="grid_barrier", floor_reason="graph_node is not known: x"
     )
     assert show.sentences(gpu)[0].endswith(
-        "2.2 times the floor of 50.0 ms, the least that launch latency allows (a barrier of the whole GPU per step)."
+        "2.2× the roofline bound of 50.0 ms, the least that launch latency allows "
+        "(a barrier of the whole GPU per step)."
     )
-    assert show.notices(gpu) == ["Of the floor not all is known: graph_node is not known: x."]
+    assert show.notices(gpu) == ["Not all of the roofline bound is known: graph_node is not known: x."]
 
 
 def test_an_accuracy_says_whether_it_is_the_same():
@@ -144,7 +145,7 @@ def test_without_two_rungs_there_is_no_verdict():
 
 def test_a_rung_below_the_floor_says_why():
     below = dataclasses.replace(LADDER, floor_seconds=0.2)
-    assert show.sentences(below)[-1] == "The floor counts products with black pixels, which it skips."
+    assert show.sentences(below)[-1] == "The roofline bound counts products with black pixels, which it skips."
     assert "black" not in " ".join(show.sentences(dataclasses.replace(below, device="cuda")))  # there no rung does
 
 
@@ -160,15 +161,15 @@ def test_a_rung_that_had_no_turn_has_its_first_epoch_all_the_same():
 def test_a_disturbed_ladder_says_so_before_any_number_and_gives_no_verdict():
     notice = (
         "Disturbed: other processes kept 1.0 cores busy meanwhile (rounds). These numbers are of that mixture and not "
-        "of the rungs: end the other processes or lift the quota, and run the ladder again."
+        "of the ladder steps: end the other processes or lift the quota, and run the ladder again."
     )
     text, html, out = marked_down(DISTURBED), section(DISTURBED), " ".join(shown(DISTURBED).split())
     chapter = text.splitlines()
     assert chapter[chapter.index("## On the CPU: Some CPU, 2 cores") + 2] == f"> **Note.** {notice}"
     assert out.startswith(f"On the CPU: Some CPU, 2 cores {notice}")
     assert f'<h3>On the CPU: Some CPU, 2 cores</h3>\n<p class="warning" role="note">{notice}</p>' in html
-    assert "times as fast" in marked_down(LADDER).split("##")[1]
-    assert "times as fast" not in text.split("##")[1] + html + out
+    assert "× as fast" in marked_down(LADDER).split("##")[1]
+    assert "× as fast" not in text.split("##")[1] + html + out
     assert markdown_cells(text) == [[column.heading for column in show.COLUMNS], *show.rows(LADDER)]
     assert "110 ms" in out
     assert html.count("<svg") == 1
@@ -177,7 +178,7 @@ def test_a_disturbed_ladder_says_so_before_any_number_and_gives_no_verdict():
 def test_the_picture_has_a_bar_a_rung_and_the_floor():
     root = ElementTree.fromstring(drawn().svg)
     words = ["".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    for name in ("tutorial", "by hand", "JAX", "floor", "110 ms"):
+    for name in ("tutorial", "by hand", "JAX", "roofline bound", "110 ms"):
         assert name in words
     assert "bf16" not in words
     assert picture(LADDER) == drawn()
@@ -194,7 +195,7 @@ def test_without_matplotlib_there_is_all_but_the_picture(monkeypatch):
     assert "There is no picture: it could not be drawn: " in html
     assert page_tags(html)
     assert "![" not in text
-    assert "64.5 times" in text
+    assert "64.5× as" in text
 
 
 def written(text):

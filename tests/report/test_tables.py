@@ -4,9 +4,10 @@ import io
 import pandas as pd
 import pytest
 
-from bench.report import column
+from bench.report import column, tables
 from bench.report.columns import COLUMNS
-from bench.report.tables import VIEWS, aten_calls_frame, environment_table, raw_frame, table
+from bench.report.tables import VIEWS, environment_table, table
+from bench.table import as_csv
 from tests.data.records import CPU_RECORD, GPU_RECORD, bare, case, flagged, gap, measured, only
 from tests.report.made import SMALL, lines
 
@@ -16,8 +17,19 @@ LONG = ("machine", "created_utc", "dataset")
 BY_NAME = {view.name: view for view in VIEWS}
 
 
-def as_lines(frame):
-    return lines([list(frame.columns), *frame.to_numpy().tolist()])
+def shown(record, view):
+    """The table as text, by heading."""
+    found = table(record, BY_NAME[view])
+    return pd.DataFrame(found.texts, columns=[one.heading for one in found.columns])
+
+
+def of(raw):
+    """Raw values, by heading."""
+    return pd.DataFrame(list(raw.rows), columns=list(raw.headings), dtype=object)
+
+
+def as_lines(found):
+    return lines([[one.heading for one in found.columns], *found.texts])
 
 
 def digits(value):
@@ -30,7 +42,7 @@ def test_every_table(record, snapshot):
         record, *(one.id for one in (*record.measurements, *record.unmeasured) if one.case.batch_size in (1, 64))
     )
     shown = [found for view in VIEWS if (found := table(few, view))]
-    text = [f"{one.view.title} ({one.view.meaning}): {one.agreed}\n{as_lines(one.frame)}\n" for one in shown]
+    text = [f"{one.view.title} ({one.view.meaning}): {one.agreed}\n{as_lines(one)}\n" for one in shown]
     assert "\n".join(text) == snapshot
 
 
@@ -42,7 +54,8 @@ def test_the_environments(snapshot):
 
 def test_the_csv_files(snapshot):
     """Turned, a line a column, and of numbers so many digits as every version of numpy and scipy agrees on."""
-    frames = {view.name: raw_frame(SMALL, view) for view in VIEWS} | {"aten_calls": aten_calls_frame(SMALL)}
+    frames = {view.name: of(tables.raw(SMALL, view)) for view in VIEWS}
+    frames["aten_calls"] = of(tables.aten_calls(SMALL))
     text = []
     for name, frame in ((name, frame) for name, frame in frames.items() if len(frame)):
         text.append(f"{name}.csv")
@@ -65,7 +78,7 @@ def test_what_rows_share_stands_in_the_caption_and_what_differs_in_columns():
     )
     found = table(record, BY_NAME["steps"])
     assert found.agreed == "device cpu, batch 64, precision fp32, compile off, optimizer adam, feed resident"
-    assert list(found.frame["Threads"]) == ["1", "2"]
+    assert list(shown(record, "steps")["Threads"]) == ["1", "2"]
     workers = dataclasses.replace(case("epoch", feed="loader"), num_workers=2, pin_memory=True)
     epoch = dataclasses.replace(record, measurements=[measured(workers, 2.0, n=6)])
     assert table(epoch, BY_NAME["epochs"]).agreed.endswith("feed loader, workers 2, pinned yes, threads 2")
@@ -76,18 +89,18 @@ def test_what_a_device_that_is_not_here_would_have_been_asked_takes_no_column():
     record = dataclasses.replace(CPU_RECORD, measurements=[measured(case(), 4e-4)], unmeasured=missing)
     found = table(record, BY_NAME["steps"])
     assert found.agreed == "precision fp32, compile off, optimizer adam, feed resident, threads 2"
-    assert not {"Compile", "Feed"} & set(found.frame.columns)
+    assert not {"Compile", "Feed"} & set(shown(record, "steps").columns)
     only_missing = dataclasses.replace(record, measurements=[])
-    assert {"Compile", "Feed"} < set(table(only_missing, BY_NAME["steps"]).frame.columns)
+    assert {"Compile", "Feed"} < set(shown(only_missing, "steps").columns)
 
 
 def test_a_missing_device_takes_a_row_in_one_table_only():
-    assert any("cuda" in str(row) for row in table(CPU_RECORD, BY_NAME["not_measured"]).frame.to_numpy().tolist())
-    assert not any("cuda" in str(row) for row in table(CPU_RECORD, BY_NAME["steps"]).frame.to_numpy().tolist())
+    assert any("cuda" in str(row) for row in table(CPU_RECORD, BY_NAME["not_measured"]).texts)
+    assert not any("cuda" in str(row) for row in table(CPU_RECORD, BY_NAME["steps"]).texts)
 
 
 def test_csv_has_raw_si_values_a_row_a_case_and_empty_for_missing():
-    text = raw_frame([CPU_RECORD, GPU_RECORD], BY_NAME["steps"]).to_csv(index=False)
+    text = as_csv(tables.raw([CPU_RECORD, GPU_RECORD], BY_NAME["steps"]))
     frame = pd.read_csv(io.StringIO(text))
     rows = frame[frame.measured == "here"].set_index("id")
     assert len(rows) == sum(one.case.workload == "step" for one in (*CPU_RECORD.measurements, *CPU_RECORD.unmeasured))
@@ -118,11 +131,11 @@ def test_a_workload_with_a_title_has_a_table_with_the_columns_of_a_step():
     assert [column.name for column in found.columns[:2]] == ["batch_size", "hidden_size"]
     assert found.agreed.startswith("device cpu, ")
     assert {"time_seconds", "images_per_second"} <= {column.name for column in found.columns}
-    assert len(found.frame) == 2
+    assert len(found.texts) == 2
 
 
 def raw(record, view):
-    return raw_frame([record], BY_NAME[view]).set_index("id")
+    return of(tables.raw([record], BY_NAME[view])).set_index("id")
 
 
 def test_the_parts_in_the_csv_add_up_to_their_sum():
@@ -151,7 +164,7 @@ def test_compiling_that_does_not_pay(compiled, pays, reason):
     eager = measured(case(), 4e-4)
     twin = measured(case(compiler="default"), compiled * 4e-4)
     record = dataclasses.replace(CPU_RECORD, measurements=[eager, twin], unmeasured=[])
-    assert list(table(record, BY_NAME["compiled"]).frame["Pays after"]) == [pays]
+    assert list(shown(record, "compiled")["Pays after"]) == [pays]
     row = raw(record, "compiled").loc[twin.id]
     assert (row["pays_after_repetitions"], row["payoff_reason"]) == (None, reason)
 
@@ -159,21 +172,21 @@ def test_compiling_that_does_not_pay(compiled, pays, reason):
 def test_compiling_of_an_epoch_pays_in_epochs():
     both = [measured(case("epoch"), 0.4, n=12), measured(case("epoch", compiler="default"), 0.2, n=12)]
     record = dataclasses.replace(CPU_RECORD, measurements=both, unmeasured=[])
-    assert table(record, BY_NAME["compiled"]).frame["Pays after"][0] == "62 (61 to 62) epochs"
+    assert shown(record, "compiled")["Pays after"][0] == "62 (61 to 62) epochs"
 
 
 def test_cuda_graphs_that_nobody_knows_of():
     one = measured(case("step", "cuda", compiler="max-autotune"), 3e-4)
     for counters, text in ((one.counters, "none, no reason given"), (None, None)):
         record = dataclasses.replace(GPU_RECORD, measurements=[dataclasses.replace(one, counters=counters)])
-        frame = table(record, BY_NAME["compiled"]).frame
+        frame = shown(record, "compiled")
         assert list(frame.get("CUDA graphs", [])) == ([text] if text else [])
 
 
 def test_energy_is_a_column_only_where_a_row_has_a_number():
     some = only(GPU_RECORD, "step[cuda-b64-fp32]", "step[cuda-b64-fp32-max-autotune]")
-    assert list(table(some, BY_NAME["steps"]).frame["Energy"]) == ["-", "31.2 mJ"]
-    assert "Energy" not in table(CPU_RECORD, BY_NAME["steps"]).frame
+    assert list(shown(some, "steps")["Energy"]) == ["-", "31.2 mJ"]
+    assert "Energy" not in shown(CPU_RECORD, "steps")
 
 
 def test_a_record_without_counts_parts_and_yardsticks_has_no_such_tables_and_columns():
@@ -181,14 +194,14 @@ def test_a_record_without_counts_parts_and_yardsticks_has_no_such_tables_and_col
     assert [view.name for view in VIEWS if table(record, view)] == [
         "steps", "parts", "compiled", "epochs", "accuracy", "samples", "not_measured",
     ]  # fmt: skip
-    assert not {"× roofline", "Largest cause", "Energy"} & set(table(record, BY_NAME["steps"]).frame)
-    assert not {"Pays after", "Graphs", "Breaks", "Why"} & set(table(record, BY_NAME["compiled"]).frame)
+    assert not {"× roofline", "Largest cause", "Energy"} & set(shown(record, "steps"))
+    assert not {"Pays after", "Graphs", "Breaks", "Why"} & set(shown(record, "compiled"))
     assert raw(record, "compiled")["payoff_reason"].iloc[0] == "the compile time was not measured"
 
 
 def test_flagged_cases_and_their_comparisons_are_not_judged():
     ids = ("step[cpu-b1-fp32]", "step[cpu-b64-fp32]", "step[cpu-b64-fp16]", "step[cpu-b64-fp32-fused]")
-    frame = table(flagged(only(CPU_RECORD, *ids), ids[1]), BY_NAME["steps"]).frame
+    frame = shown(flagged(only(CPU_RECORD, *ids), ids[1]), "steps")
     assert "× eager fp32 CPU" not in frame  # which would be of ones and dashes
     assert frame["Note"][3] == "its baseline is flagged: cold"
 

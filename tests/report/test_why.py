@@ -112,5 +112,5 @@ def test_a_bound_above_the_time_is_not_told():
             CPU_RECORD.yardsticks if y.name == "copy_cached"]  # fmt: skip
     rest = [y for y in CPU_RECORD.yardsticks if y.name != "copy_cached"]
     text = said(dataclasses.replace(CPU_RECORD, yardsticks=rest + slow))
-    assert text.count("Its roofline bound is not known: the floor came out above the time itself") == 1
+    assert text.count("Its roofline bound is not known: the bound came out above the time itself") == 1
     assert "is overhead-bound" in text

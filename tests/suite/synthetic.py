@@ -50,6 +50,8 @@ class Machine:
         self.fault, self.disturbed = fault, disturbed
         self.asked: list[tuple[int, str, dict[str, Any]]] = []
         self.epoch = 4.0
+        self.slow: Callable[[], float] = lambda: 1.0  # times as long as usual
+        self.looks = 0
         self.processes, self.looked, self.alive = 0, itertools.count(), 0
 
     @contextlib.contextmanager
@@ -64,6 +66,7 @@ class Machine:
 
     def watch(self, pid: int, gpu: str | None) -> Watch:
         """Looks around during the next round."""
+        self.looks += 1
         return Watch("others were busy" if self.disturbed(next(self.looked)) else None)
 
 
@@ -94,12 +97,17 @@ class Worker:
             raise FAILURES[machine.fault[3]]
         if name == "prepare":
             steps = arguments["part_seconds"] and math.ceil(STEPS * arguments["part_seconds"] / self.machine.epoch)
-            return {"first_call_seconds": 0.01, "warmup_seconds": 0.1, "repetition_seconds": SECONDS.get(id, 0.4),
+            seconds = SECONDS.get(id, 0.4) * machine.slow()
+            return {"first_call_seconds": 0.01, "warmup_seconds": 0.1, "repetition_seconds": seconds,
                     "steps": steps}  # fmt: skip
         if name == "train_seed":
             return {"seconds": 0.4, "test_accuracy_fraction": 0.93, "train_accuracy_fraction": 0.94,
                     "seconds_to_target": 0.3}  # fmt: skip
-        seconds = SECONDS.get(id, 0.4) * math.exp(self.luck.get(id, 0.0) + machine.rng.gauss(0, machine.within))
+        seconds = (
+            machine.slow()
+            * SECONDS.get(id, 0.4)
+            * math.exp(self.luck.get(id, 0.0) + machine.rng.gauss(0, machine.within))
+        )
         return [seconds, None, 0]
 
 

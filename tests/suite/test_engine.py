@@ -10,7 +10,7 @@ from bench.analyse.levels import ratio_of
 from bench.record.folding import folded
 from bench.record.journal import of_kind
 from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
-from bench.suite.engine import Group, Rounds
+from bench.suite.engine import MOST_SIZING_ROUNDS, Group, Rounds
 from bench.suite.plan import Share
 from tests.data.records import case
 from tests.simulations import often, seldom, sizes
@@ -51,7 +51,7 @@ def test_every_process_prepares_in_an_order_of_its_own(tmp_path):
 
 
 def test_a_block_has_one_size_in_all_of_a_run(tmp_path):
-    machine = Machine()
+    machine = Machine(between=0.0, within=0.0)
     measured(machine, journal(tmp_path))
     sizes = collections.defaultdict(set)
     for _, name, arguments in machine.asked:
@@ -60,6 +60,33 @@ def test_a_block_has_one_size_in_all_of_a_run(tmp_path):
     assert {id: list(found) for id, found in sizes.items()} == {
         id: [(-(-BLOCK_SECONDS // seconds), LEAD_SECONDS)] for id, seconds in SECONDS.items()
     }
+
+
+def test_blocks_are_sized_in_peace(tmp_path):
+    """Beside others, everything takes twenty times as long; they go after two rounds."""
+    machine = Machine(between=0.0, within=0.0, disturbed=lambda number: number < 2)
+    machine.slow = lambda: 20.0 if machine.looks < 3 else 1.0
+    record = folded(measured(machine, journal(tmp_path)).lines)
+    for measurement in record.measurements:
+        assert measurement.block_repetitions == -(-BLOCK_SECONDS // SECONDS[measurement.id])
+    assert {r.disturbed for r in record.rounds} == {None}
+    assert len(record.rounds) == 12
+
+
+def test_blocks_are_sized_all_the_same_where_it_does_not_become_quiet(tmp_path):
+    machine = Machine(between=0.0, within=0.0, disturbed=lambda number: True)
+    found = measured(machine, journal(tmp_path))
+    assert sum(name == "turn" for process, name, _ in machine.asked if process == 0) == 3 * (MOST_SIZING_ROUNDS + 5)
+    assert len(of_kind(found.lines, "sizes")) == 3
+
+
+def test_a_case_that_fails_while_blocks_are_sized_costs_itself(tmp_path):
+    machine = Machine(fault=("turn", FUSED, 0, "dies"))
+    found = measured(machine, journal(tmp_path))
+    record = folded(found.lines)
+    assert [gap.id for gap in record.unmeasured] == [FUSED]
+    assert {id for line in of_kind(found.lines, "sizes") for id in line["repetitions"]} == {BASE, BATCH}
+    assert all(m.block_repetitions > 1 for m in record.measurements)
 
 
 def test_the_samples_are_those_of_the_turns(tmp_path):
@@ -103,7 +130,7 @@ def test_where_every_case_fails_the_group_ends(tmp_path):
 
 
 def test_a_disturbed_round_is_kept_and_repeated_in_the_same_process(tmp_path):
-    machine = Machine(disturbed=lambda number: number == 1)
+    machine = Machine(disturbed=lambda number: number == 2)  # blocks were sized in the first
     record = folded(measured(machine, journal(tmp_path)).lines)
     assert [r.disturbed for r in record.rounds[:4]] == [None, "others were busy", None, None]
     assert [r.process for r in record.rounds[:5]] == [0, 0, 0, 0, 1]

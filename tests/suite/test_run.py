@@ -233,4 +233,4 @@ def test_help_needs_neither_torch_nor_pandas():
     code += "assert not {'torch', 'pandas', 'scipy', 'matplotlib', 'pytest'} & set(sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert run.returncode == 0, run.stderr
-    assert "CPU-versus-GPU report" in run.stdout
+    assert "a report on this machine, CPU and GPU" in run.stdout

@@ -1,0 +1,35 @@
+"""The README's promises that a test can hold: its verbs exist, its files are there, its examples run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.cli import make_parser
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_it_names_every_verb_and_no_other():
+    table = TEXT.partition("## The verbs")[2].partition("\n## ")[0]
+    named = set(re.findall(r"^\| `fcnn-bench (\w+)", table, re.MULTILINE))
+    assert named == set(make_parser().get_default("verbs"))
+
+
+def test_its_options_exist():
+    parsers = [make_parser(), *make_parser().get_default("verbs").values()]
+    known = {name for parser in parsers for action in parser._actions for name in action.option_strings}
+    of_others = {"--benchmark-only", "--benchmark-save", "--fcnn-batch", "--snapshot-update"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", TEXT)) <= known | of_others
+
+
+def test_what_it_links_to_is_there():
+    assert [path for path in re.findall(r"\]\(([^)#:]+)\)", TEXT) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.slow
+def test_its_python_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    exec(code, {"my_step": lambda: sum(range(1000))})
+    assert len(capsys.readouterr().out.splitlines()) == 2
