@@ -49,7 +49,8 @@ def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> 
     for text in answer(record):
         console.print(Text(text, style="bold"), end="\n\n")
     for topic, text in headlines(record):
-        summary.add_row(Text(topic, style="bold"), Text(capitalised(text)))
+        if topic not in TOPICS:  # what is told at length below
+            summary.add_row(Text(topic, style="bold"), Text(capitalised(text)))
     topics = (*TOPICS, *ELSEWHERE) if elsewhere else TOPICS
     for finding in findings([record, *elsewhere]):
         if finding.topic in topics:
