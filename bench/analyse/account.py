@@ -1,10 +1,12 @@
 """The account of a time: terms that add up to it, the last of them what nothing explains.
 
 How: the same operators on next to nothing take what does not depend on any size (`bench.measure.breakdown`). What a
-step takes beyond that is work: by the operators' own times, less those of the empty step, that of matrix products, or
-of the others, which mostly move bytes. An epoch is its waiting for batches and so many of its steps. That overhead is
-what remains where the work goes towards nothing is the definition of the framework tax, too (Fernandez et al., The
-framework tax: disparities between inference efficiency in NLP research and deployment, EMNLP 2023).
+step takes beyond that is work. A profile divides it, by what is more there in the step than in the empty one: time in
+matrix products, in other operators, which mostly move bytes, and outside of all operators, which nothing explains. So
+what the profiler costs, and how fast the machine was at that moment, cancel. An epoch is its waiting for batches, and
+steps that are divided as the same step alone is. That overhead is what remains where the work goes towards nothing is
+the definition of the framework tax, too (Fernandez et al., The framework tax: disparities between inference efficiency
+in NLP research and deployment, EMNLP 2023).
 
 On an accelerator the host runs ahead: while the device works, overhead costs nothing. So the account is the device's
 there: what it computes and copies, and of the rest, in which it waits, what the host needs for data and overhead.
@@ -75,25 +77,30 @@ def account(measurement: Measurement, record: Record) -> Account | None:
     if found is None or not found.work_seconds:
         return None
     time = time_of(measurement, record).value
-    steps, of_full_size = _steps(measurement)
     whole = workload(measurement.case.workload).repetition != "step"
     if whole and phases is None:
         return None
-    # Both were seen in another process than the time was: by their shares of what it took there.
-    scale = time / (phases.sum_seconds if whole and phases else found.step_seconds)
-    fetching = phases.host_seconds.get("fetch", 0.0) * scale if whole and phases else 0.0
-    overhead = steps * found.empty_step_seconds * scale
-    terms = _on_a_device if measurement.case.device != "cpu" else _on_the_cpu
-    seconds = terms(found, time, fetching, overhead, of_full_size * scale)
-    explained = math.fsum(seconds.values())
-    busy = math.fsum(found.work_seconds.values()) * of_full_size * scale
+    fetching = 0.0
+    if whole and phases:  # by its share of a block that was marked
+        fetching = time * phases.host_seconds.get("fetch", 0.0) / phases.sum_seconds
+    steps, of_full_size = _steps(measurement)
     parts = math.fsum(found.empty_parts_seconds.values())
-    return Account(
-        {term: seconds.get(term, 0.0) for term in TERMS} | {UNEXPLAINED: time - explained},
-        host_seconds=fetching + overhead,
-        device_seconds=None if measurement.case.device == "cpu" else min(busy, time),
-        overhead_by_part={name: one / parts for name, one in found.empty_parts_seconds.items()},
-    )
+    by_part = {name: one / parts for name, one in found.empty_parts_seconds.items()}
+    if measurement.case.device == "cpu":
+        overhead, seconds = _on_the_cpu(found, time - fetching)
+        return _account(time, {DATA: fetching, **seconds}, fetching + overhead, None, by_part)
+    scale = time / (phases.sum_seconds if whole and phases else found.step_seconds)
+    host = fetching + steps * found.empty_step_seconds * scale
+    work = {kind: one * of_full_size * scale for kind, one in found.work_seconds.items()}
+    busy = min(time, math.fsum(work.values()))
+    return _account(time, _on_a_device(work, time, fetching, host - fetching), host, busy, by_part)
+
+
+def _account(
+    time: float, seconds: Mapping[str, float], host: float, device: float | None, by_part: Mapping[str, float]
+) -> Account:
+    left = time - math.fsum(seconds.values())
+    return Account({term: seconds.get(term, 0.0) for term in TERMS} | {UNEXPLAINED: left}, host, device, by_part)
 
 
 def _steps(measurement: Measurement) -> tuple[int, float]:
@@ -104,17 +111,20 @@ def _steps(measurement: Measurement) -> tuple[int, float]:
     return measurement.steps_per_epoch, images / measurement.case.batch_size
 
 
-def _on_the_cpu(found: Breakdown, time: float, fetching: float, overhead: float, times: float) -> dict[str, float]:
-    work = {
-        kind: max(0.0, found.work_seconds[kind] - found.empty_work_seconds.get(kind, 0.0)) * times
-        for kind in ("product", "other")
+def _on_the_cpu(found: Breakdown, time: float) -> tuple[float, dict[str, float]]:
+    """The overhead, and the terms of so much time in steps."""
+    overhead = min(time, time * found.empty_step_seconds / found.step_seconds)
+    more = {
+        kind: max(0.0, seconds - found.empty_work_seconds.get(kind, 0.0))
+        for kind, seconds in found.work_seconds.items()
     }
-    return {DATA: fetching, OVERHEAD: overhead, ARITHMETIC: work["product"], MEMORY: work["other"]}
+    each = (time - overhead) / total if (total := math.fsum(more.values())) else 0.0
+    work = {ARITHMETIC: each * more["product"], MEMORY: each * more["other"]}
+    return overhead, {OVERHEAD: overhead, **work}
 
 
-def _on_a_device(found: Breakdown, time: float, fetching: float, overhead: float, times: float) -> dict[str, float]:
+def _on_a_device(work: Mapping[str, float], time: float, fetching: float, overhead: float) -> dict[str, float]:
     """What the device does, and what it waits for: the host's overhead as far as it is more than the device's work."""
-    work = {kind: seconds * times for kind, seconds in found.work_seconds.items()}
     busy = math.fsum(work.values())
     waiting = max(0.0, time - busy)
     data = min(fetching, waiting)

@@ -3,10 +3,9 @@
 A step of one image through a network with two hidden units calls the same operators as any other, in the same order
 (with one hidden unit, torch takes other paths through a few of them). None of them has anything to do, so what such a
 step takes is what does not depend on the size of anything: Python, dispatch, autograd, the optimizer's loop, kernel
-launches. What is more in the step itself is work, and by the operators' own times it is that of matrix products or of
-others. On the CPU these times are of a profile, which makes every call dearer; that cancels, since only what they are
-above those of the empty step is of interest (`bench.analyse.account`). On a GPU they are of its kernels and copies,
-which no profile makes longer.
+launches. What is more in the step itself is work, and a profile of both tells in which operators that is. It makes
+every call dearer; that cancels, since only what a kind of operator takes more in the step than in the empty one is of
+interest (`bench.analyse.account`). On a GPU the times are of kernels and copies, which no profile makes longer.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ BLOCK_SECONDS, LEAD_SECONDS = 6e-3, 3e-3
 TURNS_SECONDS, FEWEST_TURNS, MOST_TURNS = 0.25, 5, 8
 PROFILED_SECONDS, PROFILED_BLOCKS, MOST_PROFILED = 0.02, 4, 4  # of blocks, and of repetitions in each
 FASTEST_SHARE = 0.25  # as of a run's samples
+REST = "rest"  # of a profiled repetition, what is in no operator
 STEP, NOTHING = "fcnn-bench: step", "fcnn-bench: empty step"  # ranges in the profile
 # The operators whose floating-point operations torch can count: products of matrices, convolutions, attention.
 _PRODUCTS = {f"aten::{operator.__name__}" for operator in flop_registry}
@@ -129,10 +129,10 @@ class _Open(NamedTuple):
 
 
 def seconds_by_kind(events: Iterable[Event], name: str) -> dict[str, float]:
-    """Of the ranges called `name`, the time in operators by kind; of several, the mean of the fastest quarter.
+    """Of the ranges called `name`, the time in operators by kind and the rest; the mean of the fastest quarter of them.
 
-    An operator's time is its own, that of others within it taken out, unless it is part of a product. What runs on
-    another thread than the range does, as on a GPU the backward pass, is not seen.
+    An operator's time is its own, that of others within it taken out, unless it is part of a product; together they are
+    the range's. What runs on another thread than the range does, as on a GPU the backward pass, is not seen.
     """
     ranges, around = list[collections.Counter[str]](), list[_Open]()
     for event in sorted(events, key=lambda one: (one.thread, one.begin_ns, -one.end_ns)):
@@ -141,17 +141,16 @@ def seconds_by_kind(events: Iterable[Event], name: str) -> dict[str, float]:
         above = around[-1] if around else _Open(event.thread, event.end_ns, None, None)
         inside = above.range
         if event.name == name:
-            inside = collections.Counter()
+            inside = collections.Counter({REST: event.end_ns - event.begin_ns})
             ranges.append(inside)
         kind = PRODUCT if above.kind == PRODUCT else _kind(event.name)
-        if inside is not None:
-            for one, sign in ((kind, 1), (above.kind, -1)):
-                if one:
-                    inside[one] += sign * (event.end_ns - event.begin_ns)
+        if inside is not None and event.name != name:  # it is taken out of what is around it
+            inside[kind or REST] += event.end_ns - event.begin_ns
+            inside[above.kind or REST] -= event.end_ns - event.begin_ns
         around.append(_Open(event.thread, event.end_ns, kind, inside))
     ranges.sort(key=lambda spent: spent.total())
     kept = ranges[: max(1, round(FASTEST_SHARE * len(ranges)))]
-    return {kind: sum(one[kind] for one in kept) / len(kept) / 1e9 for kind in (PRODUCT, OTHER)} if kept else {}
+    return {kind: sum(one[kind] for one in kept) / len(kept) / 1e9 for kind in (PRODUCT, OTHER, REST)} if kept else {}
 
 
 def _kind(name: str) -> str | None:

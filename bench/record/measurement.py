@@ -180,8 +180,9 @@ class Breakdown:
     Attributes:
         empty_step_seconds: The same operators on one image and two hidden units.
         empty_parts_seconds: The parts of that, as `Phases.host_seconds`; empty for a part alone.
-        work_seconds: By kind (`product`, `other`, `copy`), the time in operators, under a profiler that makes each
-            dearer, or on a device in its kernels and copies; empty where that cannot be told.
+        work_seconds: By kind, under a profiler that makes each call dearer, the time in operators (`product`, `other`)
+            and outside of all (`rest`); on a device, in its kernels (`product`, `other`) and copies (`copy`); empty
+            where that cannot be told.
         empty_work_seconds: The same of the empty step.
     """
 

@@ -12,7 +12,8 @@ from bench.report.words import FLAGS, machine_and_day
 TITLE = "How fast does this small network train?"
 NETWORK = "A fully connected network (784-50-10, ReLU) that learns to read handwritten digits in one epoch."
 PLOTS = {
-    "accounts": "Overhead depends on no size: it is the time of the same operators on one image and two hidden units. "
+    "accounts": "Overhead is the fixed cost of a step, Python and the calls of operators: the time of the same step "
+    "with nothing to do. "
     "Bars that end with … are longer than the frame.",
     "steps": "Both axes are logarithmic. Whiskers: 95% interval of the time, often smaller than the mark. "
     "Hollow marks are flagged.",
@@ -22,8 +23,9 @@ PLOTS = {
     "accuracy": "A dot a seed; below, the mean with its 95% interval.",
 }
 HOW_TO_READ = (
-    ("Time", "what it takes when nothing is in its way: the mean of the fastest quarter of the samples. Others on the "
-     "machine only ever add time. The median and the slowest are in the table of samples."),
+    ("Time", "what it takes when nothing is in its way: the mean of the fastest quarter of the samples; of an epoch "
+     "and a training, which have few, the mean. Others on the machine only ever add time. The median and the slowest "
+     "are in the table of samples."),
     ("95% interval", "what the processes of this run let expect of another run right after it. On another day the "
      "whole machine may be faster or slower by more; ratios then hold better than times. Two times are called "
      "different only if the interval of their ratio excludes 1; otherwise there is no clear difference."),
@@ -34,20 +36,18 @@ HOW_TO_READ = (
     ("Round", "every case once, in an order of chance, in one process. A ratio is of samples of the same rounds."),
     ("× eager fp32 CPU", "how many times as fast as the same work on the CPU of the same machine, with 32-bit floats, "
      "without torch.compile, with plain Adam. Above 1 is faster."),
-    ("× roofline", "how many times the roofline bound, the least time: that of the arithmetic at the peak rate "
-     "measured with large matrix products, of the bytes at the measured bandwidth, or, on a GPU, of its steps' launch "
-     "latency, whichever is more. Each step needs the weights of the one before, so between two lies at least a kernel "
-     "of a CUDA graph or a barrier of the whole GPU; the quicker of the two counts. 1 is as fast as this machine can "
-     "be."),
-    ("Of peak", "the arithmetic's rate as a share of that peak."),
+    ("× roofline", "how many times the roofline bound: the least time for the arithmetic at this machine's peak in the "
+     "case's own number format, for the bytes at its bandwidth or, on a GPU, for the launch of each step, whichever is "
+     "more. All of these were measured in this run. 1 is as fast as this machine can be."),
     ("Overhead", "what does not depend on any size: Python, dispatch, autograd, the optimizer's loop, kernel launches. "
      "It is the time of the same step on one image with two hidden units, which calls the same operators on next to "
      "nothing, measured in turns with the step itself."),
-    ("Matrix products, other operators", "the operators' own time in a profile, less the same of that empty step, so "
-     "that what the profiler costs cancels. Other operators mostly move bytes: activations, the loss, the update. On a "
-     "GPU, the time of its kernels."),
-    ("Unexplained", "what is left of the time. Below 0%, the others overlap."),
-    ("Measured to help", "the one change of those measured in the same rounds that makes it the fastest."),
+    ("Matrix products, other operators", "what a step takes beyond that is divided by a profile of both: the operators "
+     "that take more time in the step. Other operators mostly move bytes: activations, the loss, the update. An epoch "
+     "is its waiting for data, and steps that are divided as one alone is. On a GPU, the time of its kernels."),
+    ("Unexplained", "what is left of the time, in no operator. Below 0%, the others overlap."),
+    ("Measured to help", "the one change, of those measured in the same rounds, that makes it the fastest. - is: none "
+     "was measured."),
     ("Sum ÷ unmarked", "parts are timed in blocks with marks, which alternate with blocks without; 100% means that the "
      "marks changed nothing and the parts are the whole."),
     ("Flag", "a named reason not to trust a number. It is shown, but takes part in no comparison."),
@@ -65,7 +65,9 @@ def place(records: Sequence[Record], record: Record) -> str:
 
 def caption(records: Sequence[Record], table: ViewTable) -> str:
     """Where, when and on which images the numbers of a table were taken, and what all its rows share."""
-    facts = [place(records, table.record), machine_and_day(table.record), table.record.dataset.label, table.agreed]
+    # Of one record, the page's head has said it.
+    where = [machine_and_day(table.record), table.record.dataset.label] if len(records) > 1 else []
+    facts = [place(records, table.record), *where, table.agreed]
     return " · ".join(fact for fact in facts if fact)
 
 
@@ -79,8 +81,8 @@ def key(records: Sequence[Record]) -> str:
 
 def plot_caption(records: Sequence[Record], name: str) -> str:
     """What a plot shows and on which images."""
-    labels = " / ".join(dict.fromkeys(record.dataset.label for record in records))
-    return " ".join(part for part in (PLOTS[name], f"{labels}.", key(records)) if part)
+    labels = " / ".join(dict.fromkeys(record.dataset.label for record in records)) if len(records) > 1 else ""
+    return " ".join(part for part in (PLOTS[name], f"{labels}." if labels else "", key(records)) if part)
 
 
 def flags(records: Sequence[Record]) -> list[tuple[str, str]]:

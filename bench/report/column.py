@@ -36,8 +36,8 @@ STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, START_UP, COUNTS, SAMPLES, G
 SMALLEST_SHARE = 0.005  # of a term, to be shown
 TIMED = (STEP, PARTS, COMPILE, EPOCH, ACCURACY)
 # Roles: a case's time, which leads to its command; a ratio with its interval; what is said of a row, on a page beside
-# its number; what would help; a device's time, which runs beside the host's and adds up with none of them.
-TIME, RATIO, NOTE, ADVICE, APART = "time", "ratio", "note", "advice", "apart"
+# its number; a device's time, which runs beside the host's and adds up with none of them.
+TIME, RATIO, NOTE, APART = "time", "ratio", "note", "apart"
 
 
 @dataclass(frozen=True)

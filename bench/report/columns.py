@@ -11,7 +11,6 @@ from bench.axes.axis import AXES
 from bench.report import units
 from bench.report.column import (
     ACCURACY,
-    ADVICE,
     APART,
     COMPILE,
     COUNTS,
@@ -109,8 +108,7 @@ COLUMNS: list[CaseColumn] = [
     CaseColumn("floor_seconds", (STEP, PARTS, EPOCH, WHY), raw=lambda cell: cell.floor.seconds if cell.floor else None),
     CaseColumn("floor_bound", (STEP, PARTS, EPOCH, WHY), raw=lambda cell: cell.floor.bound if cell.floor else None),
     CaseColumn("floor_reason", (STEP, PARTS, EPOCH), raw=lambda cell: cell.why_no_floor or cell.why_half_a_floor),
-    CaseColumn("share_of_peak", (WHY,), "Of peak", lambda cell: cell.share_of_peak,
-               lambda cell: shown(cell.share_of_peak, units.share)),
+    CaseColumn("share_of_peak", (WHY,), raw=lambda cell: cell.share_of_peak),
     CaseColumn("bound", (STEP, PARTS, EPOCH), "Largest cause",
                lambda cell: cell.account.largest if cell.account else None, bound, WORDS),
     CaseColumn("bound_share", (STEP, PARTS, EPOCH), raw=bound_share),
@@ -118,7 +116,7 @@ COLUMNS: list[CaseColumn] = [
     CaseColumn("host_seconds", (WHY,), "Host", lambda cell: cell.account.host_seconds if cell.account else None,
                lambda cell: shown(host_beside_a_device(cell)), APART),
     CaseColumn("device_busy_seconds", (WHY,), "Device busy", device_busy, lambda cell: shown(device_busy(cell)), APART),
-    CaseColumn("best_measured_change", (WHY,), "Measured to help", measured_help, measured_help, ADVICE),
+    CaseColumn("best_measured_change", (WHY,), "Measured to help", measured_help, measured_help, PROSE),
     CaseColumn("energy_joules", (STEP, EPOCH), "Energy", joules, lambda cell: shown(joules(cell), units.energy)),
     CaseColumn("energy_host_joules", (STEP, EPOCH), "Host energy", host_joules,
                lambda cell: shown(host_joules(cell), units.energy)),

@@ -9,6 +9,7 @@ from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds,
 from bench.analyse.gains import Gain
 from bench.analyse.statistics import mean_interval
 from bench.axes.axis import AXES
+from bench.axes.optimizers import OPTIMIZERS
 from bench.record.model import Record
 from bench.report import units
 from bench.report.reasons import crossovers
@@ -46,7 +47,10 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
     accelerators = [device for device in measured_devices(everything) if device != "cpu"]
     if not accelerators:
         missing = next((gap.reason for gap in record.unmeasured if gap.case.device != "cpu"), "none was asked for")
-        return f"Whether a GPU would be faster, this run cannot tell: {missing}."
+        return (
+            f"Whether a GPU would be faster, this run cannot tell: {missing}. Run fcnn-bench on a machine that has "
+            "one, then show both: fcnn-bench report RECORD RECORD."
+        )
     texts = []
     for device in accelerators:
         feeds = step_feeds(everything, device)
@@ -64,10 +68,10 @@ def headlines(record: Record) -> list[tuple[str, str]]:
     everything = cells(record)
     found = [
         ("Why", _why(everything)),
-        ("Fastest", _fastest(everything)),
+        ("Data loading", _loading(everything)),
+        ("Fastest step", _fastest(everything)),
         ("torch.compile", _compiling(everything)),
         ("Number formats", " ".join(_formats(everything))),
-        ("Data loading", _loading(everything)),
     ]
     return [(topic, text) for topic, text in found if text]
 
@@ -100,9 +104,13 @@ def _fastest(everything: Sequence[Cell]) -> str:
         return f"nothing that was tried makes a step of {REFERENCE_BATCH} images faster than the plain one, {took}."
     changed = [name(str(getattr(best.case, a.field))) for a in AXES if a.varies_step and _differs(best, plain, a.field)]
     how = ", ".join(changed) or f"with {name(best.case.feed)}"
+    options = OPTIMIZERS[best.case.optimizer].options if best.case.optimizer in OPTIMIZERS else {}
+    code = (
+        f" (torch.optim.Adam(..., {', '.join(f'{key}={value}' for key, value in options.items())}))" if options else ""
+    )
     ratio = times_as_fast(best, plain).ratio
     than = f", {units.times(ratio, 'as fast')} as the plain step there" if ratio else ""
-    return f"a step of {REFERENCE_BATCH} images is fastest with {how}: {took}{than}."
+    return f"a step of {REFERENCE_BATCH} images is fastest with {how}{code}: {took}{than}."
 
 
 def _differs(one: Cell, other: Cell, field: str) -> bool:
@@ -115,7 +123,7 @@ def _compiling(everything: Sequence[Cell]) -> str:
     ]
     judged = [cell for cell in compiled if cell.against_eager.ratio]
     if not judged:
-        return "" if compiled else "not tried in this run; fcnn-bench run --compile off default does."
+        return "" if compiled else "not measured in this run. With and without it: fcnn-bench run --compile off default"
     best = max(judged, key=lambda cell: cell.against_eager.ratio.value if cell.against_eager.ratio else 0.0)
     ratio, case = best.against_eager.ratio, best.case
     assert ratio is not None
@@ -161,7 +169,10 @@ def _loading(everything: Sequence[Cell]) -> str:
     waits = ""
     if loader and loader.account:
         waits = f"; {100 * loader.account.share('data'):.0f}% of it is waiting for batches"
+    saved = ""
+    if loader and loader.summary and best.summary:
+        saved = f": {units.time(loader.summary)} against {units.time(best.summary)}"
     return (
-        f"an epoch with {name('loader')} takes {units.times(ratio, 'as long')} as with {name(best.case.feed)} on "
-        f"{name(best.case.device)}{waits}."
+        f"an epoch with {name('loader')} takes {units.times(ratio, 'as long')} as with {name(best.case.feed)}, decoded "
+        f"once, on {name(best.case.device)}{waits}{saved}."
     )

@@ -12,7 +12,7 @@ from bench.analyse.cell import Cell
 from bench.record.measurement import Measurement
 from bench.record.model import Record
 from bench.report import captions, column, machines, sentences, tables, template, units, words
-from bench.report.column import ADVICE, APART, NOTE, TIME, CaseColumn, head
+from bench.report.column import APART, NOTE, TIME, CaseColumn, head
 from bench.report.details import note
 from bench.report.headlines import answer, headlines
 from bench.report.plot import Plot, for_page
@@ -118,7 +118,7 @@ def _table(records: Sequence[Record], found: tables.ViewTable, index: int) -> Sh
     kept = [number for number, c in enumerate(found.columns) if c.role != NOTE]
     headings = [_heading(found.columns[number]) for number in kept]
     rows = []
-    for texts, behind in zip(_said_once(found), found.cells, strict=True):
+    for texts, behind in zip(found.texts, found.cells, strict=True):
         pairs = [(found.columns[number], texts[number]) for number in kept]
         if behind[0].unmeasured and found.view.name != column.GAPS:
             rows.append(_gap_row(pairs, behind, sum(heading.span for heading in headings)))
@@ -134,15 +134,6 @@ def _table(records: Sequence[Record], found: tables.ViewTable, index: int) -> Sh
         anchors=[_anchor(behind[0], index) if listing else "" for behind in found.cells],
         measurements=[m for behind in found.cells if (m := behind[0].measurement)] if listing else [],
     )
-
-
-def _said_once(found: tables.ViewTable) -> list[list[str]]:
-    """The table's text, in which rows below each other do not repeat the same advice."""
-    advice = [number for number, shown in enumerate(found.columns) if shown.role == ADVICE]
-    return [
-        ["" if at in advice and above and above[at] == text else text for at, text in enumerate(row)]
-        for above, row in zip([[], *found.texts], found.texts, strict=False)
-    ]
 
 
 def _heading(of: CaseColumn) -> Shown:
@@ -163,7 +154,7 @@ def _kind(of: CaseColumn, text: str) -> str:
     missing = text == units.MISSING
     words = head(of).role == WORDS
     # Running text is set small and wraps.
-    kinds = {"words": words, "plain": plain, "note": of.role in (PROSE, ADVICE), "missing": missing}
+    kinds = {"words": words, "plain": plain, "note": of.role == PROSE, "missing": missing}
     kinds["apart"] = of.role == APART
     return " ".join(kind for kind, applies in kinds.items() if applies)
 

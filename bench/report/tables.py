@@ -62,12 +62,12 @@ def _setting(cell: Cell) -> tuple[object, ...]:
 VIEWS = (
     View(column.STEP, "Training step", "one step: move a batch, forward, backward, update",
          lambda cell, _: cell.case.workload == "step"),
-    View(column.WHY, "Why it takes that long",
+    View(column.WHY, "Causes of every case",
          "the shares of each time by what takes it, and what was measured to help; grouped by what takes the most",
          lambda cell, _: cell.account is not None),
     View(column.PARTS, "Parts of the step", "forward (with loss), forward and backward, the update alone, and all",
          _is_part),
-    View(column.PHASES, "Where the time goes",
+    View(column.PHASES, "Time by part of the program",
          "the host's time by part; the device's busy time, which runs beside it, stands apart",
          lambda cell, _: cell.measurement is not None and cell.measurement.phases is not None),
     View(column.COMPILE, "torch.compile", "compiled cases: what they gain a repetition, and what compiling costs once",
@@ -112,7 +112,7 @@ class ViewTable:
 def table(record: Record, view: View) -> ViewTable | None:
     """The view of the record as text; None if the record has no such case."""
     found = _rows(record, view)
-    if not found:
+    if not found or (view.name != column.GAPS and not any(cell.measurement for cell in found)):
         return None
     shown = [c for c in COLUMNS if view.kind in c.views and c.show]
     here = _of_devices_here(found)

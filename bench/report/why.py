@@ -15,7 +15,7 @@ from bench.report.words import BOUNDS, FLOORS, LAUNCH_BOUND, REFERENCE_BATCH, na
 MEANINGS = {
     DATA: "is spent waiting for batches",
     COPIES: "is spent copying batches to the device",
-    OVERHEAD: "does not depend on the size of the batch or the network",
+    OVERHEAD: "is fixed cost, the same for a batch of one image",
     ARITHMETIC: "is spent in matrix products",
     MEMORY: "is spent in other operators, which mostly move bytes",
 }
@@ -59,7 +59,7 @@ def verdict(cell: Cell, what: str) -> str:
         return f"{start} is not explained: {_percent(found, most)} of it belongs to none of the known causes."
     launch = most == OVERHEAD and found.device_seconds is not None
     known = LAUNCH_BOUND if launch else BOUNDS[most]
-    parts = _parts(found) if most == OVERHEAD else ""
+    parts = _fixed(cell, found) if most == OVERHEAD else ""
     text = f"{start} is {known}: {_percent(found, most)} of it {MEANINGS[most]}{parts}."
     if launch and found.device_seconds is not None:
         text += (
@@ -75,11 +75,16 @@ def _percent(found: Account, term: str) -> str:
     return f"{100 * found.share(term):.0f}%"
 
 
-def _parts(found: Account) -> str:
-    """The parts of the step that make up the most of the overhead: ` (of that, optimizer 45%, backward 22%)`."""
+def _fixed(cell: Cell, found: Account) -> str:
+    """What the overhead is: its time, what is called, and the parts of the step that make up the most of it."""
+    counters = cell.measurement.counters if cell.measurement else None
+    steps = (cell.measurement.steps_per_epoch if cell.measurement else None) or 1
+    each = found.seconds[OVERHEAD] / steps
+    calls = f" and {sum(counters.aten_calls.values()):,} calls of operators" if counters else ""
     parts = sorted(found.overhead_by_part.items(), key=lambda item: -item[1])
-    listed = ", ".join(f"{part} {100 * share:.0f}%" for part, share in parts if share >= WORTH_A_WORD)
-    return f" (of that, {listed})" if listed else ""
+    named = [f"{part} {units.duration(share * each)}" for part, share in parts if share >= WORTH_A_WORD]
+    split = f" ({', '.join(named)}, the rest together less)" if named else ""
+    return f": per step {units.duration(each)} of Python{calls}{split}"
 
 
 def larger(cell: Cell, everything: Sequence[Cell]) -> str:
@@ -92,7 +97,10 @@ def larger(cell: Cell, everything: Sequence[Cell]) -> str:
     if best.case.batch_size <= cell.case.batch_size or not best.images_per_second or not cell.images_per_second:
         return ""
     times = units.rate(best.images_per_second / cell.images_per_second)
-    return f"A batch of {best.case.batch_size:,} gives {times}× as many images per second."
+    return (
+        f"A batch of {best.case.batch_size:,} gives {times}× as many images per second, in fewer updates per epoch: "
+        "what that does to the accuracy was not measured."
+    )
 
 
 def helps(cell: Cell) -> str:

@@ -127,7 +127,7 @@ def phases(case: CaseFields, median: float) -> Phases | None:
 
 
 EMPTY_SECONDS = 240e-6  # of a step with nothing to do
-PROFILED = {"product": 20e-6, "other": 90e-6}  # of its operators, with what the profiler makes of them
+PROFILED = {"product": 20e-6, "other": 90e-6, "rest": 200e-6}  # of its operators, with what the profiler makes of them
 
 
 def breakdown(case: CaseFields, median: float) -> Breakdown | None:
@@ -142,7 +142,8 @@ def breakdown(case: CaseFields, median: float) -> Breakdown | None:
     if case.device == "cuda":
         work = {"product": 0.1 * step, "other": 0.08 * step, "copy": 0.03 * step}
         return Breakdown(step, empty, parts, work, {"product": 2e-6, "other": 8e-6, "copy": 0.0})
-    work = {"product": PROFILED["product"] + 0.7 * (step - empty), "other": PROFILED["other"] + 0.25 * (step - empty)}
+    more = {"product": 0.7, "other": 0.25, "rest": 0.05}
+    work = {kind: PROFILED[kind] + share * (step - empty) for kind, share in more.items()}
     return Breakdown(step, empty, parts, work, PROFILED)
 
 
