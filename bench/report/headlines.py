@@ -28,6 +28,7 @@ def _how_fast(everything: Sequence[Cell]) -> str:
     took = [f"{units.measured(c.summary)} on {name(d)}{flag_mark(c)}" for d, c in steps if c.summary]
     found = [f"a training step of {REFERENCE_BATCH} images took {' and '.join(took)}"] if took else []
     fed = [c for c in everything if c.case.workload == "epoch" and c.summary and not c.why_not_judged]
+    fed = [cell for cell in fed if cell.case.batch_size == REFERENCE_BATCH]
     if fed:
         quickest = min(fed, key=lambda cell: cell.summary.time if cell.summary else 0.0)
         assert quickest.summary is not None

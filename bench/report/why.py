@@ -83,7 +83,7 @@ def _fixed(cell: Cell, found: Account) -> str:
     calls = f" and {sum(counters.aten_calls.values()):,} calls of operators" if counters else ""
     parts = sorted(found.overhead_by_part.items(), key=lambda item: -item[1])
     named = [f"{part} {units.duration(share * each)}" for part, share in parts if share >= WORTH_A_WORD]
-    split = f" ({', '.join(named)}, the rest together less)" if named else ""
+    split = f" ({', '.join(named)})" if named else ""
     return f": per step {units.duration(each)} of Python{calls}{split}"
 
 

@@ -75,3 +75,14 @@ def test_what_loading_costs_and_how_much_of_it_is_waiting():
         "on the CPU; 82% of it is waiting for batches: 2.55 s against 372 ms."
     )
     assert "Data loading" not in topics(only(CPU_RECORD, "epoch[cpu-b64-fp32]"))
+
+
+def test_the_epoch_of_the_answer_is_of_the_usual_batch():
+    large = measured(case("epoch", batch=1024), 0.1, n=6)
+    record = dataclasses.replace(CPU_RECORD, measurements=[*CPU_RECORD.measurements, large])
+    assert "an epoch 372 ms" in answer(record)[0]
+
+
+def test_compiling_that_makes_it_slower_is_told_so():
+    both = [measured(case(), 4e-4), measured(case(compiler="default"), 8e-4)]
+    assert "it makes a step of 64 images on the CPU 2.00× slower (1." in topics(of(*both))["torch.compile"]
