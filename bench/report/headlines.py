@@ -132,8 +132,9 @@ def _compiling(everything: Sequence[Cell]) -> str:
     cost = best.measurement.compilation.cold_seconds if best.measurement and best.measurement.compilation else None
     price = f" and takes {units.duration(cost)} once" if cost else ""
     pays = f", which pays after {best.payoff.in_words()} steps" if best.payoff and best.payoff.steps else ""
+    effect = units.slower(ratio) if ratio.clear and ratio.value < 1 else units.times(ratio, "as fast")
     unclear = "" if ratio.clear else ", no clear difference"
-    return f"it makes {where} {units.times(ratio, 'as fast')}{price}{pays}{unclear}."
+    return f"it makes {where} {effect}{price}{pays}{unclear}."
 
 
 def _formats(everything: Sequence[Cell]) -> Iterator[str]:

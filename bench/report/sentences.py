@@ -94,11 +94,8 @@ def _uncertain(record: Record) -> list[str]:
         return []
     ratios = [cell.speedup.ratio for cell in everything if cell.speedup.ratio and cell.speedup.baseline_id != cell.id]
     known = [(r.high - r.low) / 2 / r.value for r in ratios if r.low is not None and r.high is not None]
-    hold = (
-        f", ratios to ±{100 * statistics.median(known):.1f}%, in the median: trust ratios more than times"
-        if known
-        else ""
-    )
+    better = bool(known) and statistics.median(known) < statistics.median(widths)
+    hold = f", ratios to ±{100 * statistics.median(known):.1f}%: trust ratios more than times" if better else ""
     wide = f"{100 * statistics.median(widths):.0f}%"
     return [
         f"This machine was not steady: times hold to ±{wide}{hold}. To measure better, end "

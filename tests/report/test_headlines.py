@@ -85,4 +85,4 @@ def test_the_epoch_of_the_answer_is_of_the_usual_batch():
 
 def test_compiling_that_makes_it_slower_is_told_so():
     both = [measured(case(), 4e-4), measured(case(compiler="default"), 8e-4)]
-    assert "it makes a step of 64 images on the CPU 2.00× slower (1." in topics(of(*both))["torch.compile"]
+    assert "it makes a step of 64 images on the CPU 2.00× slower (" in topics(of(*both))["torch.compile"]

@@ -68,7 +68,7 @@ KINDS = {
 @pytest.mark.parametrize("records", KINDS.values(), ids=KINDS)
 def test_every_kind_of_record_has_a_page_and_markdown_that_readers_take(records):
     assert page_tags(page(records, []))
-    assert markdown_cells(markdown(records, []))
+    assert markdown_cells(markdown(records, [])) or records is NO_NUMBER  # of which there is no table
 
 
 def test_a_record_without_a_number_has_a_report_without_plots(tmp_path):
