@@ -33,9 +33,13 @@ def accounts(found: Sequence[Placed]) -> Figure | None:
     shortest = min(cell.summary.time for _, cell in rows if cell.summary)
     longest = max(cell.summary.time for _, cell in rows if cell.summary)
     limit = min(LONGEST * shortest, 1.02 * longest)
+    _bars(times, rows, limit)
+    _bars(shares, rows, None)
     for row, (_, cell) in enumerate(rows):
-        _bar(times, row, cell, limit)
-        _bar(shares, row, cell, None)
+        if cell.summary:
+            beyond = "… " if cell.summary.time > limit else ""
+            end = min(cell.summary.time, limit) + 0.015 * limit
+            times.text(end, row, f"{beyond}{units.time(cell.summary)}", va="center", color=INK)
     several = len({cell.case.threads for _, cell in rows}) > 1
     labels = [_label(place, cell, with_threads=several) for place, cell in rows]
     times.set_yticks(range(len(rows)), labels)
@@ -75,17 +79,19 @@ def _feed(found: Sequence[Placed], place: str, cell: Cell) -> str:
     return "device" if "device" in feeds else "resident"
 
 
-def _bar(axes: Axes, row: int, cell: Cell, limit: float | None) -> None:
-    """One bar: in seconds up to a limit, or without one in shares. What overlaps is not drawn twice."""
+def _bars(axes: Axes, rows: Sequence[Placed], limit: float | None) -> None:
+    """The bars of all rows: in seconds up to a limit, or without one in shares. What overlaps is not drawn twice."""
+    left = [0.0] * len(rows)
+    for term in TERMS:
+        widths = [_width(cell, term, limit) for _, cell in rows]
+        if limit is not None:
+            widths = [min(width, limit - begin) for width, begin in zip(widths, left, strict=True)]
+        axes.barh(range(len(rows)), widths, HEIGHT, left, color=COLOURS[term], linewidth=0)
+        left = [begin + width for begin, width in zip(left, widths, strict=True)]
+
+
+def _width(cell: Cell, term: str, limit: float | None) -> float:
     if cell.account is None or cell.summary is None:
-        return
-    seconds = {term: max(0.0, value) for term, value in cell.account.seconds.items()}
-    scale = 1 / sum(seconds.values()) * (1.0 if limit is None else cell.summary.time)
-    left = 0.0
-    for term, value in seconds.items():
-        width = value * scale if limit is None else min(value * scale, max(0.0, limit - left))
-        axes.barh(row, width, HEIGHT, left, color=COLOURS[term], linewidth=0)
-        left += width
-    if limit is not None:
-        beyond = "… " if cell.summary.time > limit else ""
-        axes.text(left + 0.015 * limit, row, f"{beyond}{units.time(cell.summary)}", va="center", color=INK)
+        return 0.0
+    drawn = {name: max(0.0, seconds) for name, seconds in cell.account.seconds.items()}
+    return drawn[term] / sum(drawn.values()) * (1.0 if limit is None else cell.summary.time)
