@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
-import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bench import command
 from bench.axes import devices, matrix
 from bench.errors import USAGE, BenchError
-from bench.text import one_line
+from bench.parser import Parser, filled_in
 from fcnn import __version__
 
 USAGE_LINE = "fcnn-bench [VERB] [OPTIONS]"
@@ -34,54 +31,8 @@ comparable; 5 inconclusive."""
 DATA_HELP = "where the images are (default FCNN_DATA, else the user's cache folder)"
 RESULTS_HELP = "results folder (default results)"
 RUN_HELP = "run folder to write to (default the newest one of this machine)"
-WIDTH, HELP_WIDTH = 100, 54  # of help, where the terminal has that, and of its right column, where it has 80
 T = TypeVar("T")
 GATES = ("counts", "timing", "accuracy")
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors are one line that says what is wrong and where help is; help is set by rich-argparse.
-
-    Attributes:
-        arguments: What was declared, in its order.
-    """
-
-    def __init__(self, *, formatter: str = "RichHelpFormatter", **options: Any) -> None:
-        self.arguments: list[argparse.Action] = []
-        self._formatter = formatter  # its class in rich-argparse
-        super().__init__(allow_abbrev=False, **options)
-
-    def format_help(self) -> str:
-        """The help text. What sets it is imported only now."""
-        import rich_argparse
-
-        kind: Any = getattr(rich_argparse, self._formatter)
-        as_written = type(self._formatter, (kind,), {"group_name_formatter": str})
-        width = min(WIDTH, shutil.get_terminal_size().columns)
-        self.formatter_class = functools.partial(as_written, width=width, max_help_position=26)
-        return super().format_help()
-
-    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
-        """Declares an option or a positional argument."""
-        self.arguments.append(super().add_argument(*names, **options))
-        return self.arguments[-1]
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Prints the line and exits with the usage code."""
-        self.exit(USAGE, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
-
-
-def _filled_in(add: Callable[..., Any]) -> Callable[..., Any]:
-    """`add_argument` for help of several lines, each of which is wrapped by itself."""
-
-    def added(*names: Any, **options: Any) -> Any:
-        lines = []
-        for line in options["help"].split("\n"):
-            indent = " " * (len(line) - len(line.lstrip()))
-            lines += textwrap.wrap(line, HELP_WIDTH, subsequent_indent=2 * indent, drop_whitespace=True)
-        return add(*names, **{**options, "help": "\n".join(lines)})
-
-    return added
 
 
 def make_parser() -> Parser:
@@ -113,10 +64,10 @@ def make_parser() -> Parser:
 
     run = add("run", "measure a matrix of cases: every combination of the values given", "RawTextRichHelpFormatter")
     axes = run.add_argument_group("what is measured; of an option with several values, each")
-    matrix.add_axes(_filled_in(axes.add_argument))
-    matrix.add_effort(_filled_in(run.add_argument_group("how much").add_argument))
+    matrix.add_axes(filled_in(axes.add_argument))
+    matrix.add_effort(filled_in(run.add_argument_group("how much").add_argument))
     places = run.add_argument_group("images and results")
-    matrix.add_places(_filled_in(places.add_argument))
+    matrix.add_places(filled_in(places.add_argument))
     places.add_argument("--resume", type=matrix.path, metavar="DIR", help="go on with the run of this folder")
     run.set_defaults(do=_measure, plan="suite")
 

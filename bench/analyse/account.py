@@ -64,11 +64,6 @@ class Account:
         """The term that takes the most."""
         return max(TERMS, key=lambda term: self.seconds[term])
 
-    @property
-    def is_launch_bound(self) -> bool:
-        """Whether a device waits for the host for more than half of the time."""
-        return self.device_seconds is not None and self.device_seconds < self.total_seconds / 2
-
 
 @once_a_record
 def account(measurement: Measurement, record: Record) -> Account | None:

@@ -84,8 +84,7 @@ def fastest(seconds: Iterable[float]) -> float:
 
 
 def _repetitions(repeat: Callable[[], object], clock: Clock, seconds: float) -> int:
-    for _ in range(3):
-        took = clock.time_block(repeat, 1).host_seconds
+    took = min(clock.time_block(repeat, 1).host_seconds for _ in range(3))
     return max(1, math.ceil(seconds / max(took, 1e-9)))
 
 

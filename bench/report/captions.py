@@ -12,9 +12,8 @@ from bench.report.words import FLAGS, machine_and_day
 TITLE = "How fast does this small network train?"
 NETWORK = "A fully connected network (784-50-10, ReLU) that learns to read handwritten digits in one epoch."
 PLOTS = {
-    "accounts": "Overhead is the fixed cost of a step, Python and the calls of operators: the time of the same step "
-    "with nothing to do. "
-    "Bars that end with … are longer than the frame.",
+    "accounts": "Overhead does not depend on the number of images: Python and the calls of operators. It is measured, "
+    "as the time of the same step on one image and two hidden units. Bars that end with … are longer than the frame.",
     "steps": "Both axes are logarithmic. Whiskers: 95% interval of the time, often smaller than the mark. "
     "Hollow marks are flagged.",
     "parts": "Time with its 95% interval. Each part is timed alone, so the parts need not add up to the step. "

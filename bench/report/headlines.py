@@ -26,14 +26,19 @@ def answer(record: Record) -> list[str]:
 def _how_fast(everything: Sequence[Cell]) -> str:
     steps = [(d, cell) for d in measured_devices(everything) if (cell := plain_step(everything, d, REFERENCE_BATCH))]
     took = [f"{units.measured(c.summary)} on {name(d)}{flag_mark(c)}" for d, c in steps if c.summary]
-    found = [f"a training step of {REFERENCE_BATCH} images took {' and '.join(took)}"] if took else []
+    what = f"a training step of {REFERENCE_BATCH} images took, when nothing was in its way,"
+    found = [f"{what} {' and '.join(took)}"] if took else []
     fed = [c for c in everything if c.case.workload == "epoch" and c.summary and not c.why_not_judged]
     fed = [cell for cell in fed if cell.case.batch_size == REFERENCE_BATCH]
     if fed:
         quickest = min(fed, key=lambda cell: cell.summary.time if cell.summary else 0.0)
         assert quickest.summary is not None
         case = quickest.case
-        found.append(f"an epoch {units.measured(quickest.summary)} on {name(case.device)} with {name(case.feed)}")
+        loader = plain_step(everything, case.device, REFERENCE_BATCH, workload="epoch", feed="loader")
+        slow = ""
+        if loader and loader.summary and loader is not quickest:
+            slow = f"{units.time(loader.summary)} with {name('loader')} and "
+        found.append(f"an epoch {slow}{units.measured(quickest.summary)} with {name(case.feed)} on {name(case.device)}")
     accuracies = [a for cell in everything if cell.measurement and (a := cell.measurement.accuracy)]
     learnt = ""
     if accuracies:
@@ -50,7 +55,7 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
         missing = next((gap.reason for gap in record.unmeasured if gap.case.device != "cpu"), "none was asked for")
         return (
             f"Whether a GPU would be faster, this run cannot tell: {missing}. Run fcnn-bench on a machine that has "
-            "one, then show both: fcnn-bench report RECORD RECORD."
+            "one, then show both: fcnn-bench report HERE/record.json THERE/record.json."
         )
     texts = []
     for device in accelerators:
@@ -67,10 +72,11 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
 def headlines(record: Record) -> list[tuple[str, str]]:
     """The findings that matter, a topic and a sentence each."""
     everything = cells(record)
+    loading = _loading(everything)
     found = [
         ("Why", _why(everything)),
-        ("Data loading", _loading(everything)),
-        ("Fastest step", _fastest(everything)),
+        ("Change first", loading),
+        ("Then" if loading else "Change first", _fastest(everything)),
         ("torch.compile", _compiling(everything)),
         ("Number formats", " ".join(_formats(everything))),
     ]

@@ -98,8 +98,8 @@ def _uncertain(record: Record) -> list[str]:
     hold = f", ratios to ±{100 * statistics.median(known):.1f}%: trust ratios more than times" if better else ""
     wide = f"{100 * statistics.median(widths):.0f}%"
     return [
-        f"This machine was not steady: times hold to ±{wide}{hold}. To measure better, end "
-        "what else runs (fcnn-bench env lists what disturbs), or give the run more time (--budget)."
+        f"This machine was not steady: most times hold to ±{wide}{hold}. Each row has its own interval. To measure "
+        "better, end what else runs (fcnn-bench env lists what disturbs), or give the run more time (--budget)."
     ]
 
 

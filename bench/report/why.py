@@ -15,7 +15,7 @@ from bench.report.words import BOUNDS, FLOORS, LAUNCH_BOUND, REFERENCE_BATCH, na
 MEANINGS = {
     DATA: "is spent waiting for batches",
     COPIES: "is spent copying batches to the device",
-    OVERHEAD: "is fixed cost, the same for a batch of one image",
+    OVERHEAD: "does not depend on the number of images",
     ARITHMETIC: "is spent in matrix products",
     MEMORY: "is spent in other operators, which mostly move bytes",
 }
@@ -76,15 +76,16 @@ def _percent(found: Account, term: str) -> str:
 
 
 def _fixed(cell: Cell, found: Account) -> str:
-    """What the overhead is: its time, what is called, and the parts of the step that make up the most of it."""
+    """What the overhead is: its time, how it is divided among the parts of the step, and what is called."""
     counters = cell.measurement.counters if cell.measurement else None
     steps = (cell.measurement.steps_per_epoch if cell.measurement else None) or 1
     each = found.seconds[OVERHEAD] / steps
-    calls = f" and {sum(counters.aten_calls.values()):,} calls of operators" if counters else ""
     parts = sorted(found.overhead_by_part.items(), key=lambda item: -item[1])
-    named = [f"{part} {units.duration(share * each)}" for part, share in parts if share >= WORTH_A_WORD]
-    split = f" ({', '.join(named)})" if named else ""
-    return f": per step {units.duration(each)} of Python{calls}{split}"
+    named = {part: share for part, share in parts if share >= WORTH_A_WORD}
+    rest = {"the rest": 1 - sum(named.values())} if named else {}
+    split = ", ".join(f"{part} {units.duration(share * each)}" for part, share in (named | rest).items())
+    calls = f" and {sum(counters.aten_calls.values()):,} calls of operators" if counters else ""
+    return f", {units.duration(each)} per step{f' ({split})' if split else ''}, which is Python{calls}"
 
 
 def larger(cell: Cell, everything: Sequence[Cell]) -> str:

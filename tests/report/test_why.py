@@ -24,8 +24,8 @@ def of(breakdown, **axes):
 def test_the_largest_term_is_named_with_its_share():
     parts = {"forward": 1e-4, "optimizer": 3e-4, "loss": 1e-5}
     assert of(Breakdown(1e-3, 6e-4, parts, {"product": 3e-4, "other": 5e-5, "rest": 5e-5}, SPENT)) == (
-        "A step (1.00 ms) is overhead-bound: 60% of it is fixed cost, the same for a batch of one image: per step "
-        "600 µs of Python and 63 calls of operators (optimizer 439 µs, forward 146 µs)."
+        "A step (1.00 ms) is overhead-bound: 60% of it does not depend on the number of images, 600 µs per step "
+        "(optimizer 439 µs, forward 146 µs, the rest 14.6 µs), which is Python and 63 calls of operators."
     )
     assert "is compute-bound: 70% of it is spent in matrix" in of(
         Breakdown(1e-3, 2e-4, {}, {"product": 7e-4, "other": 5e-5, "rest": 5e-5}, SPENT)
@@ -46,8 +46,8 @@ def test_on_a_gpu_that_waits_for_its_host_both_times_are_told():
     work = {"product": 1e-4, "other": 5e-5, "copy": 0.0}
     text = of(Breakdown(1e-3, 9.9e-4, {}, work, SPENT), device="cuda")
     assert text == (
-        "A step (1.00 ms) is launch-bound: 84% of it is fixed cost, the same for a batch of one image: per step "
-        "840 µs of Python and 63 calls of operators. "
+        "A step (1.00 ms) is launch-bound: 84% of it does not depend on the number of images, 840 µs per step, "
+        "which is Python and 63 calls of operators. "
         "The host needs 990 µs for it and the GPU works 150 µs, so the device waits for the host."
     )
     busy = {"product": 8e-4, "other": 1.5e-4, "copy": 0.0}
