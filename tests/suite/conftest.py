@@ -1,8 +1,20 @@
 """Small images for runs in processes of their own."""
 
+import sys
+
 import pytest
 
 from tests.conftest import write_dataset
+
+
+@pytest.fixture(autouse=True)
+def _breakdowns_in_no_time(request, monkeypatch):
+    """Where a test is to be quick: what a step is made of is looked at once. Who imports no torch takes none apart."""
+    if "torch" in sys.modules and not request.node.get_closest_marker("slow"):
+        from bench.measure import breakdown
+
+        for name in ("FEWEST_TURNS", "MOST_TURNS", "PROFILED_BLOCKS", "MOST_PROFILED"):
+            monkeypatch.setattr(breakdown, name, 1)
 
 
 @pytest.fixture(scope="session")

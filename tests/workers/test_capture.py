@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bench.axes.devices import DEVICES
+from bench.measure import breakdown
 from bench.measure.claims import claimed_flops
 from bench.measure.counters import count
 from bench.measure.phases import measure_phases
@@ -38,6 +39,12 @@ def captures(monkeypatch):
 
     monkeypatch.setattr(capture, "capture", fake)
     return runs
+
+
+@pytest.fixture(autouse=True)
+def _breakdowns_in_no_time(monkeypatch):
+    for name in ("FEWEST_TURNS", "MOST_TURNS", "PROFILED_BLOCKS", "MOST_PROFILED"):
+        monkeypatch.setattr(breakdown, name, 1)
 
 
 @pytest.fixture
