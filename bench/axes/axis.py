@@ -120,3 +120,8 @@ def hyperparameters(case: CaseFields) -> dict[str, Any]:
     """What a case sets of `fcnn.hyperparameters.Hyperparameters`, where that is not the reference's."""
     chosen = {axis.hyperparameter: (getattr(case, axis.field), axis.default) for axis in AXES if axis.hyperparameter}
     return {name: value for name, (value, default) in chosen.items() if value != default}
+
+
+def is_plain(case: CaseFields) -> bool:
+    """Whether its steps are the reference's, computed in its way: of its size, eager, in fp32, with plain Adam."""
+    return all(getattr(case, axis.field) == axis.default for axis in AXES if axis.varies_step or axis.hyperparameter)

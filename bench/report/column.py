@@ -15,7 +15,7 @@ from bench.axes.axis import Axis, Value
 from bench.record.measurement import Accuracy, Compilation, Counters, DeviceUse, Measurement, Phases, StartUp
 from bench.report import units
 from bench.report.units import MISSING
-from bench.report.words import TERMS, capitalised
+from bench.report.words import TERM_NAMES, capitalised
 from bench.table import NUMBER, WORDS
 
 Raw = str | int | float | bool | None
@@ -121,7 +121,7 @@ def of_term(term: str) -> CaseColumn:
         share = cell.account.share(term) if cell.account else 0.0
         return f"{100 * share:.0f}%" if abs(share) >= SMALLEST_SHARE else MISSING
 
-    return CaseColumn(f"{term}_seconds", (WHY,), capitalised(TERMS[term]), seconds, show)
+    return CaseColumn(f"{term}_seconds", (WHY,), capitalised(TERM_NAMES[term]), seconds, show)
 
 
 def of_start_ups(name: str, heading: str, get: Callable[[StartUp], float | None]) -> CaseColumn:

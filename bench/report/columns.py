@@ -65,7 +65,7 @@ from bench.report.details import (
     why_no_payoff,
 )
 from bench.report.units import MISSING
-from bench.report.words import TERMS
+from bench.report.words import TERM_NAMES
 from bench.table import NAME, PROSE, WORDS
 
 COLUMNS: list[CaseColumn] = [
@@ -112,7 +112,7 @@ COLUMNS: list[CaseColumn] = [
     CaseColumn("bound", (STEP, PARTS, EPOCH), "Largest cause",
                lambda cell: cell.account.largest if cell.account else None, bound, WORDS),
     CaseColumn("bound_share", (STEP, PARTS, EPOCH), raw=bound_share),
-    *(of_term(term) for term in TERMS),
+    *(of_term(term) for term in TERM_NAMES),
     CaseColumn("host_seconds", (WHY,), "Host", lambda cell: cell.account.host_seconds if cell.account else None,
                lambda cell: shown(host_beside_a_device(cell)), APART),
     CaseColumn("device_busy_seconds", (WHY,), "Device busy", device_busy, lambda cell: shown(device_busy(cell)), APART),

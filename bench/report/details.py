@@ -12,7 +12,7 @@ from bench.axes.workloads import workload
 from bench.record.measurement import Accuracy, Measurement
 from bench.report import units
 from bench.report.units import MISSING
-from bench.report.words import TERMS, name, plural
+from bench.report.words import TERM_NAMES, name, plural
 
 # What asks for CUDA graphs: modes of torch.compile, and the capturing of a whole step.
 CUDA_GRAPHS = ("reduce-overhead", "max-autotune", "graph")
@@ -112,7 +112,7 @@ def bound(cell: Cell) -> str:
     """What takes the most of the time, with its share: `overhead 62%`."""
     if cell.account is None:
         return MISSING
-    return f"{TERMS[cell.account.largest]} {units.share(cell.account.share(cell.account.largest))}"
+    return f"{TERM_NAMES[cell.account.largest]} {units.share(cell.account.share(cell.account.largest))}"
 
 
 def device_busy(cell: Cell) -> float | None:
@@ -131,8 +131,7 @@ def measured_help(cell: Cell) -> str:
         return MISSING
     best = next((gain for gain in cell.gains if gain.ratio.clear and gain.ratio.value > 1), None)
     if best is None:
-        tried = [gain for gain in cell.gains if gain.choice != "loader"]  # which nobody takes to be faster
-        return "none of those tried" if tried else MISSING
+        return "none of those tried" if cell.gains else MISSING
     return f"{name(str(best.choice))} -{units.duration(best.saved_seconds)}, {units.rate(best.ratio.value)}×"
 
 

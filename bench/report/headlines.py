@@ -8,7 +8,7 @@ from bench.analyse.cell import UNCOMPILED, Cell
 from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds, times_as_fast
 from bench.analyse.gains import Gain
 from bench.analyse.statistics import mean_interval
-from bench.axes.axis import AXES
+from bench.axes.axis import AXES, hyperparameters, is_plain
 from bench.axes.optimizers import OPTIMIZERS
 from bench.record.model import Record
 from bench.report import units
@@ -94,12 +94,8 @@ def _why(everything: Sequence[Cell]) -> str:
 
 def _fastest(everything: Sequence[Cell]) -> str:
     """The fastest step of the reference's batch, against the reference's own choices on the same device."""
-    steps = [
-        cell
-        for cell in everything
-        if cell.case.workload == "step" and cell.case.batch_size == REFERENCE_BATCH and not cell.why_not_judged
-        and not any(axis.hyperparameter and getattr(cell.case, axis.field) != axis.default for axis in AXES)
-    ]  # fmt: skip
+    steps = [c for c in everything if c.case.workload == "step" and c.case.batch_size == REFERENCE_BATCH]
+    steps = [cell for cell in steps if not cell.why_not_judged and not hyperparameters(cell.case)]
     if not steps:
         return ""
     best = min(steps, key=lambda cell: cell.summary.time if cell.summary else float("inf"))
@@ -147,16 +143,14 @@ def _formats(everything: Sequence[Cell]) -> Iterator[str]:
     """What every other number format does to the plain steps, at the smallest and at the largest batch measured."""
     for device in measured_devices(everything):
         for choice in dict.fromkeys(cell.case.precision for cell in everything if cell.measurement):
-            steps = [c for c in everything if c.case.device == device and c.case.workload == "step" and _plain_but(c)]
+            steps = [
+                c for c in everything if c.case.device == device and c.case.workload == "step" and is_plain(c.case)
+            ]
             found = [(c, g) for c in steps for g in c.gains if (g.field, g.choice) == ("precision", choice)]
             chosen = found if len(found) < 3 else [found[0], found[-1]]
             if chosen and choice != "fp32":
                 texts = [f"{_effect(gain)} at batch {cell.case.batch_size:,}" for cell, gain in chosen]
                 yield f"On {name(device)}, {name(str(choice))} is {' and '.join(texts)}."
-
-
-def _plain_but(cell: Cell) -> bool:
-    return all(getattr(cell.case, axis.field) == axis.default for axis in AXES if axis.varies_step)
 
 
 def _effect(gain: Gain) -> str:
@@ -167,7 +161,7 @@ def _effect(gain: Gain) -> str:
 
 def _loading(everything: Sequence[Cell]) -> str:
     epochs = [cell for cell in everything if cell.against_loader.ratio and cell.case.feed != "loader"]
-    epochs = [cell for cell in epochs if _plain_but(cell)]
+    epochs = [cell for cell in epochs if is_plain(cell.case)]
     if not epochs:
         return ""
     best = max(epochs, key=lambda cell: cell.against_loader.ratio.value if cell.against_loader.ratio else 0.0)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.analyse.cell import Cell
 from bench.analyse.cells import cells
-from bench.axes.axis import AXES
+from bench.axes.axis import is_plain
 from bench.axes.workloads import workload
 from bench.record.model import Record
 from bench.report import units
@@ -43,9 +43,8 @@ def overview(records: Sequence[Record]) -> Table | None:
 
 def _is_plain(cell: Cell) -> bool:
     """Whether it is a whole step, epoch or training of the reference, at one of a few batch sizes."""
-    plain = all(getattr(cell.case, axis.field) == axis.default for axis in AXES if axis.varies_step)
     part = workload(cell.case.workload).is_part and cell.case.workload != "step"
-    return plain and not part and cell.case.batch_size in BATCH_SIZES
+    return is_plain(cell.case) and not part and cell.case.batch_size in BATCH_SIZES
 
 
 def _time(cell: Cell | None) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from bench.analyse.account import TERMS
 from bench.analyse.cell import Cell
-from bench.axes.axis import AXES
+from bench.axes.axis import is_plain
 from bench.report import drawing, units
 from bench.report.drawing import INK, RULE, SERIES, SOFT, Axes, Figure, FuncFormatter, Placed
-from bench.report.words import TERMS as WORDS
+from bench.report.words import TERM_NAMES
 
 COLOURS = dict(zip(TERMS, (SERIES[3], SERIES[4], SERIES[1], SERIES[0], SERIES[2], RULE), strict=True))
 HEIGHT = 0.72
@@ -55,7 +55,7 @@ def accounts(found: Sequence[Placed]) -> Figure | None:
         axes.tick_params(axis="y", labelcolor=INK)
         axes.spines["bottom"].set_visible(False)
     used = [term for term in TERMS if any(cell.account and cell.account.share(term) > 0.005 for _, cell in rows)]
-    handles = [shares.barh(0, 0, color=COLOURS[term], label=WORDS[term]) for term in used]
+    handles = [shares.barh(0, 0, color=COLOURS[term], label=TERM_NAMES[term]) for term in used]
     figure.legend(handles=handles, loc="outside lower left", ncols=6, columnspacing=1.4, handlelength=1.2)
     return figure
 
@@ -66,11 +66,7 @@ def _label(place: str, cell: Cell, *, with_threads: bool) -> str:
 
 
 def _is_plain(cell: Cell) -> bool:
-    if cell.account is None or cell.case.workload != "step":
-        return False
-    return all(
-        getattr(cell.case, axis.field) == axis.default for axis in AXES if axis.varies_step or axis.hyperparameter
-    )
+    return cell.account is not None and cell.case.workload == "step" and is_plain(cell.case)
 
 
 def _feed(found: Sequence[Placed], place: str, cell: Cell) -> str:

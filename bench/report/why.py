@@ -22,7 +22,6 @@ MEANINGS = {
 WORTH_A_WORD = 0.15  # of the overhead, a part of the step
 TOO_MUCH_UNEXPLAINED = 0.15
 MOST_GAINS = 3
-SLOWEST_FEED = "loader"  # nobody would take it to be faster
 TRY = {"compiler": "torch.compile", "precision": "other number formats", "optimizer": "other implementations of Adam",
        "feed": "other feeds"}  # fmt: skip
 
@@ -107,7 +106,7 @@ def larger(cell: Cell, everything: Sequence[Cell]) -> str:
 def helps(cell: Cell) -> str:
     """What one other choice gains, as this run measured it, and what was not tried."""
     better = [gain for gain in cell.gains if gain.ratio.clear and gain.ratio.value > 1]
-    others = [gain for gain in cell.gains if gain not in better and gain.choice != SLOWEST_FEED]
+    others = [gain for gain in cell.gains if gain not in better]
     said = [_gain(gain) for gain in better[:MOST_GAINS]]
     text = f"Measured in this run: {'; '.join(said)}." if said else ""
     if others:

@@ -20,7 +20,7 @@ NAMES = {
 }  # fmt: skip
 FED_FROM = {"device": "the images in the device's memory", "resident": "each batch copied from host memory"}
 # The terms of an account, and what a case is called that one of them takes the most of.
-TERMS = {
+TERM_NAMES = {
     "data": "waiting for data", "copies": "copies to the device", "overhead": "overhead",
     "arithmetic": "matrix products", "memory": "other operators", "unexplained": "unexplained",
 }  # fmt: skip

@@ -13,8 +13,9 @@ def fields(found):
 def test_a_step_can_be_computed_in_other_ways_and_an_epoch_also_fed_from_elsewhere():
     assert fields(changes(case("step", optimizer="fused")))["optimizer"] == ["adam", "foreach"]
     assert set(fields(changes(case("step")))) == {"precision", "compiler", "optimizer"}
-    assert fields(changes(case("epoch")))["feed"] == ["loader", "device"]
-    assert fields(changes(case("step", device="cuda")))["feed"] == ["loader", "device"]
+    assert fields(changes(case("epoch")))["feed"] == ["device"]
+    assert fields(changes(case("epoch", feed="loader")))["feed"] == ["resident", "device"]
+    assert fields(changes(case("step", device="cuda")))["feed"] == ["device"]
 
 
 def test_the_gains_are_of_measured_cases_alone_and_the_greatest_comes_first():

@@ -11,10 +11,9 @@ from tests.conftest import write_dataset
 def _breakdowns_in_no_time(request, monkeypatch):
     """Where a test is to be quick: what a step is made of is looked at once. Who imports no torch takes none apart."""
     if "torch" in sys.modules and not request.node.get_closest_marker("slow"):
-        from bench.measure import breakdown
+        from tests.quickly import take_apart_once
 
-        for name in ("FEWEST_TURNS", "MOST_TURNS", "PROFILED_BLOCKS", "MOST_PROFILED"):
-            monkeypatch.setattr(breakdown, name, 1)
+        take_apart_once(monkeypatch)
 
 
 @pytest.fixture(scope="session")

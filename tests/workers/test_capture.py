@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from bench.axes.devices import DEVICES
-from bench.measure import breakdown
 from bench.measure.claims import claimed_flops
 from bench.measure.counters import count
 from bench.measure.phases import measure_phases
@@ -20,6 +19,7 @@ from fcnn.data import load_images
 from fcnn.train import make_training, train_epoch, train_step
 from tests.axes.test_case import changed
 from tests.measure.simulated import SimulatedTime
+from tests.quickly import take_apart_once
 
 CPU = torch.device("cpu")
 GRAPH = changed(compiler="graph", threads=1)
@@ -43,8 +43,7 @@ def captures(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _breakdowns_in_no_time(monkeypatch):
-    for name in ("FEWEST_TURNS", "MOST_TURNS", "PROFILED_BLOCKS", "MOST_PROFILED"):
-        monkeypatch.setattr(breakdown, name, 1)
+    take_apart_once(monkeypatch)
 
 
 @pytest.fixture
