@@ -143,9 +143,8 @@ def _formats(everything: Sequence[Cell]) -> Iterator[str]:
     """What every other number format does to the plain steps, at the smallest and at the largest batch measured."""
     for device in measured_devices(everything):
         for choice in dict.fromkeys(cell.case.precision for cell in everything if cell.measurement):
-            steps = [
-                c for c in everything if c.case.device == device and c.case.workload == "step" and is_plain(c.case)
-            ]
+            steps = [c for c in everything if (c.case.device, c.case.workload) == (device, "step") and is_plain(c.case)]
+            steps.sort(key=lambda cell: cell.case.batch_size)
             found = [(c, g) for c in steps for g in c.gains if (g.field, g.choice) == ("precision", choice)]
             chosen = found if len(found) < 3 else [found[0], found[-1]]
             if chosen and choice != "fp32":

@@ -8,7 +8,8 @@ from typing import Any
 
 from bench.record.measurement import Counters, Flag, Measurement, Phases
 from bench.record.model import Record, Yardstick
-from tests.data.records import CPU_RECORD, case, measured
+from tests.data.measurements import case, measured
+from tests.data.records import CPU_RECORD
 
 COUNTERS = Counters(
     aten_calls={"aten::addmm float32": 2, "aten::mm float32": 3, "aten::add_ float32": 95},

@@ -4,7 +4,8 @@ import pytest
 
 from bench.analyse.cells import DISTURBED, cells, curve, measured_devices, plain_step, times_as_fast
 from bench.record.measurement import Flag
-from tests.data.records import COLD, CPU_RECORD, GPU_RECORD, bare, case, flagged, gap, measured, only
+from tests.data.measurements import COLD, case, gap, measured
+from tests.data.records import CPU_RECORD, GPU_RECORD, bare, flagged, only
 
 
 def by_id(record):

@@ -6,7 +6,8 @@ from bench.analyse.compare import BASE, as_a_whole, compare, mismatch, took_turn
 from bench.record.measurement import Flag
 from bench.record.model import Dataset, Machine
 from tests.analyse.synthetic import epoch, record, steady, step
-from tests.data.records import CPU_RECORD, case, measured
+from tests.data.measurements import case, measured
+from tests.data.records import CPU_RECORD
 
 
 def run(seconds=1e-3, fused=7e-4, **changes):

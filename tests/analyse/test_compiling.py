@@ -4,7 +4,7 @@ from bench.analyse.cells import cells
 from bench.analyse.compiling import payoff
 from bench.analyse.statistics import Ratio
 from tests.analyse.synthetic import record, steady, step
-from tests.data.records import case, measured
+from tests.data.measurements import case, measured
 
 
 def clear(value: float, width: float = 0.01) -> Ratio:

@@ -3,7 +3,8 @@ import pytest
 from bench.analyse.cells import cells
 from bench.analyse.gains import changes, gains
 from bench.analyse.statistics import Ratio
-from tests.data.records import CPU_RECORD, case
+from tests.data.measurements import case
+from tests.data.records import CPU_RECORD
 
 
 def fields(found):

@@ -19,7 +19,7 @@ from bench.analyse.levels import (
 )
 from bench.record.model import Beside, Round
 from tests.analyse.synthetic import epoch, record, step
-from tests.data.records import case, measured
+from tests.data.measurements import case, measured
 from tests.simulations import often, seldom, sizes
 
 

@@ -8,7 +8,8 @@ from bench.analyse.statistics import summarise
 from bench.analyse.trust import concerning, drift, impossible, judged, objections
 from bench.record.measurement import Flag
 from tests.analyse.synthetic import COUNTERS, epoch, latencies, names, record, steady, step, yardstick, yardsticks
-from tests.data.records import CPU_RECORD, samples
+from tests.data.measurements import samples
+from tests.data.records import CPU_RECORD
 
 FULL = 101e-6  # the step's 10 MFLOP take 100 µs at the peak
 

@@ -10,7 +10,8 @@ from bench.cli import main
 from bench.errors import BenchError
 from bench.gate.against import DEFAULT_ID, chosen
 from bench.record.model import TIMING_RULE_VERSION, Machine
-from tests.data.records import COLD, CPU_RECORD, flagged, only
+from tests.data.measurements import COLD
+from tests.data.records import CPU_RECORD, flagged, only
 from tests.gate.kept import here, written
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.profile.events import BETWEEN
 from bench.profile.model import Compiled, Cost, Gap, Holder, Kernel, Memory, Operator, PhaseTime, Profile, to_json
-from tests.data.records import case
+from tests.data.measurements import case
 
 LOADER = "enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"
 PROFILE = Profile(

@@ -14,7 +14,8 @@ from bench.record import journal, store
 from bench.record.folding import folded
 from bench.record.journal import JOURNAL_FILE, Journal, read_lines
 from bench.record.model import Yardstick
-from tests.data.records import CPU_YARDSTICKS, case, counters
+from tests.data.measurements import case, counters
+from tests.data.records import CPU_YARDSTICKS
 
 STEP, FUSED, GPU = "step[cpu-b64-fp32]", "step[cpu-b64-fp32-fused]", "step[cuda-b64-fp32]"
 EPOCH, TRAINING = "epoch[cpu-b64-fp32]", "accuracy[cpu-b64-fp32]"

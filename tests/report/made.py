@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from tests.data.records import CPU_RECORD, GPU_RECORD, case, gap, only
+from tests.data.measurements import case, gap
+from tests.data.records import CPU_RECORD, GPU_RECORD, only
 
 _OURS = only(
     CPU_RECORD,

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from bench.report.headlines import answer, headlines
-from tests.data.records import CPU_RECORD, GPU_RECORD, case, flagged, measured, only
+from tests.data.measurements import case, measured
+from tests.data.records import CPU_RECORD, GPU_RECORD, flagged, only
 
 
 def topics(record):

@@ -6,7 +6,8 @@ from bench.record.model import Machine
 from bench.report.machines import HANDFUL, overview, shown_in_full
 from bench.report.markdown import markdown
 from bench.report.page import page
-from tests.data.records import COLD, CPU_RECORD, flagged
+from tests.data.measurements import COLD
+from tests.data.records import CPU_RECORD, flagged
 from tests.hostile import markdown_cells
 
 

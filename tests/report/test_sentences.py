@@ -4,6 +4,7 @@ import pytest
 
 from bench.record.measurement import Earlier
 from bench.report.sentences import findings, warnings
+from tests.data.measurements import ROUNDS, case, measured
 from tests.data.records import (
     ACCURACY,
     AMP_ACCURACY,
@@ -11,10 +12,7 @@ from tests.data.records import (
     FALLBACK_RECORD,
     GPU_RECORD,
     PARTIAL_RECORD,
-    ROUNDS,
-    case,
     flagged,
-    measured,
     only,
 )
 

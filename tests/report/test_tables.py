@@ -8,7 +8,8 @@ from bench.report import column, tables
 from bench.report.columns import COLUMNS
 from bench.report.tables import VIEWS, environment_table, table
 from bench.table import as_csv
-from tests.data.records import CPU_RECORD, GPU_RECORD, bare, case, flagged, gap, measured, only
+from tests.data.measurements import case, gap, measured
+from tests.data.records import CPU_RECORD, GPU_RECORD, bare, flagged, only
 from tests.report.made import SMALL, lines
 
 PARTS = ("to_device", "flatten", "zero_grad", "forward", "loss", "backward", "optimizer")

@@ -4,7 +4,8 @@ from bench.analyse.cells import cells, plain_step
 from bench.record.measurement import Breakdown
 from bench.record.model import Yardstick
 from bench.report.why import helps, larger, verdict, why
-from tests.data.records import CPU_RECORD, GPU_RECORD, case, flagged, measured, only
+from tests.data.measurements import case, measured
+from tests.data.records import CPU_RECORD, GPU_RECORD, flagged, only
 
 STEP = "A step"
 SPENT = {"product": 0.0, "other": 0.0, "rest": 0.0}

@@ -12,16 +12,8 @@ from bench.report.page import page
 from bench.report.plots import plots, where
 from bench.report.words import FLAGS
 from bench.report.write import write_report
-from tests.data.records import (
-    CPU_RECORD,
-    FALLBACK_RECORD,
-    GPU_RECORD,
-    bare,
-    case,
-    flagged,
-    measured,
-    only,
-)
+from tests.data.measurements import case, measured
+from tests.data.records import CPU_RECORD, FALLBACK_RECORD, GPU_RECORD, bare, flagged, only
 from tests.hostile import markdown_cells, page_tags
 from tests.report.made import SMALL, STEP, without_drawings
 

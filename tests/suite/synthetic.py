@@ -14,7 +14,7 @@ from bench.record.model import Beside
 from bench.suite.engine import Group, Rounds
 from bench.suite.plan import Share
 from bench.workers.conversation import NoAnswer, WorkerDied, WorkerError
-from tests.data.records import case
+from tests.data.measurements import case
 from tests.record.test_journal import header
 
 BASE, FUSED, BATCH = "step[cpu-b64-fp32]", "step[cpu-b64-fp32-fused]", "step[cpu-b1-fp32]"

@@ -12,7 +12,7 @@ from bench.record.journal import of_kind
 from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
 from bench.suite.engine import MOST_SIZING_ROUNDS, Group, Rounds
 from bench.suite.plan import Share
-from tests.data.records import case
+from tests.data.measurements import case
 from tests.simulations import often, seldom, sizes
 from tests.suite.synthetic import BASE, BATCH, CASES, FUSED, SECONDS, Machine, journal, measured
 

@@ -8,7 +8,7 @@ from bench.record import store
 from bench.suite import proof, reruns
 from bench.suite.proof import DELAYS, PLAIN, errors_of
 from tests.analyse.synthetic import record, step
-from tests.data.records import case, measured, samples
+from tests.data.measurements import case, measured, samples
 
 
 def alike(slower: float = 0.0):
