@@ -6,6 +6,7 @@ import functools
 import gc
 import gzip
 import hashlib
+import itertools
 import json
 import signal
 import struct
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 
 TRAIN, TEST = 640, 200
+CACHES = itertools.count()  # one a test
 FILES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -123,9 +125,9 @@ def nothing_is_collected_twice() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither files nor wishes for the output."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither files nor wishes for the output. The cache is a folder that is not there: most tests need none."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache{next(CACHES)}"))
     for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
 

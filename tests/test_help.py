@@ -1,8 +1,6 @@
 """Help: what a screen holds, in what order, and that every choice is explained where it is made."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -17,7 +15,6 @@ VERBS = make_parser().get_default("verbs")
 @pytest.fixture(autouse=True)
 def _a_narrow_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: os.terminal_size((80, 24)))
 
 
 def help_of(capsys, *words):

@@ -44,6 +44,7 @@ os.environ.pop("MPLBACKEND", None)
 with _own_configuration():
     import matplotlib as mpl
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
@@ -111,7 +112,8 @@ def svg(made: Figure, name: str) -> str:
     """The figure as SVG text that stands on its own; the same figure and name give the same text."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):
-        made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        # `savefig` would draw a figure with a layout twice: once only to lay it out, which drawing does, too.
+        FigureCanvasSVG(made).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
     # A bare * would, inlined in a page, style all of it.
     text = text.replace("*{stroke-linejoin", "svg *{stroke-linejoin")

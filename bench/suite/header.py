@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import shlex
 from collections.abc import Callable, Mapping
@@ -111,8 +112,9 @@ def again(workers: Workers, run: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity(), "machine": facts["machine"], "dataset": facts["dataset"], "cases": found}
 
 
-def identity() -> dict[str, Any]:
-    """Which program this is: its commit, and a digest of its files."""
+@functools.cache
+def identity() -> Mapping[str, Any]:
+    """Which program this is: its commit, and a digest of its files, read once: what runs was read before, too."""
     commit = git.commit_of(Path(__file__))
     digest = hashlib.sha256()
     for file in sorted(path for room in ("bench", "fcnn") for path in (HARNESS / room).rglob("*.py")):

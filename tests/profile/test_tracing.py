@@ -108,6 +108,7 @@ def test_operators_are_in_their_parts_with_lines_flops_and_bytes(traced):
     assert sum(o.self_seconds for o in found) <= whole
 
 
+@pytest.mark.slow
 def test_a_trace_that_is_too_large_has_fewer_steps(images, tmp_path, monkeypatch):
     case, steps = made("step[cpu-b16-fp32]", images)
     tracing.trace(case, steps, 8, tmp_path / "whole.json.gz")

@@ -22,7 +22,7 @@ from bench.measure.sampling import SamplingRule
 from bench.record import journal
 from bench.record.store import read
 from bench.suite import run, session
-from bench.workers import observe
+from bench.workers import observe, survey
 from fcnn.data import load_images
 from tests.commands import MAIN
 from tests.signals import sent_at
@@ -137,18 +137,11 @@ def measured(monkeypatch, mnist_root):
     monkeypatch.setattr(session, "workers_of", workers)
     monkeypatch.setattr(yardsticks, "RULE", SamplingRule(budget_seconds=0.01, warmup_seconds=0.01))
     monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
+    monkeypatch.setattr(survey, "_step_seconds", lambda *of: 1e-4)
 
 
-@pytest.mark.parametrize(
-    "at",
-    [
-        (run, "_save"),
-        *(
-            pytest.param(at, marks=pytest.mark.slow)
-            for at in ((run.saving, "save"), (run, "_report"), (run.saving, "draw"))
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [(run, "_save"), (run.saving, "save"), (run, "_report"), (run.saving, "draw")])
 def test_a_signal_after_the_last_case_costs_no_record(measured, tmp_path, monkeypatch, capsys, at):
     sent_at(monkeypatch, *at, signal.SIGTERM)
     assert main([*SMALL, "--results", str(tmp_path / "results")]) == 3
