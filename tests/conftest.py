@@ -20,6 +20,7 @@ import pytest
 
 TRAIN, TEST = 640, 200
 CACHES = itertools.count()  # one a test
+imported = 0  # modules, when what is there was last set aside
 FILES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -118,10 +119,13 @@ def one_thread() -> None:
         torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def nothing_is_collected_twice() -> None:
-    """What is there by now stays. To look through it at every collection of garbage takes a fifth of a second."""
-    gc.freeze()
+    """What has been imported by now stays. To look through it at every collection of garbage takes a tenth second."""
+    global imported
+    if imported != len(sys.modules):
+        imported = len(sys.modules)
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

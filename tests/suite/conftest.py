@@ -16,6 +16,14 @@ def _breakdowns_in_no_time(request, monkeypatch):
         take_apart_once(monkeypatch)
 
 
+@pytest.fixture
+def measured_once(monkeypatch):
+    """For tests that ask what becomes of a run's numbers, whatever these say."""
+    from tests.quickly import measure_once
+
+    measure_once(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")

@@ -4,22 +4,13 @@ import dataclasses
 
 import pytest
 
-from bench.measure import yardsticks
-from bench.measure.sampling import SamplingRule
-from bench.workers import observe
 from bench.workers.conversation import WorkerDied
 from bench.workers.images import EMBEDDED
 from fcnn.data import load_images
 from tests.axes.test_case import changed
 from tests.suite.local import QUICK, Workers, run
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch):
-    monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
-    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(budget_seconds=0.01, warmup_seconds=0.01))
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("measured_once")]
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from bench.measure import yardsticks
-from bench.measure.sampling import SamplingRule
 from bench.profile.compiling import compile_and_watch
-from bench.workers import observe, workloads
+from bench.workers import workloads
 from bench.workers.cold import use_cache
 from tests.axes.test_case import changed
 from tests.data.images import embedded
@@ -27,14 +25,8 @@ def measured(case, folder):
     return record.measurements[0]
 
 
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch):
-    """What is not about compiling."""
-    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(budget_seconds=0.01, warmup_seconds=0.01))
-    monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
-
-
 @pytest.mark.slow
+@pytest.mark.usefixtures("measured_once")
 def test_a_compiled_case_from_cold(tmp_path, monkeypatch):
     compiled, plain = measured(CASE, tmp_path / "compiled"), measured(EAGER, tmp_path / "plain")
 

@@ -17,12 +17,10 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.measure import yardsticks
-from bench.measure.sampling import SamplingRule
 from bench.record import journal
 from bench.record.store import read
 from bench.suite import run, session
-from bench.workers import observe, survey
+from bench.workers import survey
 from fcnn.data import load_images
 from tests.commands import MAIN
 from tests.signals import sent_at
@@ -127,7 +125,7 @@ def test_a_signal_and_a_second_one_leave_what_was_measured(data, tmp_path):
 
 
 @pytest.fixture
-def measured(monkeypatch, mnist_root):
+def measured(monkeypatch, mnist_root, measured_once):
     """Where a run has its workers in this process."""
 
     @contextlib.contextmanager
@@ -135,8 +133,6 @@ def measured(monkeypatch, mnist_root):
         yield Workers(load_images("MNIST", mnist_root))
 
     monkeypatch.setattr(session, "workers_of", workers)
-    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(budget_seconds=0.01, warmup_seconds=0.01))
-    monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
     monkeypatch.setattr(survey, "_step_seconds", lambda *of: 1e-4)
 
 

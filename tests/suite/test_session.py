@@ -11,9 +11,7 @@ from bench.axes.case import case_id
 from bench.axes.devices import DEVICES
 from bench.axes.matrix import cases
 from bench.cli import make_parser
-from bench.measure import yardsticks
 from bench.measure.claims import claimed_flops
-from bench.measure.sampling import SamplingRule
 from bench.record.folding import folded
 from bench.record.model import to_json
 from bench.record.store import of_json
@@ -21,7 +19,7 @@ from bench.suite import header, session
 from bench.suite.costs import Rates
 from bench.suite.plan import make
 from bench.suite.session import missing
-from bench.workers import observe, serve, training, workloads
+from bench.workers import serve, training, workloads
 from bench.workers.conversation import WorkerDied
 from fcnn.data import load_images
 from fcnn.hyperparameters import REFERENCE
@@ -30,20 +28,12 @@ from tests.axes.test_case import changed
 from tests.measure.simulated import SimulatedTime
 from tests.suite.local import QUICK, Workers, run
 
-
-@pytest.fixture(autouse=True)
-def taken_apart_quickly(monkeypatch):
-    monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
+pytestmark = pytest.mark.usefixtures("measured_once")
 
 
 @pytest.fixture
 def images(mnist_root):
     return load_images("MNIST", mnist_root)
-
-
-@pytest.fixture(autouse=True)
-def calibrated_quickly(monkeypatch):
-    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(budget_seconds=0.01, warmup_seconds=0.01))
 
 
 @pytest.mark.slow
