@@ -94,7 +94,12 @@ def make_parser() -> Parser:
     check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT",
                        help="smallest slowdown to catch, in percent (default 5)")  # fmt: skip
     check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
-    check.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES), help="which gates (default all)")
+    check.add_argument("--gates", nargs="+", choices=GATES, help="which gates (default all)")
+    check.add_argument("--against-python", metavar="PYTHON",
+                       help="run the reference under this interpreter, which needs torch and nothing else: another "
+                       "torch, another build; without REF the program is the same on both sides")  # fmt: skip
+    check.add_argument("--against-env", action="append", default=[], metavar="NAME=VALUE",
+                       help="run the reference with this environment variable; repeatable")  # fmt: skip
     check.add_argument("--data", type=matrix.path, metavar="DIR", help=DATA_HELP)
     check.add_argument("--output", type=matrix.path, default=Path("results/check"), metavar="DIR",
                        help="where to write (default results/check)")  # fmt: skip
@@ -167,10 +172,14 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from bench.gate.sides import environment_of
     from bench.gate.verb import run_check
 
     if options.ref and options.baseline:
         raise BenchError("check: REF or --baseline, not both (see fcnn-bench check --help)", USAGE)
+    environment = environment_of(options.against_python, options.against_env)
+    if environment and options.baseline:
+        raise BenchError("check: a record has no environment of its own: --baseline, or --against-*, not both", USAGE)
     return run_check(
         options.ref,
         baseline=options.baseline,
@@ -179,6 +188,7 @@ def _check(options: argparse.Namespace) -> int:
         gates=options.gates,
         data=options.data,
         output=options.output,
+        environment=environment,
     )
 
 

@@ -24,7 +24,8 @@ from bench.axes.case import Case
 from bench.gate import check, counts, decide, unpaired
 from bench.gate.against import chosen, read_baseline
 from bench.gate.outcome import ERROR, Check, Outcome
-from bench.gate.paired import side, undisturbed
+from bench.gate.paired import undisturbed
+from bench.gate.sides import Side
 from bench.gate.trees import candidate_of
 from bench.measure import facts
 from bench.measure.surroundings import Surroundings, Watch
@@ -58,7 +59,10 @@ class Remeasured:
 @contextlib.contextmanager
 def _process(images: Path, candidate: Path) -> Iterator[Worker]:
     """A worker whose torch was imported for it alone."""
-    with Forge(passive=False, file=str(images)) as forge, side(forge, candidate, "the candidate") as worker:
+    with (
+        Forge({"file": str(images)}, passive=False) as forge,
+        Side(forge, candidate, "the candidate").worker() as worker,
+    ):
         yield worker
 
 

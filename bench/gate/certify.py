@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import random
@@ -23,6 +24,7 @@ import scipy.stats
 from bench.errors import BenchError
 from bench.gate import check, decide
 from bench.gate.paired import RULE_VERSION, Pair
+from bench.gate.sides import Sides
 from bench.gate.trees import Trees, candidate_of
 from bench.measure import facts, git
 from bench.record import files
@@ -121,12 +123,12 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
         reference = slowed(root, scratch / "reference", 0.0)
         for slowdown, folder in folders.items():
             slowed(root, folder, slowdown)
-        with check.forge_with(images, scratch, whole=False) as forge:
+        with check.sides_with(images, scratch, Trees(reference, reference, ""), whole=False) as same:
             for slowdown, noisy in planned(done):
                 begin = time.monotonic()
                 with neighbour(noisy=noisy):
-                    sides = Trees(folders[slowdown], reference, "")
-                    outcome = check.time_case(forge, sides, check.gate_case(), decide.TimingRule(), random.Random())
+                    sides = Sides(same.reference, dataclasses.replace(same.candidate, tree=folders[slowdown]))
+                    outcome = check.time_case(sides, check.gate_case(), decide.TimingRule(), random.Random())
                 gate = {
                     "slowdown_fraction": slowdown,
                     "noisy": noisy,

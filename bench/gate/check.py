@@ -17,18 +17,19 @@ from bench import interruption
 from bench.axes.case import Case, case_id
 from bench.errors import BenchError
 from bench.gate import accuracy, counts, decide
-from bench.gate.outcome import ERROR, Check, Outcome
-from bench.gate.paired import Pair, measure_pair, side
-from bench.gate.trees import Trees, trees
+from bench.gate.outcome import ERROR, SHOWN, Check, Outcome
+from bench.gate.paired import Pair, measure_pair
+from bench.gate.sides import Environment, Sides, different, sides
+from bench.gate.trees import Trees, one_program, trees
 from bench.measure import facts
 from bench.measure.surroundings import Surroundings
 from bench.record import files
 from bench.text import counted
 from bench.workers.conversation import LIMIT_SECONDS, Conversation, NoAnswer, WorkerError
-from bench.workers.forge import Forge
 from bench.workers.images import images as load_images
 from fcnn.data import Images
 
+ALL_GATES = ("counts", "timing", "accuracy")
 PAIRS_A_CONTROL = 3  # after so many pairs, one of the reference against itself
 STEP_IMAGES = 8192  # enough different batches for a worker's few thousand steps
 
@@ -65,14 +66,18 @@ class Request:
         bound_fraction: The slowdown that must not pass.
         gates: Which of `counts`, `timing`, `accuracy`.
         data: Data root, or None for the usual one.
+        environment: The reference's own; None where both sides have this process's.
+        judges_counts: Whether a changed count fails. Of other libraries, other operators are no fault, and are shown.
     """
 
     root: Path
     ref: str
     timed: Sequence[Case] = DEFAULT_TIMED
     bound_fraction: float = 0.05
-    gates: Sequence[str] = ("counts", "timing", "accuracy")
+    gates: Sequence[str] = ALL_GATES
     data: Path | None = None
+    environment: Environment | None = None
+    judges_counts: bool = True
 
 
 Say = Callable[[str], None]
@@ -89,14 +94,32 @@ def check(request: Request, say: Say = lambda line: None) -> Check:
         reference_of(request, images)
     label, around = facts.machine().label, Surroundings()
     outcomes: list[Outcome] = []
-    with files.scratch() as scratch, trees(request.root, request.ref) as sides, missing_noted(outcomes, request):
+    differing: list[tuple[str, str, str]] = []
+    with files.scratch() as scratch, trees_of(request) as programs, missing_noted(outcomes, request):
         for gate in (gate for gate in GATES if gate in request.gates):
             say(gate)
-            with forge_with(images, scratch, whole=gate == "accuracy") as forge:
-                for outcome in GATES[gate](forge, sides, request, images, accepted):
+            needs = {"whole": gate == "accuracy", "timed": gate == "timing"}
+            with sides_with(images, scratch, programs, request.environment, **needs) as of:
+                differing = differing or (different(of) if of.apart else [])
+                for outcome in GATES[gate](of, request, images, accepted):
                     outcomes.append(outcome)
     beside, seconds = around.disturbance(), time.monotonic() - begin
-    return Check(sides.ref_id, label, images.label, request.bound_fraction, outcomes, seconds, beside)
+    return Check(
+        programs.ref_id,
+        label,
+        images.label,
+        request.bound_fraction,
+        outcomes,
+        seconds,
+        beside,
+        request.environment.words if request.environment else "",
+        differing,
+    )
+
+
+def trees_of(request: Request) -> contextlib.AbstractContextManager[Trees]:
+    """Both programs: of an environment without a ref, the one that is installed here."""
+    return trees(request.root, request.ref) if request.ref else one_program(request.root)
 
 
 @contextlib.contextmanager
@@ -118,11 +141,19 @@ def missing_noted(outcomes: list[Outcome], request: Request) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def forge_with(images: Images, scratch: Path, *, whole: bool) -> Iterator[Forge]:
-    """A forge whose workers have the images: all of them, or as many training images as a timed case needs."""
+def sides_with(
+    images: Images,
+    scratch: Path,
+    programs: Trees,
+    environment: Environment | None = None,
+    *,
+    whole: bool,
+    timed: bool = True,
+) -> Iterator[Sides]:
+    """Sides whose workers have the images: all of them, or as many training images as a timed case needs."""
     file = save_images(images, scratch, len(images.train) if whole else STEP_IMAGES)
-    with Forge(passive=True, file=str(file)) as forge:
-        yield forge
+    with sides(programs, file, environment, timed=timed) as of:
+        yield of
 
 
 def save_images(images: Images, folder: Path, kept: int) -> Path:
@@ -157,17 +188,16 @@ def timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
     return dataclasses.replace(outcome, seconds=time.monotonic() - begin)
 
 
-def _counts(
-    forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
-) -> Iterator[Outcome]:
+def _counts(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     for asked in COUNTED:
-        yield timed("counts", asked[0], functools.partial(_count, forge, sides, accepted, *asked))
+        outcome = timed("counts", asked[0], functools.partial(_count, of, accepted, *asked))
+        yield outcome if request.judges_counts else _shown(outcome)
 
 
-def _count(forge: Forge, sides: Trees, accepted: list[dict[str, Any]], id: str, request: str, case: Case) -> Outcome:
+def _count(of: Sides, accepted: list[dict[str, Any]], id: str, request: str, case: Case) -> Outcome:
     found = {}
-    for name, tree in (("reference", sides.reference), ("candidate", sides.candidate)):
-        with side(forge, tree, f"the {name}") as worker:
+    for name, side in (("reference", of.reference), ("candidate", of.candidate)):
+        with side.worker() as worker:
             try:
                 found[name] = worker.ask(request, case=dataclasses.asdict(case))
             except NoAnswer:
@@ -175,6 +205,14 @@ def _count(forge: Forge, sides: Trees, accepted: list[dict[str, Any]], id: str, 
             except WorkerError as error:
                 raise WorkerError(f"the {name} cannot be counted: {error}") from error
     return judge_counts(id, found, accepted)
+
+
+def _shown(outcome: Outcome) -> Outcome:
+    """The same of counts that are not judged: where one has changed, or cannot be had, that is told and is no fault."""
+    if outcome.verdict == decide.PASS:
+        return outcome
+    changed = len(outcome.lines) and f"{counted(len(outcome.lines), 'count')} differ, which --gates counts would judge"
+    return dataclasses.replace(outcome, verdict=SHOWN, reason=changed or outcome.reason)
 
 
 def judge_counts(id: str, found: dict[str, Any], accepted: list[dict[str, Any]]) -> Outcome:
@@ -194,38 +232,26 @@ def judge_counts(id: str, found: dict[str, Any], accepted: list[dict[str, Any]])
     return Outcome("counts", id, decide.PASS, said, lines, found)
 
 
-def _timing(
-    forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
-) -> Iterator[Outcome]:
+def _timing(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     rule = decide.TimingRule(bound_fraction=request.bound_fraction, cases=len(request.timed))
-    rng, same = random.Random(), same_source(sides)
+    rng, same = random.Random(), of.same
     for case in request.timed:
         if same:
             reason = "fcnn is the same on both sides: there is one program and not two"
             yield Outcome("timing", case_id(case), decide.PASS, reason)
         else:
-            yield timed("timing", case_id(case), functools.partial(time_case, forge, sides, case, rule, rng))
+            yield timed("timing", case_id(case), functools.partial(time_case, of, case, rule, rng))
 
 
-def same_source(sides: Trees) -> bool:
-    """Whether both sides' `fcnn` hold the same files with the same content, whatever their lines end in."""
-
-    def contents(tree: Path) -> dict[Path, bytes]:
-        found = (path for path in (tree / "fcnn").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-        return {path.relative_to(tree): path.read_bytes().replace(b"\r\n", b"\n") for path in found}
-
-    return contents(sides.candidate) == contents(sides.reference)
-
-
-def time_case(forge: Forge, sides: Trees, case: Case, rule: decide.TimingRule, rng: random.Random) -> Outcome:
+def time_case(of: Sides, case: Case, rule: decide.TimingRule, rng: random.Random) -> Outcome:
     """Screening, and confirmation where the screening does not pass, with controls in between."""
     pairs: dict[str, list[Pair]] = {"screening": [], "confirmation": [], "control": []}
 
     def run(stage: str, count: int) -> None:
         for number in range(count):
             if number % PAIRS_A_CONTROL == 0:
-                pairs["control"].append(measure_pair(forge, sides.reference, sides.reference, case, rng))
-            pairs[stage].append(measure_pair(forge, sides.reference, sides.candidate, case, rng))
+                pairs["control"].append(measure_pair(of.reference, of.reference, case, rng))
+            pairs[stage].append(measure_pair(of.reference, of.candidate, case, rng))
 
     def decision() -> decide.Decision:
         screening, confirmation, control = ([pair.log_ratio for pair in pairs[stage]] for stage in pairs)
@@ -246,11 +272,8 @@ def reference_of(request: Request, images: Images) -> accuracy.Reference:
     return accuracy.read_reference(images.name, images.sha256, request.root / accuracy.REFERENCE_FOLDER)
 
 
-def _accuracy(
-    forge: Forge, sides: Trees, request: Request, images: Images, accepted: list[dict[str, Any]]
-) -> Iterator[Outcome]:
-    candidate = functools.partial(side, forge, sides.candidate, "the candidate")
-    yield train_and_judge(candidate, reference_of(request, images), images)
+def _accuracy(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+    yield train_and_judge(of.candidate.worker, reference_of(request, images), images)
 
 
 def train_and_judge(

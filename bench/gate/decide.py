@@ -125,6 +125,14 @@ def student(log_ratios: Sequence[float], confidence: float) -> tuple[float, floa
     return float(x.mean()), float(x.mean()) - reach, float(x.mean()) + reach
 
 
+def refuted(rule: TimingRule, p: float, middle: float, low: float, high: float) -> str:
+    """Why a case passes, with the estimate and its interval, as logs."""
+    estimate = f"{math.expm1(middle):+.1%}"
+    if math.isfinite(low) and math.isfinite(high):
+        estimate += f" ({math.expm1(low):+.1%} to {math.expm1(high):+.1%})"
+    return f"{estimate}: a slowdown of {rule.bound_fraction:.0%} is refuted (p = {p:.2g})"
+
+
 def is_flat(control: Sequence[float], rule: TimingRule) -> bool:
     """Whether a program against itself shows no difference, as it must; no control is not flat."""
     if not control:
@@ -162,7 +170,7 @@ def decide(
         return decision(FAIL, f"slower by {math.expm1(middle):.1%} ({math.expm1(low):.1%} to {math.expm1(high):.1%})")
     # Half for the look at which a program that is as fast as before ends.
     if pass_p <= rule.pass_alpha / (4 if confirmation else 2):
-        return decision(PASS, f"a slowdown of {rule.bound_fraction:.0%} is refuted (p = {pass_p:.2g})")
+        return decision(PASS, refuted(rule, pass_p, middle, low, high))
     return decision(
         INCONCLUSIVE,
         f"between {math.expm1(low):+.1%} and {math.expm1(high):+.1%}: neither a slowdown is shown "

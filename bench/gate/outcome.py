@@ -11,8 +11,15 @@ from bench import errors
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 
 ERROR = "ERROR"
+SHOWN = "SHOWN"  # of what is not judged
 # The worst first: a failure is a failure, whatever else could not be told.
-EXIT_CODES = {FAIL: errors.FAILED, ERROR: errors.BROKEN, INCONCLUSIVE: errors.INCONCLUSIVE, PASS: errors.DONE}
+EXIT_CODES = {
+    FAIL: errors.FAILED,
+    ERROR: errors.BROKEN,
+    INCONCLUSIVE: errors.INCONCLUSIVE,
+    PASS: errors.DONE,
+    SHOWN: errors.DONE,
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Outcome:
     Attributes:
         gate: `counts`, `timing` or `accuracy`.
         case: The case's id.
-        verdict: PASS, FAIL, INCONCLUSIVE or ERROR.
+        verdict: PASS, FAIL, INCONCLUSIVE, ERROR or SHOWN.
         reason: A sentence.
         lines: More of them, such as one a changed count.
         raw: Every value behind it, for check.json.
@@ -39,10 +46,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """A whole check: the candidate against `reference`, a commit's id or the names of records.
+    """A whole check: the candidate against a reference.
 
     Attributes:
+        reference: A commit's id, the names of records, or nothing where both sides have one program.
         beside: What disturbed the machine meanwhile; the gates' error rates are certified beside a busy process, too.
+        environment: The reference's interpreter and variables, where it has some of its own.
+        differing: What differs between the environments: its name, the reference's and the candidate's.
     """
 
     reference: str
@@ -52,16 +62,23 @@ class Check:
     outcomes: list[Outcome]
     seconds: float
     beside: str | None = None
+    environment: str = ""
+    differing: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
     def gates(self) -> list[str]:
         """Those that ran, in their order."""
         return list(dict.fromkeys(outcome.gate for outcome in self.outcomes))
 
+    def judged(self, gate: str) -> bool:
+        """Whether a gate's outcomes are more than shown."""
+        return all(outcome.verdict != SHOWN for outcome in self.outcomes if outcome.gate == gate)
+
     @property
     def against(self) -> str:
-        """The reference, a commit by its first 8 digits."""
-        return self.reference[:8] if re.fullmatch("[0-9a-f]{40}", self.reference) else self.reference
+        """The reference, a commit by its first 8 digits, and its environment."""
+        commit = self.reference[:8] if re.fullmatch("[0-9a-f]{40}", self.reference) else self.reference
+        return " in ".join(filter(None, [commit, self.environment]))
 
     @property
     def verdict(self) -> str:
@@ -75,5 +92,5 @@ class Check:
 
 
 def worst(verdicts: Sequence[str]) -> str:
-    """The first of FAIL, ERROR, INCONCLUSIVE and PASS that occurs; ERROR if there is none at all."""
+    """The first of FAIL, ERROR, INCONCLUSIVE, PASS and SHOWN that occurs; ERROR if there is none at all."""
     return next((verdict for verdict in EXIT_CODES if verdict in verdicts), ERROR)

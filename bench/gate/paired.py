@@ -12,13 +12,11 @@ import math
 import os
 import random
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
 
 from bench.axes.case import Case
-from bench.workers.conversation import Conversation
+from bench.gate.sides import Side
 from bench.workers.rounds import Turn, take
 
 RULE_VERSION = 3  # of what a pair is and what is made of it; gates under another rule are not counted together
@@ -28,7 +26,6 @@ CHUNK_SECONDS = 0.015
 WARM_SECONDS = 0.02
 CASE = "the case"
 QUIET_SHARE = 0.25
-SIDES = {"A": "the reference", "B": "the candidate"}
 
 
 @dataclass(frozen=True)
@@ -64,31 +61,14 @@ def orders(rounds: int, rng: random.Random) -> list[str]:
     return [rng.choice(("ABBA", "BAAB")) for _ in range(rounds)]
 
 
-class Workers(Protocol):
-    """What makes workers: a `bench.workers.forge.Forge`, or what stands for one."""
-
-    def worker(self, called: str = "the worker") -> contextlib.AbstractContextManager[Conversation]:
-        """A fresh worker."""
-
-
-@contextlib.contextmanager
-def side(forge: Workers, tree: Path, called: str = "the worker") -> Iterator[Any]:
-    """A fresh worker for the `fcnn` in `tree`; raises bench.workers.conversation.WorkerError."""
-    with forge.worker(called) as worker:
-        worker.ask("program", tree=str(tree))
-        yield worker
-
-
-def measure_pair(
-    forge: Workers, reference: Path, candidate: Path, case: Case, rng: random.Random, *, one_core: bool = True
-) -> Pair:
+def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Random, *, one_core: bool = True) -> Pair:
     """Runs one pair of workers; raises bench.workers.conversation.WorkerError if either fails."""
     core = _core(case, rng) if one_core else None
     with contextlib.ExitStack() as stack:
-        trees = [("A", reference), ("B", candidate)]
+        sides = [("A", reference), ("B", candidate)]
         if rng.random() < 0.5:  # which is forked first must not matter, and is not left to find out
-            trees.reverse()
-        workers = {name: stack.enter_context(side(forge, tree, SIDES[name])) for name, tree in trees}
+            sides.reverse()
+        workers = {name: stack.enter_context(side.worker()) for name, side in sides}
         if core is not None:
             for worker in workers.values():
                 worker.ask("pin", core=core)

@@ -19,7 +19,8 @@ from pathlib import Path
 from bench import command
 from bench.errors import DONE
 from bench.gate import paired
-from bench.gate.check import STEP_IMAGES, forge_with, gate_case, save_images
+from bench.gate.check import STEP_IMAGES, gate_case, save_images
+from bench.gate.sides import Side
 from bench.gate.trees import program_of
 from bench.measure import facts
 from bench.record import files
@@ -38,7 +39,7 @@ class Separate:
     @contextlib.contextmanager
     def worker(self, called: str = "the worker") -> Iterator[Worker]:
         """A worker whose torch was imported for it alone."""
-        with Forge(passive=True, file=str(self._images)) as forge, forge.worker(called) as worker:
+        with Forge({"file": str(self._images)}, passive=True) as forge, forge.worker(called) as worker:
             yield worker
 
 
@@ -53,18 +54,15 @@ def main(words: Sequence[str] | None = None) -> int:
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     with files.scratch() as scratch:
         a, b = (program_of(root, scratch / name) for name in ("a", "b"))
-        separate = Separate(save_images(images, scratch, STEP_IMAGES))
-        with forge_with(images, scratch, whole=False) as forge:
+        file = save_images(images, scratch, STEP_IMAGES)
+        separate = Separate(file)
+        with Forge({"file": str(file)}, passive=True) as forge:
             for _ in range(options.pairs):
                 for way in WAYS:
                     begin = time.monotonic()
+                    workers = separate if way.startswith("separate") else forge
                     pair = paired.measure_pair(
-                        separate if way.startswith("separate") else forge,
-                        a,
-                        b,
-                        gate_case(),
-                        rng,
-                        one_core=way.endswith("one core"),
+                        Side(workers, a), Side(workers, b), gate_case(), rng, one_core=way.endswith("one core")
                     )
                     found[way].append({"log_ratio": pair.log_ratio, "seconds": time.monotonic() - begin})
     files.write_json(options.output, {"machine": facts.machine().label, "pairs": found})

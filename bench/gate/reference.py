@@ -17,8 +17,8 @@ import torch
 from bench import command
 from bench.errors import DONE
 from bench.gate.accuracy import EPOCHS, REFERENCE_FOLDER, Reference
-from bench.gate.check import forge_with
-from bench.gate.paired import side
+from bench.gate.check import sides_with
+from bench.gate.trees import Trees
 from bench.measure import facts
 from bench.record import files
 from bench.workers.conversation import LIMIT_SECONDS
@@ -32,8 +32,8 @@ def accuracies(images: Images, tree: Path, seeds: list[int]) -> list[float]:
     """Test accuracies of the `fcnn` in `tree`, a seed each."""
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(files.scratch())
-        forge = stack.enter_context(forge_with(images, scratch, whole=True))
-        workers = [stack.enter_context(side(forge, tree)) for _ in range(WORKERS)]
+        of = stack.enter_context(sides_with(images, scratch, Trees(tree, tree, ""), whole=True))
+        workers = [stack.enter_context(of.candidate.worker()) for _ in range(WORKERS)]
         for number, worker in enumerate(workers):
             mine = seeds[number::WORKERS]
             worker.begin("train", seeds=mine, batch_size=64, epochs=EPOCHS[images.name], threads=1)

@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
-from bench.gate.outcome import ERROR, Check, Outcome
+from bench.gate.outcome import ERROR, SHOWN, Check, Outcome
 from bench.record import files
 from bench.table import NAME, PROSE, WORDS, Cell, Table, as_markdown, on_terminal
 from bench.text import code, one_line, plain
 from bench.text import markdown as markdown_text
 
-STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow", ERROR: "bold red"}
+STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow", ERROR: "bold red", SHOWN: "cyan"}
 # What a pass of each gate shows, and a failure.
-SHOWN = {
+ASKED = {
     "counts": ("no changed count", "counts have changed"),
     "timing": ("no slowdown", "training is slower"),
     "accuracy": ("no change of accuracy", "the accuracy has changed"),
@@ -31,24 +31,25 @@ SHOWN = {
 MEANINGS = {
     INCONCLUSIVE: "neither a slowdown is shown nor its absence: run it again, or on a quieter machine",
     ERROR: "something was not measured, and what is not measured does not pass",
+    SHOWN: "nothing was judged",
 }
-MARKS = {PASS: "✅", FAIL: "❌", INCONCLUSIVE: "❔", ERROR: "⚠️"}
+MARKS = {PASS: "✅", FAIL: "❌", INCONCLUSIVE: "❔", ERROR: "⚠️", SHOWN: "📋"}
 
 
 def meaning(check: Check) -> str:
     """What the verdict says, of the gates that ran and of no other."""
     if check.verdict == PASS:
-        shown = [SHOWN[gate][0] for gate in check.gates]
+        shown = [ASKED[gate][0] for gate in check.gates if check.judged(gate)]
         return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
     if check.verdict == FAIL:
         failed = dict.fromkeys(outcome.gate for outcome in check.outcomes if outcome.verdict == FAIL)
-        return " and ".join(SHOWN[gate][1] for gate in failed)
+        return " and ".join(ASKED[gate][1] for gate in failed)
     return MEANINGS[check.verdict]
 
 
 def notes(check: Check) -> list[str]:
     """What else is to be said of the check as a whole: which gates did not run, and what ran beside it."""
-    left_out = [gate for gate in SHOWN if gate not in check.gates]
+    left_out = [gate for gate in ASKED if gate not in check.gates]
     said = [f"Not checked: {', '.join(left_out)}."] if left_out else []
     return said + ([f"{check.beside[0].upper()}{check.beside[1:]}."] if check.beside else [])
 
@@ -59,6 +60,9 @@ def show(check: Check, console: Console) -> None:
         console.print(note)
     console.print(on_terminal(table(check, lambda verdict: Text(verdict, style=STYLES[verdict]))))
     console.print()
+    if check.environment:
+        console.print(on_terminal(environments(check)))
+        console.print()
     verdict = Text(check.verdict, style=STYLES[check.verdict])
     console.print(verdict, f"against {check.against} in {check.seconds:.0f} s: {meaning(check)}")
 
@@ -67,6 +71,13 @@ def table(check: Check, verdict: Callable[[str], Cell]) -> Table:
     """A row an outcome, with what shows its verdict."""
     rows = [[one.gate, one.case, verdict(one.verdict), "\n".join(sentences(one))] for one in check.outcomes]
     return Table.of(["gate", "case", "verdict", "why"], rows, gate=WORDS, case=NAME, verdict=WORDS, why=PROSE)
+
+
+def environments(check: Check) -> Table:
+    """A row for what differs between the environments of the two sides."""
+    rows = [[name, before, after] for name, before, after in check.differing]
+    headings = ["what differs", "reference", "candidate"]
+    return Table.of(headings, rows or [["nothing that was looked at", "", ""]], **dict.fromkeys(headings, WORDS))
 
 
 def sentences(outcome: Outcome) -> list[str]:
@@ -86,6 +97,7 @@ def markdown(check: Check) -> str:
         *(part for note in notes(check) for part in ("", markdown_text(note))),
         "",
         as_markdown(table(check, lambda verdict: f"{MARKS[verdict]} {verdict}")),
+        *(["", as_markdown(environments(check))] if check.environment else []),
     ]
     return "\n".join(lines) + "\n"
 

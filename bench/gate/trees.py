@@ -86,6 +86,14 @@ def trees(root: Path, ref: str) -> Iterator[Trees]:
         yield Trees(candidate, reference, ref_id)
 
 
+@contextlib.contextmanager
+def one_program(source: Path) -> Iterator[Trees]:
+    """The `fcnn` in `source`, which need be in no repository, for both sides."""
+    with files.scratch() as scratch:
+        program = program_of(source, scratch)
+        yield Trees(program, program, "")
+
+
 def candidate_of(root: Path, folder: Path) -> Path:
     """`folder` with the `fcnn` of the working tree, as far as git tracks it or would add it.
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.stats
 
-from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Decision, TimingRule
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Decision, TimingRule, refuted
 
 MACHINE_FRACTION = 0.02  # the yardsticks' means must be within this of the baseline's
 
@@ -67,7 +67,7 @@ def decide(
     if confirmation and fail_p <= rule.fail_alpha / rule.cases and two_samples(baseline, screening)[0] > 0:
         verdict, reason = FAIL, f"slower by {math.expm1(middle):.1%} ({math.expm1(low):.1%} to {math.expm1(high):.1%})"
     elif pass_p <= rule.pass_alpha / 2:
-        verdict, reason = PASS, f"a slowdown of {rule.bound_fraction:.0%} is refuted (p = {pass_p:.2g})"
+        verdict, reason = PASS, refuted(rule, pass_p, middle, low, high)
     else:
         verdict = INCONCLUSIVE
         reason = (

@@ -8,11 +8,13 @@ from bench import console, interruption
 from bench.errors import DONE, FAILED, BenchError
 from bench.gate.baseline import check_records
 from bench.gate.certify import certify
-from bench.gate.check import ALL_TIMED, DEFAULT_TIMED, Request, check
+from bench.gate.check import ALL_GATES, ALL_TIMED, DEFAULT_TIMED, Request, check
 from bench.gate.show import show, summarise_for_ci, write
+from bench.gate.sides import Environment
 from bench.gate.trees import default_ref
 from bench.measure import git
 from bench.record import files
+from bench.workers.process import HARNESS
 
 
 def run_check(
@@ -21,14 +23,28 @@ def run_check(
     baseline: list[Path],
     bound: float,
     everything: bool,
-    gates: list[str],
+    gates: list[str] | None,
     data: Path | None,
     output: Path,
+    environment: Environment | None = None,
 ) -> int:
-    """Checks the working tree of the current folder, against `ref` or records; writes files, then prints the table."""
-    root = git.top(Path.cwd())
-    timed = ALL_TIMED if everything else DEFAULT_TIMED
-    request = Request(root, "" if baseline else ref or default_ref(root), timed, bound, gates, data)
+    """Checks the working tree of the current folder, against `ref` or records; writes files, then prints the table.
+
+    With an environment and no `ref`, the program that is installed is checked in this one against that one.
+    """
+    root = git.top(Path.cwd()) if ref or not environment else HARNESS
+    if not (baseline or environment):
+        ref = ref or default_ref(root)
+    request = Request(
+        root,
+        ref or "",
+        ALL_TIMED if everything else DEFAULT_TIMED,
+        bound,
+        gates or ALL_GATES,
+        data,
+        environment,
+        judges_counts=not environment or gates is not None,
+    )
     files.check_writable(output, "--output")
     terminal = console.make()
     with interruption.deferred():  # from the first outcome until all are written

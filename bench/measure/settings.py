@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import psutil
 import torch
 
 from bench.axes.case import Case
@@ -25,13 +24,15 @@ def cpu_quota_cores() -> float | None:
 
 def usable_cores() -> int:
     """Cores this process may use: its affinity, capped by the control group's quota, at least 1."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota_cores()
     return max(1, min(affinity, int(quota)) if quota else affinity)
 
 
 def default_threads() -> int:
     """Threads of a case that names none: torch's own choice (physical cores), capped by the usable cores."""
+    import psutil  # a worker under another interpreter has none, and is told how many
+
     physical = psutil.cpu_count(logical=False) or usable_cores()
     named = os.environ.get("OMP_NUM_THREADS", "")
     return int(named) if named.isdecimal() and int(named) else min(physical, usable_cores())

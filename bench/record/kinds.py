@@ -6,7 +6,7 @@ import datetime
 import re
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Interval, MinLen, Predicate
+from bench.record.bounds import Ge, Gt, Interval, MinLen, Predicate
 
 
 def _is_instant(text: str) -> bool:

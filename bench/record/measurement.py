@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from annotated_types import Ge, MinLen
-
+from bench.record.bounds import Ge, MinLen
 from bench.record.kinds import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Text
 
 

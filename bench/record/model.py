@@ -13,8 +13,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import MinLen
-
+from bench.record.bounds import MinLen
 from bench.record.kinds import (
     CommitId,
     Fact,

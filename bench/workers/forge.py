@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -35,6 +35,7 @@ LAST_SECONDS = 5.0  # for a worker to end: a killed one gives back its memory fi
 GRACE_SECONDS = 0.2  # for a worker that died to be seen as dead
 MESSAGE_BYTES = 1 << 16
 FORGE = "bench.workers.forge"
+PASSIVE = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 
 
 def main() -> None:
@@ -155,24 +156,34 @@ class Forge:
     """Makes workers; a context.
 
     Args:
+        images: What `bench.workers.images.held` takes.
         passive: Threads wait without spinning, should a library start any: the other side has the core. Not where a
             worker is to be like the process of a user.
-        images: What `bench.workers.images.held` takes.
+        python: The interpreter, which need have nothing but torch.
+        environment: Variables beside those of this process.
     """
 
-    def __init__(self, *, passive: bool, **images: str | None) -> None:
-        self._held, self._passive = images, passive
+    def __init__(
+        self,
+        images: Mapping[str, str | None],
+        *,
+        passive: bool,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._held, self._python = images, python
+        self._environment = {**(PASSIVE if passive else {}), **(environment or {})}
 
     def __enter__(self) -> Forge:
         # Whole messages: one that was sent by a command that was then interrupted is not joined with the next.
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(START_SECONDS)
         with theirs:
-            words = [sys.executable, "-m", FORGE, str(theirs.fileno())]
-            waiting = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"} if self._passive else {}
-            self._process = Process(words, waiting, kept=[theirs.fileno()])
+            words = [self._python, "-m", FORGE, str(theirs.fileno())]
+            self._process = Process(words, self._environment, kept=[theirs.fileno()])
             self._process.__enter__()
-        self._control.sendall(json.dumps(self._held).encode())
+        with contextlib.suppress(OSError):  # it has ended already; the answer says why
+            self._control.sendall(json.dumps(self._held).encode())
         self._ready, self._number = False, 0
         return self
 

@@ -26,8 +26,9 @@ WORKER = "bench.workers.serve"
 
 def child_environment(changes: dict[str, str]) -> dict[str, str]:
     """This process's environment with `changes`, in which a child finds this very harness."""
-    paths = [str(HARNESS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **changes}
+    changed = {**os.environ, **changes}
+    paths = [str(HARNESS), *filter(None, [changed.get("PYTHONPATH")])]
+    return {**changed, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def empty_compiler_caches(folder: Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ REQUESTS = {
     "try_once": "bench.workers.turns.try_once",
     # Of a comparison of two trees.
     "program": "bench.workers.program.take",
+    "versions": "bench.workers.versions.versions",
     "pin": "bench.workers.turns.pin",
     "count": "bench.workers.counting.count_case",
     "count_evaluation": "bench.workers.counting.count_evaluation",

@@ -31,7 +31,7 @@ class Workers:
 
     def __enter__(self) -> Workers:
         if FORKS:
-            self._forge = Forge(passive=False, **self._images).__enter__()
+            self._forge = Forge(self._images, passive=False).__enter__()
         return self
 
     def __exit__(
@@ -76,6 +76,6 @@ class Workers:
                 worker = stack.enter_context(self._forge.worker(called))
             except WorkerDied:  # what it forks from has died, as for lack of memory: once more from the beginning
                 self._forge.__exit__(None, None, None)
-                self._forge = Forge(passive=False, **self._images).__enter__()
+                self._forge = Forge(self._images, passive=False).__enter__()
                 worker = stack.enter_context(self._forge.worker(called))
             yield worker

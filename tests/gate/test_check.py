@@ -11,6 +11,7 @@ import pytest
 from bench.cli import main
 from bench.gate import check, verb
 from bench.gate.outcome import Outcome
+from bench.gate.sides import Sides
 from tests.signals import sent_at
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ def test_outside_of_a_checkout_is_not_comparable(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["disturbance", "write"])
 def test_a_signal_after_the_last_gate_costs_no_outcome(mnist_root, tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(check, "forge_with", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(check, "sides_with", lambda *_, **__: contextlib.nullcontext(Sides(None, None)))
     monkeypatch.setitem(check.GATES, "counts", lambda *_: iter([Outcome("counts", "step", "PASS", "none has changed")]))
     at = (check.Surroundings, "disturbance") if name == "disturbance" else (verb, "write")
     sent_at(monkeypatch, *at, signal.SIGTERM)

@@ -13,7 +13,7 @@ import pytest
 from bench.gate import accuracy, check, decide
 from bench.gate.decide import FAIL, PASS
 from bench.gate.outcome import ERROR
-from bench.gate.paired import side
+from bench.gate.sides import Side, Sides
 from bench.gate.trees import Trees
 from bench.workers.conversation import WorkerDied
 from bench.workers.forge import Forge
@@ -48,12 +48,14 @@ def images():
 
 @pytest.fixture(scope="module")
 def forge(tmp_path_factory, images):
-    with check.forge_with(images, tmp_path_factory.mktemp("scratch"), whole=True) as forge:
+    file = check.save_images(images, tmp_path_factory.mktemp("scratch"), len(images.train))
+    with Forge({"file": str(file)}, passive=True) as forge:
         yield forge
 
 
 def counted(forge: Forge, reference: Path, candidate: Path, asked):
-    return check.timed("counts", asked[0], lambda: check._count(forge, Trees(candidate, reference, "0"), [], *asked))
+    sides = Sides.of(Trees(candidate, reference, "0"), forge)
+    return check.timed("counts", asked[0], lambda: check._count(sides, [], *asked))
 
 
 IN_THE_STEP = ("train.py", '    mark("loss")\n    backward(training, loss)\n')
@@ -112,7 +114,7 @@ def test_a_compiled_program_without_a_graph_is_an_error(forge, reference, tmp_pa
 def test_a_worker_that_dies_is_an_error(forge, tmp_path):
     dying = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    __import__('os')._exit(3)\n")
     with (
-        side(forge, dying) as worker,
+        Side(forge, dying).worker() as worker,
         pytest.raises(WorkerDied, match=r"^the worker died while it was asked to prepare: it ended with exit code 3$"),
     ):
         worker.ask("prepare", **PREPARED)
@@ -123,8 +125,9 @@ def test_what_workers_compute_is_this_commands_work_and_no_others(reference, ima
         return sum(process.cpu_times()[2:4] if children else process.cpu_times()[:2])
 
     own, before = psutil.Process(), spent(psutil.Process(), children=True)
-    with check.forge_with(images, tmp_path, whole=False) as forge:
-        with side(forge, reference) as worker:
+    file = check.save_images(images, tmp_path, check.STEP_IMAGES)
+    with Forge({"file": str(file)}, passive=True) as forge:
+        with Side(forge, reference).worker() as worker:
             worker.ask("prepare", **PREPARED)
             by_worker = spent(psutil.Process(worker.pid))
         by_forge = spent(psutil.Process(forge._process.pid))
@@ -134,7 +137,7 @@ def test_what_workers_compute_is_this_commands_work_and_no_others(reference, ima
 
 def test_a_worker_measures_the_program_of_its_own_folder(forge, tmp_path):
     half = copy_of_fcnn(tmp_path, "hyperparameters.py", "hidden_size: int = 50", "hidden_size: int = 25")
-    with side(forge, half) as worker:
+    with Side(forge, half).worker() as worker:
         found = worker.ask("count", case=dataclasses.asdict(check.gate_case()))
     assert found["flops"] == 64 * 2 * (2 * 784 * 25 + 3 * 25 * 10)
 
@@ -149,14 +152,14 @@ def test_twice_the_time_does_not_pass(forge, reference, tmp_path):
     end = "    return loss.detach()\n"
     train.write_text(train.read_text("utf-8").replace(end, wait + end), "utf-8")
     few = decide.TimingRule(screening_pairs=3, fail_alpha=0.5, more_pairs=1)
-    outcome = check.time_case(forge, Trees(slow, reference, "0"), check.gate_case(), few, random.Random(0))
+    outcome = check.time_case(Sides.of(Trees(slow, reference, "0"), forge), check.gate_case(), few, random.Random(0))
     assert outcome.verdict != PASS
     assert outcome.raw["slowdown_fraction"] > 0.5
 
 
 def trained(forge: Forge, tree: Path, images) -> accuracy.Judgement:
     known = accuracy.read_reference(images.name, images.sha256, ROOT / accuracy.REFERENCE_FOLDER)
-    with side(forge, tree) as worker:
+    with Side(forge, tree).worker() as worker:
         found = worker.ask("train", seeds=[0, 1], batch_size=64, epochs=known.epochs, threads=1)
     return accuracy.judge(found, known, accuracy.AccuracyRule())
 
@@ -184,10 +187,11 @@ def test_a_fault_that_learning_shows_is_caught(forge, images, tmp_path, fault):
 
 
 def test_one_program_on_both_sides_passes_without_being_timed(reference, tmp_path):
-    same = Trees(copy_of_fcnn(tmp_path), reference, "0")
+    same = Sides.of(Trees(copy_of_fcnn(tmp_path), reference, "0"), None)
     request = check.Request(tmp_path, "HEAD")
-    (outcome,) = check.GATES["timing"](None, same, request, None, [])
+    (outcome,) = check.GATES["timing"](same, request, None, [])
     assert (outcome.verdict, outcome.raw) == (PASS, {})
     assert "one program and not two" in outcome.reason
+    assert not dataclasses.replace(same, apart=True).same  # the environments differ
     (tmp_path / "fcnn" / "more.py").write_text("")
-    assert not check.same_source(same)
+    assert not same.same

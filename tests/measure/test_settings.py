@@ -1,3 +1,4 @@
+import psutil
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from tests.measure.control_groups import ControlGroups
 def test_a_quota_of_the_group_above_caps_the_threads(monkeypatch, tmp_path):
     groups = ControlGroups(monkeypatch, tmp_path)
     monkeypatch.setattr(settings.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(settings.psutil, "cpu_count", lambda logical: 4)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert (settings.cpu_quota_cores(), settings.usable_cores(), settings.default_threads()) == (None, 4, 4)
     top = groups.mount("cgroup", "cpu", "rw,cpu")

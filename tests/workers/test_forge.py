@@ -23,7 +23,7 @@ def forge(tmp_path_factory):
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 255, (64, 28, 28), dtype=torch.uint8, generator=generator)
     torch.save((pixels, torch.arange(64) % 10, pixels, torch.arange(64) % 10), file)
-    with Forge(passive=True, file=str(file)) as made:
+    with Forge({"file": str(file)}, passive=True) as made:
         yield made
 
 
@@ -83,14 +83,14 @@ def test_an_answer_that_nobody_waited_for_is_no_workers_number(forge):
 
 def test_images_that_cannot_be_had_are_the_forges_reason(tmp_path):
     with (
-        Forge(passive=True, file=str(tmp_path / "none.pt")) as broken,
+        Forge({"file": str(tmp_path / "none.pt")}, passive=True) as broken,
         pytest.raises(WorkerError, match="No such file"),
     ):
         broken.wait()
 
 
 def test_a_forge_that_dies_says_so():
-    with Forge(passive=True, dataset="embedded") as dying:
+    with Forge({"dataset": "embedded"}, passive=True) as dying:
         os.kill(dying._process.pid, signal.SIGKILL)
         with pytest.raises(WorkerDied, match="the process that forks the workers died: it was killed by SIGKILL"):
             dying.wait()

@@ -1,0 +1,185 @@
+"""The two sides of a comparison: a program each, and the process that its workers are forked from.
+
+Both sides' workers come from one process, unless one side has another interpreter or another environment. How memory
+was laid out when torch was imported then differs between the sides for as long as these processes live, which a pair
+cannot show: so there are a few of them a side, and pairs take them by turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.errors import USAGE, BenchError
+from bench.gate.trees import Trees
+from bench.workers.conversation import Conversation, WorkerError
+from bench.workers.forge import Forge
+
+FORGES = 3  # a side, where sides have an environment each
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a side runs in.
+
+    Attributes:
+        python: The interpreter.
+        variables: Environment variables that are set for it beside those of this process.
+    """
+
+    python: str = sys.executable
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """`/venv/bin/python with MKL_NUM_THREADS=1`."""
+        variables = ", ".join(f"{name}={value}" for name, value in self.variables.items())
+        return " with ".join(filter(None, [self.python, variables]))
+
+
+class Workers(Protocol):
+    """What makes workers: a `bench.workers.forge.Forge`, or what stands for one."""
+
+    def worker(self, called: str = "the worker") -> contextlib.AbstractContextManager[Conversation]:
+        """A fresh worker."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        forge: Makes its workers.
+        tree: The folder with its `fcnn`.
+        called: What its workers are called in messages.
+    """
+
+    forge: Workers
+    tree: Path
+    called: str = "the worker"
+
+    @contextlib.contextmanager
+    def worker(self) -> Iterator[Any]:
+        """A fresh worker with the side's program; raises bench.workers.conversation.WorkerError."""
+        with self.forge.worker(self.called) as worker:
+            worker.ask("program", tree=str(self.tree))
+            yield worker
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What is compared.
+
+    Attributes:
+        apart: Whether they have an environment each.
+    """
+
+    reference: Side
+    candidate: Side
+    apart: bool = False
+
+    @classmethod
+    def of(cls, programs: Trees, candidate: Workers, reference: Workers | None = None) -> Sides:
+        """Two programs with what makes their workers; one for both if there is only one."""
+        return cls(
+            Side(reference or candidate, programs.reference, "the reference"),
+            Side(candidate, programs.candidate, "the candidate"),
+            apart=reference is not None,
+        )
+
+    @property
+    def same(self) -> bool:
+        """Whether it is one program in one environment, whatever its lines end in."""
+
+        def contents(tree: Path) -> dict[Path, bytes]:
+            found = (path for path in (tree / "fcnn").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+            return {path.relative_to(tree): path.read_bytes().replace(b"\r\n", b"\n") for path in found}
+
+        return not self.apart and contents(self.candidate.tree) == contents(self.reference.tree)
+
+
+class InTurn:
+    """Makes workers from one process after the other."""
+
+    def __init__(self, forges: Sequence[Forge]) -> None:
+        self._next = itertools.cycle(forges)
+
+    def worker(self, called: str = "the worker") -> contextlib.AbstractContextManager[Conversation]:
+        """A fresh worker."""
+        return next(self._next).worker(called)
+
+
+@contextlib.contextmanager
+def sides(programs: Trees, images: Path, environment: Environment | None, *, timed: bool = True) -> Iterator[Sides]:
+    """The sides of a comparison.
+
+    Args:
+        programs: What the workers of each run.
+        images: A file that they read.
+        environment: The reference's own; None for one process from which both sides' workers come.
+        timed: Whether anything is timed, for which one process a side is not enough.
+
+    Raises:
+        BenchError: The environment cannot run the program.
+    """
+    with contextlib.ExitStack() as stack:
+        if environment is None:
+            yield Sides.of(programs, stack.enter_context(Forge({"file": str(images)}, passive=True)))
+            return
+
+        def several(**of: Any) -> list[Forge]:
+            count = FORGES if timed else 1
+            made = [Forge({"file": str(images)}, passive=False, **of) for _ in range(count)]
+            return [stack.enter_context(forge) for forge in made]
+
+        # Threads wait here as they do for a user: how they do may be what is compared.
+        apart = {"PYTHONPATH": ""} if environment.python != sys.executable else {}  # what that names is for this one
+        here, there = several(), several(python=environment.python, environment={**apart, **environment.variables})
+        for forge in there:
+            try:
+                forge.wait()
+            except WorkerError as error:
+                raise BenchError(f"{environment.words}: cannot run the program: {error}", USAGE) from error
+        yield Sides.of(programs, InTurn(here), InTurn(there))
+
+
+def environment_of(python: str | None, variables: Sequence[str]) -> Environment | None:
+    """The reference's own environment, as the options name it; None if they do not.
+
+    Raises:
+        BenchError: There is no such interpreter, or something is no `NAME=VALUE`.
+    """
+    if python is None and not variables:
+        return None
+    found = {}
+    for text in variables:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise BenchError(f"argument --against-env: {text!r} is not NAME=VALUE", USAGE)
+        found[name] = value
+    interpreter = shutil.which(os.path.expanduser(python)) if python else sys.executable  # noqa: PTH111
+    if interpreter is None:
+        raise BenchError(f"argument --against-python: {python!r} is no program that can be started", USAGE)
+    # Not resolved: through its link, an interpreter finds its own environment.
+    return Environment(os.path.abspath(interpreter), found)  # noqa: PTH100
+
+
+def different(of: Sides) -> list[tuple[str, str, str]]:
+    """What differs between the sides' environments: its name, the reference's and the candidate's."""
+    found = {}
+    for side in (of.reference, of.candidate):
+        with side.forge.worker(side.called) as worker:
+            found[side] = worker.ask("versions")
+    reference, candidate = (found[side] for side in (of.reference, of.candidate))
+    return [
+        (name, reference.get(name, "none"), candidate.get(name, "none"))
+        for name in dict.fromkeys([*candidate, *reference])
+        if reference.get(name) != candidate.get(name)
+    ]

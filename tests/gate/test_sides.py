@@ -1,0 +1,176 @@
+"""The sides of a comparison: what they run in, whose it is, and that another interpreter needs nothing of ours."""
+
+import importlib.metadata
+import random
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from bench.cli import main
+from bench.errors import BenchError
+from bench.gate import check, decide
+from bench.gate.decide import FAIL, PASS
+from bench.gate.outcome import ERROR, SHOWN, Outcome
+from bench.gate.sides import Environment, InTurn, Side, Sides, different, environment_of, sides
+from bench.gate.trees import one_program
+from tests.data.images import embedded
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_side_has_an_environment_of_its_own_only_where_one_is_named():
+    assert environment_of(None, []) is None
+    assert environment_of(None, ["A=1", "B=x=y"]) == Environment(sys.executable, {"A": "1", "B": "x=y"})
+    assert environment_of(sys.executable, ["A=1"]).words == f"{sys.executable} with A=1"
+
+
+def test_an_interpreter_is_found_as_a_shell_finds_it_and_keeps_its_link(tmp_path, monkeypatch):
+    link = tmp_path / "python-of-mine"
+    link.symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environment_of("python-of-mine", []).python == str(link)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert environment_of("~/python-of-mine", []).python == str(link)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--against-env", "OMP"], "argument --against-env: 'OMP' is not NAME=VALUE"),
+        (["--against-env", "=1"], "argument --against-env: '=1' is not NAME=VALUE"),
+        (["--against-python", "/nowhere/python"], "'/nowhere/python' is no program that can be started"),
+        (["--against-env", "A=1", "--baseline", "x"], "a record has no environment of its own"),
+    ],
+)
+def test_what_names_no_environment_is_one_line(words, message, capsys):
+    assert main(["check", *words]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+class Forge:
+    def __init__(self, versions):
+        self.versions = versions
+
+    def worker(self, called):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def ask(self, name):
+        assert name == "versions"
+        return self.versions
+
+
+def test_what_differs_is_named_with_both_values_and_what_is_missing_is_none(tmp_path):
+    reference = Forge({"torch": "2.11.0", "numpy": "2.4", "triton": "3.6"})
+    candidate = Forge({"torch": "2.14.1", "numpy": "2.4", "MKL_NUM_THREADS": "1"})
+    found = different(Sides(Side(reference, tmp_path), Side(candidate, tmp_path), apart=True))
+    assert found == [("torch", "2.11.0", "2.14.1"), ("MKL_NUM_THREADS", "none", "1"), ("triton", "3.6", "none")]
+
+
+def test_workers_come_from_one_process_after_the_other(tmp_path):
+    forges = [Forge({}), Forge({})]
+    side = InTurn(forges)
+    assert [side.worker("it") for _ in range(3)] == [*forges, forges[0]]
+
+
+def test_counts_of_another_environment_are_shown_and_fail_only_on_request(monkeypatch):
+    said = {
+        "a": Outcome("counts", "a", FAIL, "x 1 -> 2 a step", ["x 1 -> 2 a step", "y 0 -> 1 a step"]),
+        "b": Outcome("counts", "b", PASS, "3 counts are the same"),
+        "c": Outcome("counts", "c", ERROR, "the reference cannot be counted: no such operator"),
+    }
+    monkeypatch.setattr(check, "COUNTED", [(id, "count", None) for id in said])
+    monkeypatch.setattr(check, "_count", lambda of, accepted, id, *_: said[id])
+    request = check.Request(ROOT, "", judges_counts=False)
+    shown = list(check.GATES["counts"](None, request, None, []))
+    assert [one.verdict for one in shown] == [SHOWN, PASS, SHOWN]
+    assert shown[0].reason == "2 counts differ, which --gates counts would judge"
+    assert shown[0].lines == said["a"].lines
+    assert shown[2].reason == said["c"].reason
+    judged = list(check.GATES["counts"](None, check.Request(ROOT, ""), None, []))
+    assert [one.verdict for one in judged] == [FAIL, PASS, ERROR]
+
+
+def parts_of(name: str, found: set[str]) -> set[str]:
+    """The names in the packages' folder of a distribution and of all that it requires here."""
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return found
+    own = {file.parts[0] for file in distribution.files or [] if file.parts[0] != ".."}
+    if own <= found:
+        return found
+    found |= own
+    for text in distribution.requires or []:
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            parts_of(requirement.name, found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory):
+    """An interpreter with torch, numpy and what these require, and nothing else."""
+    folder = tmp_path_factory.mktemp("environments") / "bare"
+    venv.create(folder, symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
+    for name in parts_of("torch", set()) | parts_of("numpy", set()):
+        (packages / name).symlink_to(Path(sysconfig.get_path("purelib")) / name)
+    python = folder / "bin" / "python"
+    for missing in ("psutil", "annotated_types", "torchvision"):
+        assert subprocess.run([python, "-c", f"import {missing}"], capture_output=True, check=False).returncode
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_an_interpreter_with_torch_alone_is_counted_timed_and_trained(bare_python, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "of this interpreter"))
+    file = check.save_images(embedded(), tmp_path, check.STEP_IMAGES)
+    there = Environment(str(bare_python), {"MKL_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"})
+    rule = decide.TimingRule(screening_pairs=1, fail_alpha=0.5, more_pairs=0)
+    with one_program(ROOT) as programs, sides(programs, file, there, timed=False) as of:
+        found = {name: (before, after) for name, before, after in different(of)}
+        asked = {name: check._count(of, [], *row) for row in check.COUNTED for name in [row[0]]}
+        timed = check.time_case(of, check.gate_case(), rule, random.Random(0))
+        with of.reference.worker() as worker:
+            (accuracy,) = worker.ask("train", seeds=[0], batch_size=64, epochs=1, threads=1)
+    assert found["interpreter"] == (str(bare_python), sys.executable)
+    assert found["MKL_CBWR"] == ("COMPATIBLE", "none")
+    assert "torch" not in found  # the same one
+    assert found["torchvision"][0] == "none"
+    assert {name: one.verdict for name, one in asked.items()} == dict.fromkeys(asked, PASS)
+    assert timed.raw["screening"][0]["reference_seconds"]
+    assert 0.2 < accuracy < 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_an_interpreter_without_torch_is_one_line(mnist_root, tmp_path, monkeypatch, capsys):
+    venv.create(tmp_path / "empty", symlinks=True)
+    monkeypatch.chdir(tmp_path)
+    python = tmp_path / "empty" / "bin" / "python"
+    words = ["check", "--against-python", str(python), "--gates", "counts", "--data", str(mnist_root)]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"fcnn-bench: {python}: cannot run the program: ")
+    assert "No module named 'torch'" in err
+    assert err.count("\n") == 1
+
+
+def test_something_that_is_started_and_is_no_python_is_named(tmp_path):
+    with pytest.raises(BenchError, match="/false: cannot run the program"):  # noqa: SIM117
+        with one_program(ROOT) as programs, sides(programs, tmp_path / "none.pt", Environment("/bin/false")):
+            pass
