@@ -78,11 +78,9 @@ def make_parser() -> Parser:
     )
     report.set_defaults(do=_report)
 
-    compare = add("compare", "compare two records, or several a side: A B, or A1 A2 --with B1 B2")
+    compare = add("compare", "compare two records, or several a side: A B, or A1 A2 -- B1 B2")
     compare.add_argument("records", nargs="+", type=matrix.path, metavar="A", help="record.json or run folder")
-    compare.add_argument(
-        "--with", nargs="+", type=matrix.path, dest="others", metavar="B", help="those that all A are compared with"
-    )
+    compare.add_argument("--with", nargs="+", type=matrix.path, dest="others", help=argparse.SUPPRESS)  # said by `--`
     compare.set_defaults(do=_compare)
 
     check = add("check", "fail if the working tree is slower or less accurate than a ref")
@@ -93,6 +91,10 @@ def make_parser() -> Parser:
                        help="compare with records of this machine in place of a ref; several tell more")  # fmt: skip
     check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT",
                        help="smallest slowdown to catch, in percent (default 5)")  # fmt: skip
+    check.add_argument("--program", type=matrix.path, metavar="FILE",
+                       help="check a program of your own, in its own git repository: a file that defines "
+                       "make(device, batch_size, seed), see the README")  # fmt: skip
+    check.add_argument("--batch", type=matrix.whole, metavar="N", help="its batch size (default 64)")
     check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
     check.add_argument("--gates", nargs="+", choices=GATES, help="which gates (default all)")
     check.add_argument("--against-python", metavar="PYTHON",
@@ -167,16 +169,22 @@ def _compare(options: argparse.Namespace) -> int:
 
     records, others = options.records, options.others
     if not others and len(records) != 2:
-        raise BenchError("compare: two records, or A ... --with B ... (see fcnn-bench compare --help)", USAGE)
+        raise BenchError("compare: two records, or A ... -- B ... (see fcnn-bench compare --help)", USAGE)
     return show_comparison(records, others) if others else show_comparison(records[:1], records[1:])
 
 
 def _check(options: argparse.Namespace) -> int:
+    from bench.gate.own import find
     from bench.gate.sides import environment_of
     from bench.gate.verb import run_check
 
     if options.ref and options.baseline:
         raise BenchError("check: REF or --baseline, not both (see fcnn-bench check --help)", USAGE)
+    program = find(options.program, options.batch or 64) if options.program else None
+    if program and (options.baseline or options.all):
+        raise BenchError("check: --program goes with a REF, and neither with --baseline nor with --all", USAGE)
+    if options.batch and not program:
+        raise BenchError("check: --batch belongs to --program", USAGE)
     environment = environment_of(options.against_python, options.against_env)
     if environment and options.baseline:
         raise BenchError("check: a record has no environment of its own: --baseline, or --against-*, not both", USAGE)
@@ -189,6 +197,7 @@ def _check(options: argparse.Namespace) -> int:
         data=options.data,
         output=options.output,
         environment=environment,
+        program=program,
     )
 
 
@@ -256,6 +265,14 @@ def verb_first(parser: Parser, words: Sequence[str]) -> list[str]:
     return list(words)
 
 
+def sides_apart(words: Sequence[str]) -> list[str]:
+    """`compare A ... -- B ...` as options: argparse drops the `--`, and what stands on which side with it."""
+    if words[:1] != ["compare"] or "--" not in words:
+        return list(words)
+    at = list(words).index("--")
+    return [*words[:at], "--with", *words[at + 1 :]]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """`work` with its errors as one line on stderr, and an interruption too."""
     return command.run(lambda: work(list(sys.argv[1:] if argv is None else argv)))
@@ -264,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def work(words: list[str]) -> int:
     """Parses and runs; returns the exit code."""
     parser = make_parser()
-    options = parser.parse_args(verb_first(parser, words))
+    options = parser.parse_args(sides_apart(verb_first(parser, words)))
     if getattr(options, "device", None):
         try:
             options.device = devices.choose(options.device)

@@ -191,7 +191,7 @@ def timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
 def _counts(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     for asked in COUNTED:
         outcome = timed("counts", asked[0], functools.partial(_count, of, accepted, *asked))
-        yield outcome if request.judges_counts else _shown(outcome)
+        yield outcome if request.judges_counts else shown(outcome)
 
 
 def _count(of: Sides, accepted: list[dict[str, Any]], id: str, request: str, case: Case) -> Outcome:
@@ -207,7 +207,7 @@ def _count(of: Sides, accepted: list[dict[str, Any]], id: str, request: str, cas
     return judge_counts(id, found, accepted)
 
 
-def _shown(outcome: Outcome) -> Outcome:
+def shown(outcome: Outcome) -> Outcome:
     """The same of counts that are not judged: where one has changed, or cannot be had, that is told and is no fault."""
     if outcome.verdict == decide.PASS:
         return outcome
@@ -243,15 +243,17 @@ def _timing(of: Sides, request: Request, images: Images, accepted: list[dict[str
             yield timed("timing", case_id(case), functools.partial(time_case, of, case, rule, rng))
 
 
-def time_case(of: Sides, case: Case, rule: decide.TimingRule, rng: random.Random) -> Outcome:
+def time_case(
+    of: Sides, case: Case, rule: decide.TimingRule, rng: random.Random, measure: Callable[..., Pair] = measure_pair
+) -> Outcome:
     """Screening, and confirmation where the screening does not pass, with controls in between."""
     pairs: dict[str, list[Pair]] = {"screening": [], "confirmation": [], "control": []}
 
     def run(stage: str, count: int) -> None:
         for number in range(count):
             if number % PAIRS_A_CONTROL == 0:
-                pairs["control"].append(measure_pair(of.reference, of.reference, case, rng))
-            pairs[stage].append(measure_pair(of.reference, of.candidate, case, rng))
+                pairs["control"].append(measure(of.reference, of.reference, case, rng))
+            pairs[stage].append(measure(of.reference, of.candidate, case, rng))
 
     def decision() -> decide.Decision:
         screening, confirmation, control = ([pair.log_ratio for pair in pairs[stage]] for stage in pairs)

@@ -17,7 +17,7 @@ from rich.text import Text
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR, SHOWN, Check, Outcome
 from bench.record import files
-from bench.table import NAME, PROSE, WORDS, Cell, Table, as_markdown, on_terminal
+from bench.table import NAME, PROSE, WORDS, Cell, Column, Table, as_markdown, on_terminal
 from bench.text import code, one_line, plain
 from bench.text import markdown as markdown_text
 
@@ -75,9 +75,9 @@ def table(check: Check, verdict: Callable[[str], Cell]) -> Table:
 
 def environments(check: Check) -> Table:
     """A row for what differs between the environments of the two sides."""
-    rows = [[name, before, after] for name, before, after in check.differing]
-    headings = ["what differs", "reference", "candidate"]
-    return Table.of(headings, rows or [["nothing that was looked at", "", ""]], **dict.fromkeys(headings, WORDS))
+    rows = [list(map(one_line, row)) for row in check.differing]
+    columns = [Column("what differs", WORDS), Column("reference", PROSE), Column("candidate", PROSE)]
+    return Table(columns, rows or [["nothing that was looked at", "", ""]])
 
 
 def sentences(outcome: Outcome) -> list[str]:

@@ -57,19 +57,24 @@ class Side:
 
     Attributes:
         forge: Makes its workers.
-        tree: The folder with its `fcnn`.
+        tree: The folder with its `fcnn`, or with the repository of a program of the user's own.
         called: What its workers are called in messages.
+        file: That program's path in `tree`.
     """
 
     forge: Workers
     tree: Path
     called: str = "the worker"
+    file: str = ""
 
     @contextlib.contextmanager
     def worker(self) -> Iterator[Any]:
         """A fresh worker with the side's program; raises bench.workers.conversation.WorkerError."""
         with self.forge.worker(self.called) as worker:
-            worker.ask("program", tree=str(self.tree))
+            if self.file:
+                worker.ask("own", tree=str(self.tree), file=self.file, folder=os.getcwd())  # noqa: PTH109
+            else:
+                worker.ask("program", tree=str(self.tree))
             yield worker
 
 
@@ -89,8 +94,8 @@ class Sides:
     def of(cls, programs: Trees, candidate: Workers, reference: Workers | None = None) -> Sides:
         """Two programs with what makes their workers; one for both if there is only one."""
         return cls(
-            Side(reference or candidate, programs.reference, "the reference"),
-            Side(candidate, programs.candidate, "the candidate"),
+            Side(reference or candidate, programs.reference, "the reference", programs.file),
+            Side(candidate, programs.candidate, "the candidate", programs.file),
             apart=reference is not None,
         )
 
@@ -99,7 +104,7 @@ class Sides:
         """Whether it is one program in one environment, whatever its lines end in."""
 
         def contents(tree: Path) -> dict[Path, bytes]:
-            found = (path for path in (tree / "fcnn").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+            found = (path for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
             return {path.relative_to(tree): path.read_bytes().replace(b"\r\n", b"\n") for path in found}
 
         return not self.apart and contents(self.candidate.tree) == contents(self.reference.tree)
@@ -117,26 +122,29 @@ class InTurn:
 
 
 @contextlib.contextmanager
-def sides(programs: Trees, images: Path, environment: Environment | None, *, timed: bool = True) -> Iterator[Sides]:
+def sides(
+    programs: Trees, images: Path | None, environment: Environment | None, *, timed: bool = True
+) -> Iterator[Sides]:
     """The sides of a comparison.
 
     Args:
         programs: What the workers of each run.
-        images: A file that they read.
+        images: A file that they read; None for a program of the user's own.
         environment: The reference's own; None for one process from which both sides' workers come.
         timed: Whether anything is timed, for which one process a side is not enough.
 
     Raises:
         BenchError: The environment cannot run the program.
     """
+    held = {"file": str(images)} if images else {}
     with contextlib.ExitStack() as stack:
         if environment is None:
-            yield Sides.of(programs, stack.enter_context(Forge({"file": str(images)}, passive=True)))
+            yield Sides.of(programs, stack.enter_context(Forge(held, passive=True)))
             return
 
         def several(**of: Any) -> list[Forge]:
             count = FORGES if timed else 1
-            made = [Forge({"file": str(images)}, passive=False, **of) for _ in range(count)]
+            made = [Forge(held, passive=False, **of) for _ in range(count)]
             return [stack.enter_context(forge) for forge in made]
 
         # Threads wait here as they do for a user: how they do may be what is compared.

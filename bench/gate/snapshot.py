@@ -17,14 +17,14 @@ class Snapshot:
     Args:
         root: The checkout, to which links may lead out of the commit.
         commit: Its id.
-        name: The folder that is looked for: without a link in it, the rest of the commit is of no interest.
+        names: The folders that are looked for: without a link in them, the rest of the commit is of no interest.
 
     Raises:
         BenchError: git has no answer.
     """
 
-    def __init__(self, root: Path, commit: str, name: str) -> None:
-        self._root, self._entries = root, git.entries(root, commit, name)
+    def __init__(self, root: Path, commit: str, *names: str) -> None:
+        self._root, self._entries = root, git.entries(root, commit, *names)
         if any(entry.is_link for entry in self._entries.values()):
             self._entries = git.entries(root, commit)  # they may lead anywhere
         links = [path for path, entry in self._entries.items() if entry.is_link]

@@ -23,15 +23,17 @@ DEEPEN = "fetch the whole history (git fetch --unshallow; in CI, fetch-depth: 0)
 
 @dataclass(frozen=True)
 class Trees:
-    """Folders to put first on `sys.path`; each holds one side's `fcnn` and nothing else.
+    """Folders with one side's program each: its `fcnn` and nothing else, or all of the repository of the user's own.
 
     Attributes:
         ref_id: The reference's commit.
+        file: Of a program of the user's own, its path in the folders.
     """
 
     candidate: Path
     reference: Path
     ref_id: str
+    file: str = ""
 
 
 def default_ref(root: Path) -> str:
@@ -70,20 +72,33 @@ def _merge_base(root: Path, branch: str) -> str | None:
 
 
 @contextlib.contextmanager
-def trees(root: Path, ref: str) -> Iterator[Trees]:
+def trees(root: Path, ref: str, file: str = "") -> Iterator[Trees]:
     """Both programs, laid out for workers; nothing is written to the repository.
 
+    Args:
+        root: The checkout.
+        ref: The reference.
+        file: A program of the user's own, by its path in the checkout, in place of `fcnn`.
+
     Raises:
-        BenchError: `ref` is no commit, or it or the working tree has no `fcnn`.
+        BenchError: `ref` is no commit, or it or the working tree has no such program.
     """
     ref_id = _commit(root, ref)
     if ref_id is None:
         raise not_comparable(f"{ref!r} is no commit here; in CI, {DEEPEN}")
     with files.scratch() as scratch:
         with interruption.allowed():
-            candidate = candidate_of(root, scratch / "candidate")
-            reference = reference_of(root, ref_id, ref, scratch / "reference")
-        yield Trees(candidate, reference, ref_id)
+            candidate = candidate_of(root, scratch / "candidate", file)
+            reference = reference_of(root, ref_id, ref, scratch / "reference", file)
+        yield Trees(candidate, reference, ref_id, file)
+
+
+@contextlib.contextmanager
+def working_tree(root: Path, file: str) -> Iterator[Trees]:
+    """A program of the user's own as it is in the working tree, for both sides. Raises BenchError."""
+    with files.scratch() as scratch:
+        program = candidate_of(root, scratch, file)
+        yield Trees(program, program, "", file)
 
 
 @contextlib.contextmanager
@@ -94,36 +109,40 @@ def one_program(source: Path) -> Iterator[Trees]:
         yield Trees(program, program, "")
 
 
-def candidate_of(root: Path, folder: Path) -> Path:
-    """`folder` with the `fcnn` of the working tree, as far as git tracks it or would add it.
+def candidate_of(root: Path, folder: Path, file: str = "") -> Path:
+    """`folder` with the program of the working tree, as far as git tracks it or would add it.
 
     So neither an editor's lock files nor cached bytecode nor what is ignored is measured.
 
     Raises:
         BenchError: There is none.
     """
-    for name in git.files_below(root, PROGRAM):
+    part, entry = (".", file) if file else (PROGRAM, ENTRY)
+    for name in git.files_below(root, part):
         _lay_out_file(root, name, folder / name)
-    sparse = [name for name in git.sparse_below(root, PROGRAM) if not (folder / name).exists()]
+    sparse = [name for name in git.sparse_below(root, part) if not (folder / name).exists()]
     for name, content in zip(sparse, git.blobs(root, [f":{name}" for name in sparse]), strict=True):
         _write(folder / name, content)
-    if not (folder / ENTRY).is_file():
-        raise BenchError(f"{root} has no {ENTRY} that git tracks or would add: nothing to measure", USAGE)
+    if not (folder / entry).is_file():
+        raise BenchError(f"{root} has no {entry} that git tracks or would add: nothing to measure", USAGE)
     return folder
 
 
-def reference_of(root: Path, ref_id: str, ref: str, folder: Path) -> Path:
-    """`folder` with the `fcnn` of a commit; `ref` is what the user calls it. Raises BenchError."""
-    snapshot = Snapshot(root, ref_id, PROGRAM)
-    laid_out = dict(snapshot.files(PROGRAM))
+def reference_of(root: Path, ref_id: str, ref: str, folder: Path, file: str = "") -> Path:
+    """`folder` with the program of a commit; `ref` is what the user calls it. Raises BenchError."""
+    parts, entry = [PROGRAM], ENTRY
+    if file:
+        parts, entry = sorted({path.partition("/")[0] for path in git.entries(root, ref_id)}), file
+    snapshot = Snapshot(root, ref_id, *parts)
+    laid_out = {target: source for part in parts for target, source in snapshot.files(part)}
     contents = snapshot.contents([source for source in laid_out.values() if isinstance(source, str)])
     for target, source in laid_out.items():
         if isinstance(source, str):
             _write(folder / target, contents[source])
         else:
             _copy(source, folder / target)
-    if not (folder / ENTRY).is_file():
-        raise not_comparable(f"{ref} has no {ENTRY} to measure")
+    if not (folder / entry).is_file():
+        raise not_comparable(f"{ref} has no {entry} to measure")
     return folder
 
 

@@ -9,6 +9,7 @@ from bench.errors import DONE, FAILED, BenchError
 from bench.gate.baseline import check_records
 from bench.gate.certify import certify
 from bench.gate.check import ALL_GATES, ALL_TIMED, DEFAULT_TIMED, Request, check
+from bench.gate.own import Program, check_program
 from bench.gate.show import show, summarise_for_ci, write
 from bench.gate.sides import Environment
 from bench.gate.trees import default_ref
@@ -27,14 +28,20 @@ def run_check(
     data: Path | None,
     output: Path,
     environment: Environment | None = None,
+    program: Program | None = None,
 ) -> int:
     """Checks the working tree of the current folder, against `ref` or records; writes files, then prints the table.
 
-    With an environment and no `ref`, the program that is installed is checked in this one against that one.
+    With an environment and no `ref`, the program that is installed is checked in this one against that one; a program
+    of the user's own as it is in its working tree.
     """
-    root = git.top(Path.cwd()) if ref or not environment else HARNESS
-    if not (baseline or environment):
-        ref = ref or default_ref(root)
+    if program:
+        root = program.root
+        ref = ref or ("" if environment else default_ref(root))
+    else:
+        root = git.top(Path.cwd()) if ref or not environment else HARNESS
+        if not (baseline or environment):
+            ref = ref or default_ref(root)
     request = Request(
         root,
         ref or "",
@@ -51,6 +58,8 @@ def run_check(
         with console.working(terminal) as say:
             if baseline:
                 outcome = check_records(request, baseline, everything=everything, say=say)
+            elif program:
+                outcome = check_program(request, program, say)
             else:
                 outcome = check(request, say)
         try:

@@ -11,7 +11,7 @@ import contextlib
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.measure.clock import Clock
 from bench.measure.device_work import device_work, quiet_profiler
 from bench.record.measurement import Counters
-from fcnn.train import Training
+
+if TYPE_CHECKING:
+    from fcnn.train import Training
 
 GROWTH_REPETITIONS = 100
 GROWTH_REPETITION_SECONDS = 0.01  # of longer ones, 100 would take too long for what they tell

@@ -68,7 +68,7 @@ def _whole(found: Ratio, *, in_turn: bool) -> str:
     said = f"As a whole, B takes {takes}"
     if found.low is None or not in_turn:
         why = "one run of a side tells no interval" if found.low is None else "the one side's runs all came first"
-        said += f"; {why}, so this may be the machine of another day: take turns, and compare A A --with B B"
+        said += f"; {why}, so this may be the machine of another day: take turns, and compare A A -- B B"
     else:
         said += f": {('B is slower' if found.value > 1 else 'B is faster') if found.clear else 'no clear difference'}"
     return f"{said}."

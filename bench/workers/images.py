@@ -37,7 +37,7 @@ class Dataset:
 
 
 def held(dataset: str | None = None, data: str | None = None, file: str | None = None) -> Any:
-    """What a forge holds.
+    """What a forge holds; nothing for a program of the user's own, which has its own images.
 
     Args:
         dataset: One of `fcnn.data.DATASETS`, or `EMBEDDED`; with this harness's `fcnn`, which all workers then use.
@@ -50,7 +50,8 @@ def held(dataset: str | None = None, data: str | None = None, file: str | None =
 
         train, train_labels, test, test_labels = torch.load(file)
         return Both(Dataset(train, train_labels), Dataset(test, test_labels))
-    assert dataset is not None
+    if dataset is None:
+        return None
     images = find(dataset, data)
     feeds.resident(images)
     feeds.shuffled(images)

@@ -39,6 +39,7 @@ class _From(importlib.abc.MetaPathFinder):
 def take(state: State, tree: str) -> None:
     """A request: from now on, the worker's program is that of the folder `tree`."""
     import_from(Path(tree))
+    state.tree = tree
 
 
 def import_from(tree: Path) -> None:

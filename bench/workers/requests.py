@@ -29,6 +29,13 @@ REQUESTS = {
     "count_evaluation": "bench.workers.counting.count_evaluation",
     "count_compilations": "bench.workers.counting.count_compilations",
     "train": "bench.workers.counting.train_seeds",
+    # Of a program of the user's own.
+    "own": "bench.workers.own.take",
+    "own_facts": "bench.workers.own.facts",
+    "own_prepare": "bench.workers.own.prepare",
+    "own_count": "bench.workers.own.count_step",
+    "own_count_evaluation": "bench.workers.own.count_evaluation",
+    "own_learn": "bench.workers.own.learn",
     # In a process of their own.
     "compile_cold": "bench.workers.cold.first_steps",
     "start_up": "bench.workers.cold.start_up",

@@ -11,11 +11,13 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
-from bench.errors import reason_of
+from bench.errors import BenchError, reason_of
 from bench.workers.requests import REQUESTS
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -29,11 +31,15 @@ class State:
         images: The images it works on (`bench.workers.images`); None until it has been told which.
         cases: What has been prepared, by id.
         busy_until: By device, when its last turn ended, by the clock of its cases.
+        tree: The folder of the side's program, if it has one; an error in there is told with its place.
+        file: Of a program of the user's own, its path in `tree`.
     """
 
     images: Any = None
     cases: dict[str, Any] = field(default_factory=dict)
     busy_until: dict[str, float] = field(default_factory=dict)
+    tree: str = ""
+    file: str = ""
 
 
 def function(name: str) -> Callable[..., Any]:
@@ -50,9 +56,20 @@ def serve(state: State, requests: IO[str], answers: IO[str]) -> None:
         try:
             answer: dict[str, Any] = {"value": function(name)(state, **arguments)}
         except (Exception, SystemExit) as error:  # a program that exits has failed
-            answer = {"error": reason_of(error)}
+            answer = {"error": place_of(error, state.tree) + reason_of(error)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def place_of(error: BaseException, tree: str) -> str:
+    """`model.py:12: `, the last line of a folder's files that an error came through; nothing if there is none."""
+    if not tree or isinstance(error, BenchError):
+        return ""
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno or 1))
+    inside = [(Path(file).relative_to(tree), line) for file, line in places if Path(file).is_relative_to(tree)]
+    return f"{inside[-1][0].as_posix()}:{inside[-1][1]}: " if inside else ""
 
 
 def end_with(parent: int) -> None:

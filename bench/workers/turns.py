@@ -11,6 +11,7 @@ import gc
 import math
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bench.axes.case import Case
@@ -72,7 +73,7 @@ def prepare(
         prepared = workloads.BUILDERS[built.workload](built, state.images)
         first = repetition = clock.time_block(prepared.first or prepared.repeat, 1).host_seconds
         if prepared.first is None:
-            repetition = _warm(prepared, clock, warm_seconds, sized)
+            repetition = warm(prepared.repeat, clock, warm_seconds, sized)
     state.cases[id] = built, clock, prepared
     warmup = time.perf_counter() - begin
     return {
@@ -93,15 +94,15 @@ def _steps(case: Case, prepared: Any, clock: Clock, part_seconds: float) -> int 
     return steps if 2 * steps * case.batch_size < prepared.images_per_repetition else None
 
 
-def _warm(prepared: workloads.Prepared, clock: Clock, seconds: float, sized: bool) -> float:
+def warm(repeat: Callable[[], object], clock: Clock, seconds: float, sized: bool = False) -> float:
     """Repeats until it is warm; seconds of a repetition, the best of a few blocks."""
     begin, count = clock.now(), 0
     while count < FEWEST_WARM or clock.now() - begin < seconds:
-        repetition = clock.time_block(prepared.repeat, 1).host_seconds
+        repetition = clock.time_block(repeat, 1).host_seconds
         count += 1
     if sized or repetition >= SIZED_SECONDS:
         return repetition
-    return min(clock.time_block(prepared.repeat, 5).host_seconds / 5 for _ in range(SIZED_BLOCKS))
+    return min(clock.time_block(repeat, 5).host_seconds / 5 for _ in range(SIZED_BLOCKS))
 
 
 def turn(

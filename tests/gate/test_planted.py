@@ -91,7 +91,7 @@ def test_a_program_that_breaks_is_an_error_with_its_message(forge, reference, tm
     broken = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    raise ValueError('no such thing')\n")
     outcome = counted(forge, reference, broken, STEP)
     assert outcome.verdict == ERROR
-    assert outcome.reason == "the candidate cannot be counted: ValueError: no such thing"
+    assert outcome.reason == "the candidate cannot be counted: fcnn/train.py:97: ValueError: no such thing"
 
 
 def test_a_program_that_has_lost_a_file_is_an_error_wherever_else_that_may_be_found(forge, reference, tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import xml.etree.ElementTree as ElementTree
@@ -8,7 +9,7 @@ from rich.console import Console
 from bench.console import make, tolerant_streams
 from bench.errors import BenchError
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
-from bench.gate.outcome import ERROR, Check, Outcome, worst
+from bench.gate.outcome import ERROR, SHOWN, Check, Outcome, worst
 from bench.gate.show import (
     FILES,
     as_json,
@@ -75,6 +76,25 @@ def test_the_whole_terminal_and_every_file(check, snapshot):
     assert "\n".join(["terminal", *printed, *(f"{name}\n{text(check)}" for name, text in FILES.items())]) == snapshot
 
 
+def test_of_another_environment_it_is_told_what_differs_and_what_was_only_shown(snapshot):
+    """On the terminal, where a path may be long, and in Markdown."""
+    counts = Outcome("counts", STEP, SHOWN, "2 counts differ, which --gates counts would judge", FAILED.lines)
+    python = "/home/somebody/environments/of-the-last-year/bin/python"
+    differing = [
+        ("interpreter", python, "/usr/bin/python3"),
+        ("torch", "2.11.0", "2.14.1"),
+        ("MKL_CBWR", "none", "AVX"),
+    ]
+    check = Check("", "Some CPU, 2 cores", "MNIST", 0.05, [counts, TIMED], 20.04, None, python, differing)
+    assert (check.verdict, check.exit_code, meaning(check)) == (PASS, 0, "no slowdown")
+    console = Console(file=io.StringIO(), width=80)
+    show(check, console)
+    assert f"{console.file.getvalue()}\n{markdown(check)}" == snapshot
+    alone = dataclasses.replace(check, outcomes=[counts], differing=[])
+    assert (alone.verdict, alone.exit_code, meaning(alone)) == (SHOWN, 0, "nothing was judged")
+    assert "nothing that was looked at" in markdown(alone)
+
+
 def test_junit_skips_what_showed_nothing():
     unclear = ElementTree.fromstring(junit(with_verdicts(INCONCLUSIVE, ERROR)))
     assert [child.tag for case in unclear for child in case] == ["skipped", "error"]
@@ -124,7 +144,7 @@ WILD = "\x1b[31mred\x1b[0m \x00 \ud800 \ufffe <script> & a|b `code` \n\n# headin
 
 def _said_by(text: str) -> Check:
     said = Outcome("counts", f"step[{text}]", ERROR, text, [text, "another"], raw={text: text})
-    return Check(text, text, text, 0.05, [said, TIMED], 1.0, text)
+    return Check(text, text, text, 0.05, [said, TIMED], 1.0, text, text, [(text, text, text)])
 
 
 def test_whatever_a_program_says_every_file_is_read_by_strict_readers(tmp_path):
@@ -142,7 +162,7 @@ def test_whatever_a_program_says_is_no_markdown(text):
     made = markdown(_said_by(text))
     shapes = [markdown_shape(one) for one in (made, markdown(_said_by("x")))]
     assert len({tuple(kind for kind in shape if kind != "code_inline") for shape in shapes}) == 1
-    assert [len(row) for row in markdown_cells(made)] == [4, 4, 4]
+    assert [len(row) for row in markdown_cells(made)] == [4, 4, 4, 3, 3]
 
 
 def test_data_is_no_markup_on_the_terminal(capsys):

@@ -31,10 +31,10 @@ def test_two_records_are_compared_beside_a_base(kept, capsys, snapshot):
 
 def test_several_a_side_have_a_verdict_as_a_whole_if_they_took_turns(kept, capsys):
     a, b = kept("a", moved((1, 1.0), (3, 1.1), (5, 1.05))), kept("b", moved((2, 1.5), (4, 1.6), (6, 1.55)))
-    assert main(["compare", *a, "--with", *b]) == 0
+    assert main(["compare", *a, "--", *b]) == 0
     assert "B takes 1.5× A's time (1.3 to 1.6): B is slower." in capsys.readouterr().out
     later = [dataclasses.replace(record, created_utc="2026-11-21T00:00:00Z") for record in moved((1, 1.5), (2, 1.6))]
-    assert main(["compare", *a, "--with", *kept("c", later)]) == 0
+    assert main(["compare", *a, "--", *kept("c", later)]) == 0
     assert "the one side's runs all came first, so this may be the machine of another day" in capsys.readouterr().out
 
 
@@ -42,5 +42,5 @@ def test_several_a_side_have_a_verdict_as_a_whole_if_they_took_turns(kept, capsy
 def test_without_a_second_side_there_are_two_records(kept, capsys, count):
     assert main(["compare", *kept("a", [run()] * count)]) == 2
     assert capsys.readouterr().err == (
-        "fcnn-bench: compare: two records, or A ... --with B ... (see fcnn-bench compare --help)\n"
+        "fcnn-bench: compare: two records, or A ... -- B ... (see fcnn-bench compare --help)\n"
     )

@@ -54,7 +54,7 @@ def test_a_block_is_sized_by_what_is_warm_however_long_the_first_repetitions_too
     repeat = time.repeat_taking(itertools.chain([1.5, 0.9], itertools.repeat(0.001)))
     first = time.clock().time_block(repeat, 1).host_seconds  # a compiled step finds its code in the cache
     assert first == 1.5
-    assert turns._warm(SimpleNamespace(repeat=repeat), time.clock(), 0.0, sized=False) == pytest.approx(0.001)
+    assert turns.warm(repeat, time.clock(), 0.0) == pytest.approx(0.001)
 
 
 def test_a_device_that_had_nothing_to_do_is_woken_before_the_lead_and_one_at_work_is_not():

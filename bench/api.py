@@ -1,0 +1,70 @@
+"""The public Python calls: time a step of your own, or set two against each other.
+
+from bench.api import compare, measure
+print(measure(my_step).summary.time)  # seconds a call
+print(compare(my_step, my_faster_step).ratio)  # below 1: the second is faster
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.axes.devices import DEVICES, why_unusable
+from bench.measure import comparison, sampling
+from bench.measure.clock import Clock
+from bench.measure.comparison import Comparison
+from bench.measure.sampling import Samples, SamplingRule
+
+__all__ = ["Comparison", "Samples", "compare", "measure"]
+
+
+def measure(step: Callable[[], object], *, device: str = "cpu", seconds: float = 1.0) -> Samples:
+    """Times a callable: blocks of at least 5 ms, after a warm-up, until the median is known to 1% or time is up.
+
+    Args:
+        step: Called with no arguments, its result ignored.
+        device: Where its work is queued (`cpu`, `cuda`, ...): it is waited for before and after every block.
+        seconds: Most time for samples, twice that for unsteady ones.
+
+    Returns:
+        The samples in seconds a call, their `summary`, and `flags`: reasons not to trust them.
+
+    Raises:
+        ValueError: There is no such device here.
+        Exception: Whatever `step` raises.
+    """
+    return sampling.measure(step, _clock(device), SamplingRule(budget_seconds=seconds))
+
+
+def compare(
+    reference: Callable[[], object],
+    candidate: Callable[[], object],
+    *,
+    device: str = "cpu",
+    seconds: float = 2.0,
+) -> Comparison:
+    """Times two callables in turns, so that whatever changes on the machine meanwhile meets both.
+
+    Args:
+        reference: Called with no arguments, its result ignored.
+        candidate: The same.
+        device: Where their work is queued.
+        seconds: For how long.
+
+    Returns:
+        Their seconds a call, round by round, and `ratio`: the candidate's time as a multiple of the reference's, with
+        its 95% interval. The interval is of this process; another may differ by more.
+
+    Raises:
+        ValueError: There is no such device here.
+        Exception: Whatever the callables raise.
+    """
+    return comparison.compare(reference, candidate, _clock(device), seconds)
+
+
+def _clock(device: str) -> Clock:
+    if device not in DEVICES:
+        raise ValueError(f"{device!r} is no device: there are {', '.join(DEVICES)}")
+    if reason := why_unusable(device):
+        raise ValueError(f"{device}: {reason}")
+    return Clock(DEVICES[device])

@@ -1,0 +1,198 @@
+"""`fcnn-bench check --program FILE.py`: the gates for a program of the user's own, in whatever repository it lies.
+
+The reference is that repository's ref, the candidate its working tree. Learning is judged by pairs of trainings from
+the same seeds: there is no distribution of correct code to judge by, but there is the reference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.analyse.statistics import hodges_lehmann
+from bench.axes.case import Case
+from bench.errors import USAGE, BenchError
+from bench.gate import check, counts, decide
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, sign_flip_p
+from bench.gate.outcome import SHOWN, Check, Outcome
+from bench.gate.paired import measure_pair
+from bench.gate.sides import Side, Sides, different, sides
+from bench.gate.trees import trees, working_tree
+from bench.measure import facts, git
+from bench.measure.surroundings import Surroundings
+from bench.workers.conversation import LIMIT_SECONDS, WorkerError
+
+GROWTH_SECONDS = 0.1  # of a step, 100 of which still take seconds
+LEARN_SECONDS = 2.0  # of steps before an evaluation
+FEWEST_STEPS, MOST_STEPS = 50, 2000
+SAME_SEEDS = 3  # whose accuracies are the same to the last digit: it is the same training
+LOOKS = (12, 24)  # seeds at each; 12 of one sign are one chance in 4,096
+DROP = 0.005  # of the accuracy, that must not pass: half a point
+FAIL_ALPHA, PASS_ALPHA = 0.001, 0.01  # over both looks
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of the user's own.
+
+    Attributes:
+        root: The checkout that it lies in.
+        file: Its path in there.
+        device: Where it computes.
+        batch_size: What it is given.
+    """
+
+    root: Path
+    file: str
+    device: str = "cpu"
+    batch_size: int = 64
+
+    @property
+    def case(self) -> Case:
+        """What a worker is told; one thread, whose time varies least."""
+        return Case(device=self.device, batch_size=self.batch_size, threads=1)
+
+    @property
+    def id(self) -> str:
+        """`train.py[cpu-b64-t1]`."""
+        return f"{Path(self.file).name}[{self.device}-b{self.batch_size}-t1]"
+
+
+def find(path: Path, batch_size: int = 64) -> Program:
+    """The program in a file, whose links are followed.
+
+    Raises:
+        BenchError: There is no such file, or it lies in no git repository.
+    """
+    if not path.is_file():
+        raise BenchError(f"argument --program: there is no file {path}", USAGE)
+    real = path.resolve()
+    root = git.top(real.parent).resolve()
+    return Program(root, real.relative_to(root).as_posix(), batch_size=batch_size)
+
+
+def check_program(request: check.Request, program: Program, say: check.Say = lambda line: None) -> Check:
+    """Runs the gates; raises BenchError for what the user can mend. Interrupted, it says which gates are missing."""
+    begin = time.monotonic()
+    accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
+    label, around = facts.machine().label, Surroundings()
+    outcomes: list[Outcome] = []
+    differing: list[tuple[str, str, str]] = []
+    root, ref, file = program.root, request.ref, program.file
+    with (
+        trees(root, ref, file) if ref else working_tree(root, file) as programs,
+        check.missing_noted(outcomes, request),
+    ):
+        for gate in (gate for gate in GATES if gate in request.gates):
+            say(gate)
+            with sides(programs, None, request.environment, timed=gate == "timing") as of:
+                differing = differing or (different(of) if of.apart else [])
+                for outcome in GATES[gate](of, request, program, accepted):
+                    outcomes.append(outcome)
+    return Check(
+        programs.ref_id,
+        label,
+        program.file,
+        request.bound_fraction,
+        outcomes,
+        time.monotonic() - begin,
+        around.disturbance(),
+        request.environment.words if request.environment else "",
+        differing,
+    )
+
+
+def _ask(side: Side, request: str, program: Program, limit_seconds: float = LIMIT_SECONDS, **more: Any) -> Any:
+    """What a fresh worker answers, its reason with the side's name; raises WorkerError."""
+    with side.worker() as worker:
+        try:
+            return worker.ask(request, limit_seconds, case=dataclasses.asdict(program.case), **more)
+        except WorkerError as error:
+            raise type(error)(f"{side.called}: {error}") from error
+
+
+def _counts(of: Sides, request: check.Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+    def count(id: str, asked: str, **more: Any) -> Outcome:
+        found = {
+            "reference": _ask(of.reference, asked, program, **more),
+            "candidate": _ask(of.candidate, asked, program, **more),
+        }
+        return check.judge_counts(id, found, accepted)
+
+    known: dict[str, Any] = {}
+
+    def steps() -> Outcome:
+        known.update(_ask(of.reference, "own_facts", program))
+        return count(program.id, "own_count", growth=known["repetition_seconds"] <= GROWTH_SECONDS)
+
+    outcomes = [check.timed("counts", program.id, steps)]
+    if known.get("evaluates"):
+        id = f"evaluation of {program.id}"
+        outcomes.append(check.timed("counts", id, functools.partial(count, id, "own_count_evaluation")))
+    yield from outcomes if request.judges_counts else map(check.shown, outcomes)
+
+
+def _timing(of: Sides, request: check.Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+    if of.same:
+        reason = "the repository's files are the same on both sides: there is one program and not two"
+        yield Outcome("timing", program.id, PASS, reason)
+        return
+    rule = decide.TimingRule(bound_fraction=request.bound_fraction)
+    pair = functools.partial(measure_pair, prepare="own_prepare")
+
+    def ask() -> Outcome:
+        return dataclasses.replace(check.time_case(of, program.case, rule, random.Random(), pair), case=program.id)
+
+    yield check.timed("timing", program.id, ask)
+
+
+def _accuracy(of: Sides, request: check.Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+    yield check.timed("accuracy", program.id, functools.partial(_learning, of, program))
+
+
+def _learning(of: Sides, program: Program) -> Outcome:
+    known = _ask(of.reference, "own_facts", program)
+    if not known["evaluates"]:
+        return Outcome("accuracy", program.id, SHOWN, "it has no evaluate(), so what it learns is not judged")
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, round(LEARN_SECONDS / known["repetition_seconds"])))
+    found: dict[str, list[float]] = {"reference": [], "candidate": []}
+
+    def train(until: int) -> None:
+        for seed in range(len(found["reference"]), until):
+            for name, side in (("reference", of.reference), ("candidate", of.candidate)):
+                found[name].append(_ask(side, "own_learn", program, seed=seed, steps=steps))
+
+    train(SAME_SEEDS)
+    if found["reference"] == found["candidate"]:
+        verdict, reason = PASS, f"the same to the last digit from {SAME_SEEDS} seeds, after {steps:,} steps"
+        return Outcome("accuracy", program.id, verdict, reason, raw=found)
+    for look in LOOKS:
+        train(look)
+        verdict, reason = judge(found["reference"], found["candidate"])
+        if verdict != INCONCLUSIVE:
+            break
+    return Outcome("accuracy", program.id, verdict, f"{reason}, after {steps:,} steps", raw=found)
+
+
+def judge(reference: Sequence[float], candidate: Sequence[float]) -> tuple[str, str]:
+    """The verdict on accuracies from the same seeds, and a sentence: a drop fails, a better one does not.
+
+    By sign flips of the differences, as timing is judged: FAIL if a drop is shown, PASS if one of `DROP` is refuted.
+    """
+    drops = [a - b for a, b in zip(reference, candidate, strict=True)]
+    middle, low, high = hodges_lehmann(drops)
+    shown = f"{-100 * middle:+.2f} points ({-100 * high:+.2f} to {-100 * low:+.2f}) over {len(drops)} seeds"
+    if sign_flip_p(drops) <= FAIL_ALPHA / len(LOOKS):
+        return FAIL, f"less accurate: {shown}"
+    if sign_flip_p([DROP - drop for drop in drops]) <= PASS_ALPHA / len(LOOKS):
+        return PASS, f"a drop of {100 * DROP:g} points is refuted: {shown}"
+    return INCONCLUSIVE, f"neither a drop is shown nor one of {100 * DROP:g} points refuted: {shown}"
+
+
+GATES: dict[str, Callable[..., Iterator[Outcome]]] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}

@@ -1,0 +1,210 @@
+"""A program of the user's own, in another repository, called from another folder: real workers, planted faults."""
+
+import functools
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.gate import check, own
+from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
+from bench.gate.own import judge
+
+PROGRAM = """\
+import torch
+from network import network
+
+
+class Training:
+    def __init__(self, device, batch_size, seed):
+        torch.manual_seed(seed)
+        self.images, self.labels = torch.randn(1024, 1, 12, 12), torch.randint(0, 10, (1024,))
+        self.model, self.batch_size, self.at = network().to(device), batch_size, 0
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def step(self):
+        rows = slice(self.at, self.at + self.batch_size)
+        self.at = (self.at + self.batch_size) % 1024
+        self.optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(self.model(self.images[rows]), self.labels[rows])
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    @torch.no_grad()
+    def evaluate(self):
+        return float((self.model(self.images).argmax(1) == self.labels).float().mean())
+
+
+def make(device, batch_size, seed):
+    return Training(device, batch_size, seed)
+"""
+NETWORK = """\
+from torch import nn
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 10))
+"""
+DETACHED = "        return loss.detach()\n"
+
+
+def git(folder, *words):
+    identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    subprocess.run(["git", "-C", folder, *identity, *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """With the program in a folder of it, and another current folder."""
+    root = tmp_path / "a repository"
+    (root / "training").mkdir(parents=True)
+    (root / "training" / "train.py").write_text(PROGRAM)
+    (root / "training" / "network.py").write_text(NETWORK)
+    git(root.parent, "init", "-q", "-b", "main", str(root))
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "the first")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return root
+
+
+def checked(repository, *words, expect):
+    program = repository / "training" / "train.py"
+    assert main(["check", "--program", str(program), "--output", "out", *words]) == expect
+    outcomes = json.loads(Path("out/check.json").read_text())["outcomes"]
+    return {one["gate"]: one for one in reversed(outcomes)}  # the first of each
+
+
+def change(repository, old, new, file="train.py"):
+    path = repository / "training" / file
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.slow
+def test_an_unchanged_program_passes_all_gates(repository, capsys):
+    found = checked(repository, "HEAD", "--gates", "counts", "accuracy", expect=0)
+    assert {name: one["verdict"] for name, one in found.items()} == {"counts": PASS, "accuracy": PASS}
+    assert found["accuracy"]["reason"].startswith("the same to the last digit from 3 seeds")
+    assert "PASS against" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        (DETACHED, "        loss.item()\n" + DETACHED, "aten::_local_scalar_dense float32 0 -> 1 a step: `.item()`"),
+        ("self.model(self.images[rows])", "self.model(self.images[rows].clone())", "aten::clone float32 0 -> 1 a step"),
+        (DETACHED, "        self.kept = [*getattr(self, 'kept', []), loss]\n" + DETACHED, "growth_bytes 0 -> "),
+    ],
+)
+def test_a_fault_that_counts_show_is_named(repository, old, new, named):
+    change(repository, old, new)
+    found = checked(repository, "HEAD", "--gates", "counts", expect=1)
+    assert found["counts"]["verdict"] == FAIL
+    assert any(line.startswith(named) for line in found["counts"]["lines"])
+
+
+@pytest.mark.slow
+def test_a_fault_in_a_file_that_it_imports_is_the_candidates_alone(repository):
+    change(repository, "nn.ReLU()", "nn.Tanh()", "network.py")
+    found = checked(repository, "HEAD", "--gates", "counts", expect=1)
+    assert {"aten::relu float32 1 -> 0 a step", "aten::tanh float32 0 -> 1 a step"} <= set(found["counts"]["lines"])
+
+
+@pytest.mark.slow
+def test_half_the_learning_rate_is_seen_by_what_it_learns(repository, monkeypatch):
+    monkeypatch.setattr(own, "LEARN_SECONDS", 0.02)
+    monkeypatch.setattr(own, "LOOKS", (11,))
+    change(repository, "lr=0.1", "lr=0.001")
+    found = checked(repository, "HEAD", "--gates", "accuracy", expect=1)
+    assert found["accuracy"]["reason"].startswith("less accurate: -")
+
+
+@pytest.mark.slow
+def test_pairs_of_it_are_timed(repository, monkeypatch):
+    few = functools.partial(check.decide.TimingRule, screening_pairs=2, fail_alpha=0.5, more_pairs=0)
+    monkeypatch.setattr(own.decide, "TimingRule", few)
+    change(
+        repository,
+        "        loss.backward()\n",
+        "        loss.backward(retain_graph=True)\n" * 4 + "        loss.backward()\n",
+    )
+    found = checked(repository, "HEAD", "--gates", "timing", "--batch", "16", expect=1)
+    assert found["timing"]["case"] == "train.py[cpu-b16-t1]"
+    assert found["timing"]["raw"]["slowdown_fraction"] > 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("        loss.backward()\n", "        1 / 0\n", "training/train.py:17: ZeroDivisionError: division by zero"),
+        ("class Training:", "class Training", "training/train.py:5: SyntaxError: expected ':'"),
+        ("def make(", "def made(", "training/train.py: defines no function make(device, batch_size, seed)"),
+        ("    def step(self)", "    def stepp(self)", "make() returned a Training, which has no step()"),
+        ("from network import", "from networks import", "training/train.py:2: ModuleNotFoundError: No module named"),
+    ],
+)
+def test_an_error_in_it_is_one_line_with_its_own_file_and_line(repository, old, new, said):
+    change(repository, old, new)
+    found = checked(repository, "HEAD", "--gates", "counts", expect=3)
+    assert found["counts"]["verdict"] == "ERROR"
+    assert said in found["counts"]["reason"]
+    assert found["counts"]["reason"].startswith("the candidate: ")
+
+
+@pytest.mark.slow
+def test_what_it_has_not_is_not_judged_and_that_is_told(repository, capsys):
+    change(repository, "    def evaluate(self)", "    def evaluated(self)")
+    git(repository, "commit", "-qam", "no evaluation")
+    found = checked(repository, "HEAD", "--gates", "accuracy", expect=0)
+    assert found["accuracy"]["verdict"] == "SHOWN"
+    assert found["accuracy"]["reason"] == "it has no evaluate(), so what it learns is not judged"
+    assert "nothing was judged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--program", "none.py"], "argument --program: there is no file none.py"),
+        (["--batch", "8"], "--batch belongs to --program"),
+    ],
+)
+def test_what_names_no_program_is_one_line(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", *words]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_program_outside_of_a_repository_is_not_comparable(tmp_path, monkeypatch, capsys):
+    (tmp_path / "train.py").write_text(PROGRAM)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "--program", "train.py"]) == 4
+    assert "not a git repository" in capsys.readouterr().err
+
+
+def test_it_is_called_by_its_file_and_its_path_in_the_repository(repository):
+    found = own.find(repository / "training" / "train.py", 16)
+    assert (found.root, found.file, found.id) == (repository, "training/train.py", "train.py[cpu-b16-t1]")
+
+
+@pytest.mark.parametrize(
+    ("drop", "verdict"),
+    [(0.02, FAIL), (0.0, PASS), (-0.02, PASS)],
+)
+def test_a_drop_fails_and_none_passes_and_a_better_one_passes(drop, verdict):
+    reference = [0.90 + 0.001 * (seed % 5) for seed in range(12)]
+    candidate = [one - drop + 0.0005 * (-1) ** seed for seed, one in enumerate(reference)]
+    assert judge(reference, candidate)[0] == verdict
+
+
+def test_scatter_that_shows_neither_is_inconclusive():
+    reference = [0.9] * 12
+    assert judge(reference, [0.9 + 0.05 * (-1) ** seed for seed in range(12)])[0] == INCONCLUSIVE
