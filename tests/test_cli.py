@@ -154,7 +154,7 @@ def test_options_mean_the_same_before_a_verb(words, verb, values, monkeypatch):
     ("words", "message"),
     [
         (["--budget", "3", "env"], "unrecognized arguments: --budget 3"),
-        (["--batch", "1", "check", "HEAD"], "unrecognized arguments: --batch"),
+        (["--threads", "1", "check", "HEAD"], "unrecognized arguments: --threads"),
         (["--pin-memory", "report", "x"], "unrecognized arguments: --pin-memory"),
         (["--hidden-size", "9", "ladder"], "argument --hidden-size: the ladder is written by hand for the reference"),
     ],

@@ -191,7 +191,8 @@ class Forge:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._control.close()
-        self._process.wait_for_end(END_SECONDS)  # it takes leave of its workers
+        if self._ready:  # else it has none, and is still busy with its imports
+            self._process.wait_for_end(END_SECONDS)  # it takes leave of its workers
         self._process.__exit__(kind, error, traceback)
 
     def wait(self) -> None:

@@ -10,7 +10,11 @@ import pytest
 from bench.cli import main
 from bench.gate import check, own
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
+from bench.gate.outcome import ERROR, SHOWN
 from bench.gate.own import judge
+from bench.gate.sides import Sides
+from bench.gate.trees import Trees
+from bench.workers.forge import Forge
 
 PROGRAM = """\
 import torch
@@ -71,26 +75,50 @@ def repository(tmp_path, monkeypatch):
     return root
 
 
-def checked(repository, *words, expect):
-    program = repository / "training" / "train.py"
-    assert main(["check", "--program", str(program), "--output", "out", *words]) == expect
-    outcomes = json.loads(Path("out/check.json").read_text())["outcomes"]
-    return {one["gate"]: one for one in reversed(outcomes)}  # the first of each
+@pytest.fixture(scope="module")
+def forge():
+    with Forge({}, passive=True) as made:
+        yield made
 
 
-def change(repository, old, new, file="train.py"):
-    path = repository / "training" / file
-    text = path.read_text()
+@pytest.fixture
+def asked(forge, tmp_path):
+    """Asks a gate about the program and a copy of it with one change; no repository is needed for that."""
+
+    def ask(gate, old="", new="", file="train.py", both=False, **of):
+        for side in ("reference", "candidate"):
+            folder = tmp_path / side / "training"
+            folder.mkdir(parents=True)
+            for name, text in (("train.py", PROGRAM), ("network.py", NETWORK)):
+                (folder / name).write_text(text)
+            if old and (both or side == "candidate"):
+                change(folder, old, new, file)
+        program = own.Program(tmp_path, "training/train.py", **of)
+        sides = Sides.of(Trees(tmp_path / "candidate", tmp_path / "reference", "0", program.file), forge)
+        return list(own.GATES[gate](sides, check.Request(tmp_path, "HEAD"), program, []))
+
+    return ask
+
+
+def change(folder, old, new, file="train.py"):
+    text = (folder / file).read_text()
     assert text.count(old) == 1
-    path.write_text(text.replace(old, new))
+    (folder / file).write_text(text.replace(old, new))
 
 
 @pytest.mark.slow
-def test_an_unchanged_program_passes_all_gates(repository, capsys):
-    found = checked(repository, "HEAD", "--gates", "counts", "accuracy", expect=0)
-    assert {name: one["verdict"] for name, one in found.items()} == {"counts": PASS, "accuracy": PASS}
-    assert found["accuracy"]["reason"].startswith("the same to the last digit from 3 seeds")
+def test_from_another_folder_all_gates_pass_what_has_not_changed_and_name_what_has(repository, monkeypatch, capsys):
+    monkeypatch.setattr(own, "LEARN_SECONDS", 0.05)
+    program = repository / "training" / "train.py"
+    words = ["check", "--program", str(program), "HEAD", "--output", "out", "--gates", "counts", "accuracy"]
+    assert main(words) == 0
+    outcomes = json.loads(Path("out/check.json").read_text())["outcomes"]
+    assert [(one["gate"], one["verdict"]) for one in outcomes] == [*[("counts", PASS)] * 2, ("accuracy", PASS)]
+    assert outcomes[-1]["reason"].startswith("the same to the last digit from 3 seeds")
     assert "PASS against" in capsys.readouterr().out
+    change(program.parent, DETACHED, "        loss.item()\n" + DETACHED)
+    assert main([*words[:-1]]) == 1
+    assert "FAIL against" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -102,41 +130,43 @@ def test_an_unchanged_program_passes_all_gates(repository, capsys):
         (DETACHED, "        self.kept = [*getattr(self, 'kept', []), loss]\n" + DETACHED, "growth_bytes 0 -> "),
     ],
 )
-def test_a_fault_that_counts_show_is_named(repository, old, new, named):
-    change(repository, old, new)
-    found = checked(repository, "HEAD", "--gates", "counts", expect=1)
-    assert found["counts"]["verdict"] == FAIL
-    assert any(line.startswith(named) for line in found["counts"]["lines"])
+def test_a_fault_that_counts_show_is_named(asked, old, new, named):
+    step, evaluation = asked("counts", old, new)
+    assert (step.verdict, evaluation.verdict) == (FAIL, PASS)
+    assert any(line.startswith(named) for line in step.lines)
 
 
 @pytest.mark.slow
-def test_a_fault_in_a_file_that_it_imports_is_the_candidates_alone(repository):
-    change(repository, "nn.ReLU()", "nn.Tanh()", "network.py")
-    found = checked(repository, "HEAD", "--gates", "counts", expect=1)
-    assert {"aten::relu float32 1 -> 0 a step", "aten::tanh float32 0 -> 1 a step"} <= set(found["counts"]["lines"])
+def test_a_fault_in_a_file_that_it_imports_is_the_candidates_alone(asked):
+    step, evaluation = asked("counts", "nn.ReLU()", "nn.Tanh()", "network.py")
+    assert {"aten::relu float32 1 -> 0 a step", "aten::tanh float32 0 -> 1 a step"} <= set(step.lines)
+    assert evaluation.verdict == FAIL
 
 
 @pytest.mark.slow
-def test_half_the_learning_rate_is_seen_by_what_it_learns(repository, monkeypatch):
+def test_a_smaller_learning_rate_is_seen_by_what_it_learns(asked, monkeypatch):
     monkeypatch.setattr(own, "LEARN_SECONDS", 0.02)
     monkeypatch.setattr(own, "LOOKS", (11,))
-    change(repository, "lr=0.1", "lr=0.001")
-    found = checked(repository, "HEAD", "--gates", "accuracy", expect=1)
-    assert found["accuracy"]["reason"].startswith("less accurate: -")
+    (outcome,) = asked("accuracy", "lr=0.1", "lr=0.001")
+    assert outcome.verdict == FAIL
+    assert outcome.reason.startswith("less accurate: -")
 
 
 @pytest.mark.slow
-def test_pairs_of_it_are_timed(repository, monkeypatch):
+def test_pairs_of_it_are_timed(asked, monkeypatch):
     few = functools.partial(check.decide.TimingRule, screening_pairs=2, fail_alpha=0.5, more_pairs=0)
     monkeypatch.setattr(own.decide, "TimingRule", few)
-    change(
-        repository,
-        "        loss.backward()\n",
-        "        loss.backward(retain_graph=True)\n" * 4 + "        loss.backward()\n",
-    )
-    found = checked(repository, "HEAD", "--gates", "timing", "--batch", "16", expect=1)
-    assert found["timing"]["case"] == "train.py[cpu-b16-t1]"
-    assert found["timing"]["raw"]["slowdown_fraction"] > 0.2
+    again = "        loss.backward(retain_graph=True)\n" * 6 + "        loss.backward()\n"
+    (outcome,) = asked("timing", "        loss.backward()\n", again, batch_size=16)
+    assert outcome.case == "train.py[cpu-b16-t1]"
+    assert outcome.raw["slowdown_fraction"] > 0.2
+
+
+@pytest.mark.slow
+def test_files_that_are_the_same_are_not_timed(asked):
+    (outcome,) = asked("timing")
+    assert (outcome.verdict, outcome.raw) == (PASS, {})
+    assert "one program and not two" in outcome.reason
 
 
 @pytest.mark.slow
@@ -150,22 +180,18 @@ def test_pairs_of_it_are_timed(repository, monkeypatch):
         ("from network import", "from networks import", "training/train.py:2: ModuleNotFoundError: No module named"),
     ],
 )
-def test_an_error_in_it_is_one_line_with_its_own_file_and_line(repository, old, new, said):
-    change(repository, old, new)
-    found = checked(repository, "HEAD", "--gates", "counts", expect=3)
-    assert found["counts"]["verdict"] == "ERROR"
-    assert said in found["counts"]["reason"]
-    assert found["counts"]["reason"].startswith("the candidate: ")
+def test_an_error_in_it_is_one_line_with_its_own_file_and_line(asked, old, new, said):
+    outcome, *_ = asked("counts", old, new)
+    assert outcome.verdict == ERROR
+    assert said in outcome.reason
+    assert outcome.reason.startswith("the candidate: ")
 
 
 @pytest.mark.slow
-def test_what_it_has_not_is_not_judged_and_that_is_told(repository, capsys):
-    change(repository, "    def evaluate(self)", "    def evaluated(self)")
-    git(repository, "commit", "-qam", "no evaluation")
-    found = checked(repository, "HEAD", "--gates", "accuracy", expect=0)
-    assert found["accuracy"]["verdict"] == "SHOWN"
-    assert found["accuracy"]["reason"] == "it has no evaluate(), so what it learns is not judged"
-    assert "nothing was judged" in capsys.readouterr().out
+def test_what_it_has_not_is_not_judged_and_that_is_told(asked):
+    (outcome,) = asked("accuracy", "    def evaluate(self)", "    def evaluated(self)", both=True)
+    assert outcome.verdict == SHOWN
+    assert outcome.reason == "it has no evaluate(), so what it learns is not judged"
 
 
 @pytest.mark.parametrize(
