@@ -1,7 +1,6 @@
 """A program of the user's own: a file with one function, `make(device, batch_size, seed)`.
 
-What it returns has `step()`, and may have `model`, `optimizer`, `evaluate()` and `images_per_step`. What it has not is
-not judged.
+What it returns has `step()`, and may have `model`, `optimizer` and `evaluate()`. What it has not is not judged.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from bench.workers.serve import State
 
 MAKE, STEP, EVALUATE = "make", "step", "evaluate"
-CASE = "the program"
 SEED = 0
 
 

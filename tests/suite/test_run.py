@@ -136,8 +136,16 @@ def measured(monkeypatch, mnist_root, measured_once):
     monkeypatch.setattr(survey, "_step_seconds", lambda *of: 1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("at", [(run, "_save"), (run.saving, "save"), (run, "_report"), (run.saving, "draw")])
+@pytest.mark.parametrize(
+    "at",
+    [
+        (run, "_save"),
+        *(
+            pytest.param(at, marks=pytest.mark.slow)
+            for at in ((run.saving, "save"), (run, "_report"), (run.saving, "draw"))
+        ),
+    ],
+)
 def test_a_signal_after_the_last_case_costs_no_record(measured, tmp_path, monkeypatch, capsys, at):
     sent_at(monkeypatch, *at, signal.SIGTERM)
     assert main([*SMALL, "--results", str(tmp_path / "results")]) == 3

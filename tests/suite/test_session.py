@@ -92,7 +92,6 @@ def test_what_fails_is_in_the_record_and_the_others_go_on(images, tmp_path, monk
     assert not record.partial
 
 
-@pytest.mark.slow
 def test_a_run_that_is_stopped_keeps_what_it_has_and_goes_on(images, tmp_path, monkeypatch):
     cases = [changed(batch_size=16, threads=1), changed(workload="epoch", threads=1)]
     stopped = run(images, tmp_path, *cases)
@@ -119,7 +118,6 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_goes_on(images, tmp_path, m
     assert len(calibrations) == 1
 
 
-@pytest.mark.slow
 def test_where_no_worker_can_be_had_any_more_what_was_measured_stays(images, tmp_path, monkeypatch):
     begun = run(images, tmp_path, changed(batch_size=16, threads=1), changed(workload="epoch", threads=1))
     start = begun.workers.start

@@ -1,0 +1,112 @@
+"""A worker's requests about a program of the user's own, asked in this process."""
+
+import dataclasses
+import gc
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.gate.own import Program
+from bench.workers import own, turns
+from bench.workers.serve import State, place_of
+
+PROGRAM = """\
+import torch
+from types import SimpleNamespace
+
+
+def make(device, batch_size, seed):
+    torch.manual_seed(seed)
+    weights = torch.randn(4, requires_grad=True, device=device)
+
+    def step():
+        (weights * torch.ones(batch_size, 4)).sum().backward()
+
+    return SimpleNamespace(step=step, evaluate=lambda: RETURNED)
+"""
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A worker's state with a program, and the fields of its case."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(gc, "disable", lambda: None)  # of a worker's process, and not of this one
+    monkeypatch.chdir(Path.cwd())  # comes back to it
+
+    def make(text=PROGRAM.replace("RETURNED", "0.5"), name="training.py"):
+        (tmp_path / name).write_text(text)
+        sys.modules.pop(f"program_{name.partition('.')[0]}", None)
+        state = State()
+        own.take(state, str(tmp_path), name, str(tmp_path))
+        return state, dataclasses.asdict(Program(tmp_path, name, batch_size=8).case)
+
+    yield make
+    for name in [name for name in sys.modules if name.startswith("program_")]:
+        del sys.modules[name]
+
+
+def test_its_folder_comes_first_and_its_relative_paths_begin_where_it_is_called(made, tmp_path):
+    made()
+    assert sys.path[:2] == [str(tmp_path), str(tmp_path / "src")]
+    assert Path.cwd() == tmp_path
+
+
+def test_it_is_prepared_and_takes_its_turns(made):
+    state, case = made()
+    assert own.prepare(state, "it", case)["repetition_seconds"] > 0
+    seconds, device, graphs = turns.turn(state, "it", repetitions=2)
+    assert (seconds > 0, device, graphs) == (True, None, 0)
+
+
+def test_what_it_has_is_told(made):
+    state, case = made()
+    assert own.facts(state, case)["evaluates"]
+    state, case = made(PROGRAM.replace("evaluate=", "other="), "other.py")
+    assert not own.facts(state, case)["evaluates"]
+
+
+def test_a_step_is_counted_also_without_a_model_and_an_optimizer(made):
+    state, case = made()
+    found = own.count_step(state, case, growth=True)
+    assert found["aten_calls"]["aten::mul float32"] == 2  # forward, and its gradient
+    assert (found["parameter_bytes"], found["optimizer_state_bytes"], found["growth_bytes"]) == (0, 0, 0)
+    assert own.count_evaluation(state, case)["aten_calls"] == {}
+
+
+@pytest.mark.parametrize("said", ["1.5", "-0.1", "float('nan')"])
+def test_what_is_no_accuracy_is_refused(made, said):
+    state, case = made()
+    assert own.learn(state, case, seed=0, steps=2) == 0.5
+    state, case = made(PROGRAM.replace("RETURNED", said), "wrong.py")
+    with pytest.raises(BenchError, match=r"wrong\.py: evaluate\(\) is to return an accuracy from 0 to 1"):
+        own.learn(state, case, seed=0, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("", "nothing.py", "nothing.py: defines no function make(device, batch_size, seed)"),
+        ("make = 3", "number.py", "number.py: defines no function make(device, batch_size, seed)"),
+        ("def make(*of):\n    return of", "tuple.py", "tuple.py: make() returned a tuple, which has no step()"),
+        ("", "notes.txt", "notes.txt: is no Python file"),
+    ],
+)
+def test_what_is_no_program_says_what_it_lacks(made, text, name, said):
+    state, case = made(text, name)
+    with pytest.raises(BenchError) as raised:
+        own.facts(state, case)
+    assert str(raised.value) == said
+
+
+def test_an_error_has_the_last_line_in_the_tree_that_it_came_through(made, tmp_path):
+    state, case = made("def make(*of):\n    return int('no number')\n", "fails.py")
+    with pytest.raises(ValueError, match="no number") as raised:
+        own.facts(state, case)
+    assert place_of(raised.value, str(tmp_path)) == "fails.py:2: "
+    assert place_of(raised.value, "") == place_of(raised.value, "/nowhere") == ""
+    state, case = made("def make(:\n", "torn.py")
+    with pytest.raises(SyntaxError) as torn:
+        own.facts(state, case)
+    assert place_of(torn.value, str(tmp_path)) == "torn.py:1: "
