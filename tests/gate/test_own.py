@@ -1,5 +1,6 @@
 """A program of the user's own, in another repository, called from another folder: real workers, planted faults."""
 
+import contextlib
 import functools
 import json
 import subprocess
@@ -14,6 +15,7 @@ from bench.gate.outcome import ERROR, SHOWN
 from bench.gate.own import judge
 from bench.gate.sides import Sides
 from bench.gate.trees import Trees
+from bench.workers.conversation import WorkerError
 from bench.workers.forge import Forge
 
 PROGRAM = """\
@@ -234,3 +236,63 @@ def test_a_drop_fails_and_none_passes_and_a_better_one_passes(drop, verdict):
 def test_scatter_that_shows_neither_is_inconclusive():
     reference = [0.9] * 12
     assert judge(reference, [0.9 + 0.05 * (-1) ** seed for seed in range(12)])[0] == INCONCLUSIVE
+
+
+class Answers:
+    """Stands for a forge: its workers answer by the request's name, from the arguments."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+
+    @contextlib.contextmanager
+    def worker(self, called):
+        yield self
+
+    def ask(self, request, limit_seconds=0.0, **arguments):
+        if request == "own":
+            return None
+        answer = self.answers[request](arguments)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def told(gate, candidate=None, **request):
+    """What a gate says of a program with these answers, the candidate's where they differ."""
+    usual = {
+        "own_facts": lambda of: {"repetition_seconds": 0.01, "evaluates": True},
+        "own_count": lambda of: {"allocations": 3, "growth_bytes": 0 if of["growth"] else None},
+        "own_count_evaluation": lambda of: {"allocations": 1},
+        "own_learn": lambda of: 0.9 + of["seed"] / 1000,
+    }
+    program = own.Program(Path("/nowhere"), "train.py")
+    sides = Sides.of(
+        Trees(Path("/a"), Path("/b"), "0", "train.py"), Answers(**usual | (candidate or {})), Answers(**usual)
+    )
+    return list(own.GATES[gate](sides, check.Request(Path("/nowhere"), "HEAD", **request), program, []))
+
+
+def test_both_of_its_functions_are_counted():
+    assert [(one.case, one.verdict) for one in told("counts")] == [
+        ("train.py[cpu-b64-t1]", PASS),
+        ("evaluation of train.py[cpu-b64-t1]", PASS),
+    ]
+    step, _ = told("counts", {"own_count": lambda of: {"allocations": 4, "growth_bytes": 0}})
+    assert step.lines == ["allocations 3 -> 4 a step: tensors made"]
+    step, _ = told("counts", {"own_count": lambda of: {"allocations": 4, "growth_bytes": 0}}, judges_counts=False)
+    assert step.verdict == SHOWN
+
+
+def test_what_one_side_cannot_do_is_an_error_with_its_name():
+    step, _ = told("counts", {"own_count": lambda of: WorkerError("train.py:3: KeyError: 'x'")})
+    assert (step.verdict, step.reason) == (ERROR, "the candidate: train.py:3: KeyError: 'x'")
+
+
+def test_learning_takes_as_many_seeds_as_it_needs():
+    (same,) = told("accuracy")
+    assert (same.verdict, len(same.raw["candidate"])) == (PASS, own.SAME_SEEDS)
+    assert same.reason == "the same to the last digit from 3 seeds, after 200 steps"
+    (worse,) = told("accuracy", {"own_learn": lambda of: 0.85 + of["seed"] / 1000})
+    assert (worse.verdict, len(worse.raw["candidate"])) == (FAIL, own.LOOKS[0])
+    (unclear,) = told("accuracy", {"own_learn": lambda of: 0.9 + of["seed"] / 1000 + 0.02 * (-1) ** of["seed"]})
+    assert (unclear.verdict, len(unclear.raw["candidate"])) == (INCONCLUSIVE, own.LOOKS[1])
