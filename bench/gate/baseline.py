@@ -27,6 +27,7 @@ from bench.gate.outcome import ERROR, Check, Outcome
 from bench.gate.paired import undisturbed
 from bench.gate.sides import Side
 from bench.gate.trees import candidate_of
+from bench.gate.whole import Request, Say, missing_noted
 from bench.measure import facts
 from bench.measure.surroundings import Surroundings, Watch
 from bench.record import files
@@ -66,9 +67,7 @@ def _process(images: Path, candidate: Path) -> Iterator[Worker]:
         yield worker
 
 
-def check_records(
-    request: check.Request, paths: Sequence[Path], *, everything: bool, say: check.Say = lambda line: None
-) -> Check:
+def check_records(request: Request, paths: Sequence[Path], *, everything: bool, say: Say = lambda line: None) -> Check:
     """Runs the gates against records; raises BenchError for what the user can mend."""
     begin = time.monotonic()
     with interruption.allowed():
@@ -79,7 +78,7 @@ def check_records(
     reference = check.reference_of(request, images) if "accuracy" in request.gates else None
     outcomes: list[Outcome] = []
     label, around = facts.machine().label, Surroundings()
-    with files.scratch() as scratch, check.missing_noted(outcomes, request):
+    with files.scratch() as scratch, missing_noted(outcomes, request):
         candidate = candidate_of(request.root, scratch / "candidate")
         file = check.save_images(images, scratch, len(images.train))
         if {"counts", "timing"} & set(request.gates):
@@ -96,7 +95,7 @@ def check_records(
 def _steps(
     records: Sequence[Record],
     cases: dict[str, list[Measurement]],
-    request: check.Request,
+    request: Request,
     accepted: list[dict[str, Any]],
     process: Callable[[], contextlib.AbstractContextManager[Worker]],
 ) -> list[Outcome]:

@@ -8,8 +8,7 @@ import functools
 import io
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,15 @@ from bench.errors import BenchError
 from bench.gate import accuracy, counts, decide
 from bench.gate.outcome import ERROR, SHOWN, Check, Outcome
 from bench.gate.paired import Pair, measure_pair
-from bench.gate.sides import Environment, Sides, different, sides
+from bench.gate.sides import Environment, Sides, sides
 from bench.gate.trees import Trees, one_program, trees
-from bench.measure import facts
-from bench.measure.surroundings import Surroundings
+from bench.gate.whole import Gate, Request, Say, run
 from bench.record import files
 from bench.text import counted
 from bench.workers.conversation import LIMIT_SECONDS, Conversation, NoAnswer, WorkerError
 from bench.workers.images import images as load_images
 from fcnn.data import Images
 
-ALL_GATES = ("counts", "timing", "accuracy")
 PAIRS_A_CONTROL = 3  # after so many pairs, one of the reference against itself
 STEP_IMAGES = 8192  # enough different batches for a worker's few thousand steps
 
@@ -55,89 +52,24 @@ COUNTED = (
 )
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to check.
-
-    Attributes:
-        root: The checkout, whose working tree is the candidate.
-        ref: The reference.
-        timed: Cases whose time is compared.
-        bound_fraction: The slowdown that must not pass.
-        gates: Which of `counts`, `timing`, `accuracy`.
-        data: Data root, or None for the usual one.
-        environment: The reference's own; None where both sides have this process's.
-        judges_counts: Whether a changed count fails. Of other libraries, other operators are no fault, and are shown.
-    """
-
-    root: Path
-    ref: str
-    timed: Sequence[Case] = DEFAULT_TIMED
-    bound_fraction: float = 0.05
-    gates: Sequence[str] = ALL_GATES
-    data: Path | None = None
-    environment: Environment | None = None
-    judges_counts: bool = True
-
-
-Say = Callable[[str], None]
-
-
 def check(request: Request, say: Say = lambda line: None) -> Check:
-    """Runs the gates; raises BenchError for what the user can mend. Interrupted, it says which gates are missing."""
-    begin = time.monotonic()
+    """Runs the gates on `fcnn`; raises BenchError for what the user can mend."""
     with interruption.allowed():
         images = load_images("MNIST", request.data)
-    # What is missing is said before minutes are spent.
-    accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
-    if "accuracy" in request.gates:
+    if "accuracy" in request.gates:  # what is missing is said before minutes are spent
         reference_of(request, images)
-    label, around = facts.machine().label, Surroundings()
-    outcomes: list[Outcome] = []
-    differing: list[tuple[str, str, str]] = []
-    with files.scratch() as scratch, trees_of(request) as programs, missing_noted(outcomes, request):
-        for gate in (gate for gate in GATES if gate in request.gates):
-            say(gate)
+    with files.scratch() as scratch:
+
+        def sides_of(gate: str, programs: Trees) -> contextlib.AbstractContextManager[Sides]:
             needs = {"whole": gate == "accuracy", "timed": gate == "timing"}
-            with sides_with(images, scratch, programs, request.environment, **needs) as of:
-                differing = differing or (different(of) if of.apart else [])
-                for outcome in GATES[gate](of, request, images, accepted):
-                    outcomes.append(outcome)
-    beside, seconds = around.disturbance(), time.monotonic() - begin
-    return Check(
-        programs.ref_id,
-        label,
-        images.label,
-        request.bound_fraction,
-        outcomes,
-        seconds,
-        beside,
-        request.environment.words if request.environment else "",
-        differing,
-    )
+            return sides_with(images, scratch, programs, request.environment, **needs)
+
+        return run(request, trees_of(request), GATES, images, images.label, sides_of, say)
 
 
 def trees_of(request: Request) -> contextlib.AbstractContextManager[Trees]:
     """Both programs: of an environment without a ref, the one that is installed here."""
     return trees(request.root, request.ref) if request.ref else one_program(request.root)
-
-
-@contextlib.contextmanager
-def missing_noted(outcomes: list[Outcome], request: Request) -> Iterator[None]:
-    """Ends a check that was interrupted, or whose program hangs, with an error for each gate that was not finished."""
-    reason = "interrupted"
-    try:
-        with interruption.allowed():
-            yield
-        return
-    except KeyboardInterrupt:
-        pass
-    except NoAnswer as error:  # nor will it answer the next question
-        reason = str(error)
-    begun = [outcome.gate for outcome in outcomes]
-    for gate in (gate for gate in GATES if gate in request.gates):
-        if gate not in begun or gate == begun[-1]:
-            outcomes.append(Outcome(gate, "the rest of it" if gate in begun else "all of it", ERROR, reason))
 
 
 @contextlib.contextmanager
@@ -303,4 +235,4 @@ def accuracy_of(worker: Conversation, seed: int, epochs: int) -> float:
     return float(answer[0])
 
 
-GATES: dict[str, Callable[..., Iterator[Outcome]]] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}
+GATES: dict[str, Gate] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}

@@ -6,11 +6,11 @@ the same seeds: there is no distribution of correct code to judge by, but there 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ from typing import Any
 from bench.analyse.statistics import hodges_lehmann
 from bench.axes.case import Case
 from bench.errors import USAGE, BenchError
-from bench.gate import check, counts, decide
+from bench.gate import check, decide
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, sign_flip_p
 from bench.gate.outcome import SHOWN, Check, Outcome
 from bench.gate.paired import measure_pair
-from bench.gate.sides import Side, Sides, different, sides
-from bench.gate.trees import trees, working_tree
-from bench.measure import facts, git
-from bench.measure.surroundings import Surroundings
+from bench.gate.sides import Side, Sides, sides
+from bench.gate.trees import Trees, trees, working_tree
+from bench.gate.whole import Gate, Request, Say, run
+from bench.measure import git
 from bench.workers.conversation import LIMIT_SECONDS, WorkerError
 
 GROWTH_SECONDS = 0.1  # of a step, 100 of which still take seconds
@@ -77,35 +77,15 @@ def find(path: Path, batch_size: int = 64) -> Program:
     return Program(root, real.relative_to(root).as_posix(), batch_size=batch_size)
 
 
-def check_program(request: check.Request, program: Program, say: check.Say = lambda line: None) -> Check:
-    """Runs the gates; raises BenchError for what the user can mend. Interrupted, it says which gates are missing."""
-    begin = time.monotonic()
-    accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
-    label, around = facts.machine().label, Surroundings()
-    outcomes: list[Outcome] = []
-    differing: list[tuple[str, str, str]] = []
+def check_program(request: Request, program: Program, say: Say = lambda line: None) -> Check:
+    """Runs the gates on a program of the user's own; raises BenchError for what the user can mend."""
     root, ref, file = program.root, request.ref, program.file
-    with (
-        trees(root, ref, file) if ref else working_tree(root, file) as programs,
-        check.missing_noted(outcomes, request),
-    ):
-        for gate in (gate for gate in GATES if gate in request.gates):
-            say(gate)
-            with sides(programs, None, request.environment, timed=gate == "timing") as of:
-                differing = differing or (different(of) if of.apart else [])
-                for outcome in GATES[gate](of, request, program, accepted):
-                    outcomes.append(outcome)
-    return Check(
-        programs.ref_id,
-        label,
-        program.file,
-        request.bound_fraction,
-        outcomes,
-        time.monotonic() - begin,
-        around.disturbance(),
-        request.environment.words if request.environment else "",
-        differing,
-    )
+
+    def sides_of(gate: str, programs: Trees) -> contextlib.AbstractContextManager[Sides]:
+        return sides(programs, None, request.environment, timed=gate == "timing")
+
+    laid_out = trees(root, ref, file) if ref else working_tree(root, file)
+    return run(request, laid_out, GATES, program, file, sides_of, say)
 
 
 def _ask(side: Side, request: str, program: Program, limit_seconds: float = LIMIT_SECONDS, **more: Any) -> Any:
@@ -117,7 +97,7 @@ def _ask(side: Side, request: str, program: Program, limit_seconds: float = LIMI
             raise type(error)(f"{side.called}: {error}") from error
 
 
-def _counts(of: Sides, request: check.Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+def _counts(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     def count(id: str, asked: str, **more: Any) -> Outcome:
         found = {
             "reference": _ask(of.reference, asked, program, **more),
@@ -138,7 +118,7 @@ def _counts(of: Sides, request: check.Request, program: Program, accepted: list[
     yield from outcomes if request.judges_counts else map(check.shown, outcomes)
 
 
-def _timing(of: Sides, request: check.Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+def _timing(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     if of.same:
         reason = "the repository's files are the same on both sides: there is one program and not two"
         yield Outcome("timing", program.id, PASS, reason)
@@ -152,7 +132,7 @@ def _timing(of: Sides, request: check.Request, program: Program, accepted: list[
     yield check.timed("timing", program.id, ask)
 
 
-def _accuracy(of: Sides, request: check.Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+def _accuracy(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     yield check.timed("accuracy", program.id, functools.partial(_learning, of, program))
 
 
@@ -195,4 +175,4 @@ def judge(reference: Sequence[float], candidate: Sequence[float]) -> tuple[str, 
     return INCONCLUSIVE, f"neither a drop is shown nor one of {100 * DROP:g} points refuted: {shown}"
 
 
-GATES: dict[str, Callable[..., Iterator[Outcome]]] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}
+GATES: dict[str, Gate] = {"counts": _counts, "timing": _timing, "accuracy": _accuracy}

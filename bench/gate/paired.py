@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from bench.axes.case import Case
 from bench.gate.sides import Side
+from bench.measure.comparison import ORDERS
 from bench.workers.rounds import Turn, take
 
 RULE_VERSION = 3  # of what a pair is and what is made of it; gates under another rule are not counted together
@@ -58,7 +59,7 @@ def undisturbed(seconds: Sequence[float]) -> float:
 
 def orders(rounds: int, rng: random.Random) -> list[str]:
     """The turns of each round: `ABBA` or `BAAB`."""
-    return [rng.choice(("ABBA", "BAAB")) for _ in range(rounds)]
+    return [rng.choice(ORDERS) for _ in range(rounds)]
 
 
 def measure_pair(

@@ -8,11 +8,12 @@ from bench import console, interruption
 from bench.errors import DONE, FAILED, BenchError
 from bench.gate.baseline import check_records
 from bench.gate.certify import certify
-from bench.gate.check import ALL_GATES, ALL_TIMED, DEFAULT_TIMED, Request, check
+from bench.gate.check import ALL_TIMED, DEFAULT_TIMED, check
 from bench.gate.own import Program, check_program
 from bench.gate.show import show, summarise_for_ci, write
 from bench.gate.sides import Environment
 from bench.gate.trees import default_ref
+from bench.gate.whole import ALL_GATES, Request
 from bench.measure import git
 from bench.record import files
 from bench.workers.process import HARNESS

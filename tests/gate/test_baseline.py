@@ -14,6 +14,7 @@ from bench.gate.baseline import CONFIRMATION_PROCESSES, SCREENING_PROCESSES
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR
 from bench.gate.trees import program_of
+from bench.gate.whole import Request
 from bench.record.model import Beside
 from bench.suite.costs import BLOCK_SECONDS
 from bench.workers.conversation import WorkerDied
@@ -121,7 +122,7 @@ def checked(mnist_root, tmp_path, monkeypatch):
         monkeypatch.setattr(baseline, "candidate_of", lambda source, folder: folder)
         ids = PARTS if everything else PARTS[1:]
         path = written(here(only(CPU_RECORD, *ids), mnist_root), tmp_path / "record")
-        request = check.Request(ROOT, "", gates=gates, data=mnist_root)
+        request = Request(ROOT, "", gates=gates, data=mnist_root)
         return baseline.check_records(request, [path], everything=everything)
 
     return run

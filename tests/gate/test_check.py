@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.gate import check, verb
+from bench.gate import check, verb, whole
 from bench.gate.outcome import Outcome
 from bench.gate.sides import Sides
 from tests.signals import sent_at
@@ -60,7 +60,7 @@ def test_a_signal_after_the_last_gate_costs_no_outcome(mnist_root, tmp_path, mon
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(check, "sides_with", lambda *_, **__: contextlib.nullcontext(Sides(None, None)))
     monkeypatch.setitem(check.GATES, "counts", lambda *_: iter([Outcome("counts", "step", "PASS", "none has changed")]))
-    at = (check.Surroundings, "disturbance") if name == "disturbance" else (verb, "write")
+    at = (whole.Surroundings, "disturbance") if name == "disturbance" else (verb, "write")
     sent_at(monkeypatch, *at, signal.SIGTERM)
     words = ["check", "HEAD", "--gates", "counts", "--data", str(mnist_root), "--output", str(tmp_path / "out")]
     assert main(words) == 3

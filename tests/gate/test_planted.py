@@ -15,6 +15,7 @@ from bench.gate.decide import FAIL, PASS
 from bench.gate.outcome import ERROR
 from bench.gate.sides import Side, Sides
 from bench.gate.trees import Trees
+from bench.gate.whole import Request
 from bench.workers.conversation import WorkerDied
 from bench.workers.forge import Forge
 from tests.data.images import embedded
@@ -188,7 +189,7 @@ def test_a_fault_that_learning_shows_is_caught(forge, images, tmp_path, fault):
 
 def test_one_program_on_both_sides_passes_without_being_timed(reference, tmp_path):
     same = Sides.of(Trees(copy_of_fcnn(tmp_path), reference, "0"), None)
-    request = check.Request(tmp_path, "HEAD")
+    request = Request(tmp_path, "HEAD", check.DEFAULT_TIMED)
     (outcome,) = check.GATES["timing"](same, request, None, [])
     assert (outcome.verdict, outcome.raw) == (PASS, {})
     assert "one program and not two" in outcome.reason

@@ -18,6 +18,7 @@ from bench.gate.decide import FAIL, PASS
 from bench.gate.outcome import ERROR, SHOWN, Outcome
 from bench.gate.sides import Environment, InTurn, Side, Sides, different, environment_of, sides
 from bench.gate.trees import one_program
+from bench.gate.whole import Request
 from tests.data.images import embedded
 
 ROOT = Path(__file__).parents[2]
@@ -93,13 +94,13 @@ def test_counts_of_another_environment_are_shown_and_fail_only_on_request(monkey
     }
     monkeypatch.setattr(check, "COUNTED", [(id, "count", None) for id in said])
     monkeypatch.setattr(check, "_count", lambda of, accepted, id, *_: said[id])
-    request = check.Request(ROOT, "", judges_counts=False)
+    request = Request(ROOT, "", judges_counts=False)
     shown = list(check.GATES["counts"](None, request, None, []))
     assert [one.verdict for one in shown] == [SHOWN, PASS, SHOWN]
     assert shown[0].reason == "2 counts differ, which --gates counts would judge"
     assert shown[0].lines == said["a"].lines
     assert shown[2].reason == said["c"].reason
-    judged = list(check.GATES["counts"](None, check.Request(ROOT, ""), None, []))
+    judged = list(check.GATES["counts"](None, Request(ROOT, ""), None, []))
     assert [one.verdict for one in judged] == [FAIL, PASS, ERROR]
 
 
