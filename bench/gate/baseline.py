@@ -187,7 +187,7 @@ def _count(id: str, record: Record, then: Measurement, seen: Remeasured, accepte
 
 def _other_torch(records: Sequence[Record]) -> list[str]:
     """What else than the program has changed: to be said, for it may be the very question."""
-    now = facts.environment(["cpu"])["software"].get("torch")
+    now = facts.version("torch")
     then = dict.fromkeys(record.environment["software"].get("torch") for record in records)
     return [f"torch {version} then and {now} now" for version in then if version != now]
 

@@ -94,10 +94,11 @@ class _Climb:
         self._climbed = _begun(asked, earlier)
         self._names = progress.in_order(self._climbed, asked.epochs)
         self._floor = _floor_of(earlier)
+        self._reference = _reference(asked.images)
         self._disturbed_before = earlier.disturbed if earlier else None
         self._disturbances: dict[str, str] = {}
         self._machine = facts.machine().label
-        self._torch = facts.environment([asked.device])["software"].get("torch") or "unknown"
+        self._torch = facts.version("torch") or "unknown"
         self._processes: dict[str, Process] = {}
 
     def climb(self) -> Ladder:
@@ -228,7 +229,7 @@ class _Climb:
             machine=self._machine,
             dataset=self._asked.images.label,
             torch=self._torch,
-            steps=[_step(one, self._asked, interrupted) for one in self._climbed.values()],
+            steps=[_step(one, self._asked, interrupted, self._reference) for one in self._climbed.values()],
             disturbed="; ".join(filter(None, (self._disturbed_before, joined(self._disturbances)))) or None,
             interrupted=interrupted,
             **(self._floor or {"floor_seconds": None, "floor_reason": INTERRUPTED}),
@@ -247,7 +248,7 @@ def _floor_of(earlier: Ladder | None) -> dict[str, Any] | None:
     return {name: getattr(earlier, name) for name in ("floor_seconds", "floor_bound", "floor_reason")}
 
 
-def _step(one: Climbed, asked: ClimbRequest, interrupted: bool) -> LadderStep:
+def _step(one: Climbed, asked: ClimbRequest, interrupted: bool, reference: accuracy.Reference | None) -> LadderStep:
     reason = one.reason or (INTERRUPTED if interrupted and not one.seconds else None)
     step = LadderStep(
         one.rung.name, one.rung.removed, lines_changed(one.rung, asked.device), one.rung in PEERS, reason=reason
@@ -260,14 +261,18 @@ def _step(one: Climbed, asked: ClimbRequest, interrupted: bool) -> LadderStep:
         rounds=[*one.rounds],
         cold_seconds=one.cold_seconds,
         test_accuracy_fraction=[*one.accuracies],
-        accuracy_p=_accuracy_p(one.accuracies, asked.images) if one.seconds else None,
+        accuracy_p=_accuracy_p(one.accuracies, reference) if one.seconds else None,
     )
 
 
-def _accuracy_p(accuracies: list[float], images: Images) -> float | None:
-    """Against the reference's distribution of one epoch on these images; None where there is none."""
+def _reference(images: Images) -> accuracy.Reference | None:
+    """The accuracies of one epoch of the reference on these images; None where there are none."""
     try:
         reference = accuracy.read_reference(images.name, images.sha256, HARNESS / accuracy.REFERENCE_FOLDER)
     except BenchError:
         return None
-    return accuracy.judge(accuracies, reference, accuracy.AccuracyRule()).p if reference.epochs == 1 else None
+    return reference if reference.epochs == 1 else None
+
+
+def _accuracy_p(accuracies: list[float], reference: accuracy.Reference | None) -> float | None:
+    return accuracy.judge(accuracies, reference, accuracy.AccuracyRule()).p if reference else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,4 +112,5 @@ def _write(kept: Kept, pictures: Mapping[str, Plot], folder: Path) -> None:
         for device, plot in pictures.items():
             if plot.svg:
                 files.write(staged / show.picture_file(device), plot.svg)
-        later.insert(folder / "report.html", "ladder", show.section(ladders, pictures), staged / "report.html")
+        section = functools.partial(show.section, ladders, pictures)
+        later.insert(folder / "report.html", "ladder", section, staged / "report.html")

@@ -87,12 +87,12 @@ class Ladder:
         """The tutorial."""
         return self.steps[0]
 
-    @property
+    @functools.cached_property
     def judged(self) -> bool:
         """Whether there is a reference distribution of accuracies for these images."""
         return any(step.accuracy_p is not None for step in self.steps)
 
-    @property
+    @functools.cached_property
     def best(self) -> LadderStep:
         """The fastest rung whose accuracy is the tutorial's, if that could be judged; peers are no rungs."""
         fit = [

@@ -65,7 +65,7 @@ def run_ladder(asked: LadderOptions) -> int:
     if not here:
         raise BenchError(f"nothing can be measured: {'; '.join(missing.values())}")
     loaded = images("MNIST", asked.data)
-    now = _identity(here, loaded)
+    now = _identity(loaded)
     if begun and asked.resume:
         kept.check_same(begun, now, asked.resume)
         files.check_writable(asked.resume, "--resume")
@@ -145,12 +145,11 @@ def _show_plan(terminal: Console, chosen: Mapping[str, climb.ClimbRequest], seco
     terminal.print(Text.assemble("  expected time about ", (duration(seconds), "bold")))
 
 
-def _identity(devices: Sequence[str], loaded: Images) -> dict[str, Any]:
+def _identity(loaded: Images) -> dict[str, Any]:
     """What must be the same for a ladder to go on, as `ladder.json` has it."""
-    software = facts.environment(list(devices))["software"]
     return {
         "machine": facts.machine().label,
-        "torch": software.get("torch"),
+        "torch": facts.version("torch"),
         "dataset": loaded.sha256,
         **identity(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import platform
 import re
@@ -85,7 +86,7 @@ def environment(devices: Sequence[str]) -> dict[str, dict[str, Any]]:
         # Without the suffix, which names a build or a provider and not a kind of machine.
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
-        **{name.replace("-", "_"): _version(name) for name in ("torch", "torchvision", "numpy", "pytest-benchmark")},
+        **{name.replace("-", "_"): version(name) for name in ("torch", "torchvision", "numpy", "pytest-benchmark")},
         "torch_git": torch.version.git_version,
         "torch_debug": torch.version.debug,
         "cuda": torch.version.cuda,
@@ -147,7 +148,9 @@ def _told(question: Callable[[Any, Any], Any]) -> Any:
         return f"{NOT_KNOWN}{error}"
 
 
-def _version(package: str) -> str | None:
+@functools.cache  # the files of a package are searched for it
+def version(package: str) -> str | None:
+    """The version of an installed package, as its metadata has it; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

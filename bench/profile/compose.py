@@ -84,7 +84,6 @@ def profile(case: Case, source: Source, images: ImageSource, traces: Path, steps
         "tree": str(source.tree), "case": dataclasses.asdict(case), **dataclasses.asdict(images),
         "steps": steps, "seconds": SAMPLED_SECONDS, "file": str(file),
     }  # fmt: skip
-    machine, software = facts.machine().label, facts.environment(["cpu"])["software"]
     with files.scratch() as folder:
         try:
             sides = _look(asked, case, folder, say)
@@ -96,9 +95,9 @@ def profile(case: Case, source: Source, images: ImageSource, traces: Path, steps
         id=id,
         case=dataclasses.asdict(case),
         source=called,
-        machine=machine,
+        machine=facts.machine().label,
         dataset=images.label,
-        torch=software.get("torch", "unknown"),
+        torch=facts.version("torch") or "unknown",
         steps=traced["steps"],
         cost=Cost(**traced["cost"]),
         phases=[PhaseTime(**phase) for phase in traced["phases"]],

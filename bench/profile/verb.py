@@ -122,7 +122,7 @@ def _write(
         if plot.svg and plot.name in FLAMES:
             files.write(staged / _flame_file(profiled, plot.name), plot.svg)
     files.write(staged / "profile.html", page.page(profiled, difference, pictures))
-    later.insert(folder / "report.html", "profile", LINK, staged / "report.html")
+    later.insert(folder / "report.html", "profile", lambda: LINK, staged / "report.html")
     return [f"picture of {plot.name}: {plot.problem}" for plot in pictures if plot.problem]
 
 

@@ -177,7 +177,7 @@ def test_without_yardsticks_nothing_is_judged(checked, monkeypatch, missing):
 
 
 def test_another_torch_is_said(checked, monkeypatch):
-    monkeypatch.setattr(baseline.facts, "environment", lambda devices: {"software": {"torch": "99.0"}})
+    monkeypatch.setattr(baseline.facts, "version", lambda package: "99.0")
     found = checked(Simulated())
     for outcome in found.outcomes:
         assert any(line.endswith("then and 99.0 now") for line in outcome.lines)

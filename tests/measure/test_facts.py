@@ -118,5 +118,5 @@ def test_number_formats_are_read_off_the_processors_flags(monkeypatch, flags, bf
 
 
 def test_a_package_that_is_not_installed_has_no_version():
-    assert facts._version("no-such-package-anywhere") is None
-    assert torch.__version__.startswith(facts._version("torch"))  # which names the build, too
+    assert facts.version("no-such-package-anywhere") is None
+    assert torch.__version__.startswith(facts.version("torch"))  # which names the build, too
