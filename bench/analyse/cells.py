@@ -32,6 +32,7 @@ def cells(record: Record) -> tuple[Cell, ...]:
     bare = [_measured(m, record) for m in record.measurements]
     bare += [Cell(record, u.id, u.case, None, u, None) for u in record.unmeasured]
     by_case = {cell.case: cell for cell in bare}
+    ids = {case: cell.id for case, cell in by_case.items() if cell.measurement}
     return tuple(
         dataclasses.replace(
             cell,
@@ -40,7 +41,7 @@ def cells(record: Record) -> tuple[Cell, ...]:
             against_eager=_against_eager(cell, by_case),
             share_of_step=_share_of_step(cell, by_case),
             payoff=_payoff(cell, by_case),
-            gains=_gains(cell, by_case),
+            gains=_gains(cell, by_case, ids),
         )
         for cell in bare
     )
@@ -167,10 +168,9 @@ def _payoff(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> Payoff | None:
     return payoff(compilation.cold_seconds, eager.time, speedup) if eager else None
 
 
-def _gains(cell: Cell, by_case: Mapping[CaseFields, Cell]) -> tuple[Gain, ...]:
+def _gains(cell: Cell, by_case: Mapping[CaseFields, Cell], ids: Mapping[CaseFields, str]) -> tuple[Gain, ...]:
     if cell.summary is None or cell.why_not_judged:
         return ()
-    ids = {case: other.id for case, other in by_case.items() if other.measurement}
     return gains(cell.case, cell.summary.time, ids, lambda other: times_as_fast(by_case[other], cell).ratio)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.statistics import Ratio
@@ -33,7 +34,8 @@ class Gain:
     saved_seconds: float
 
 
-def changes(case: CaseFields) -> list[tuple[Axis, list[CaseFields]]]:
+@functools.cache
+def changes(case: CaseFields) -> Sequence[tuple[Axis, Sequence[CaseFields]]]:
     """By axis, the cases that compute the same in another way, or get their images from elsewhere."""
     axes = [axis for axis in AXES if axis.rows and (axis.varies_step or _feeds(axis, case))]
     return [

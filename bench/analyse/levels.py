@@ -86,9 +86,9 @@ class Estimate:
 def undisturbed(samples: Sequence[float]) -> float:
     """The logarithm of the mean of the fastest quarter; of few samples, the mean of their logarithms."""
     if len(samples) < FEWEST_SAMPLES:
-        return float(np.mean(np.log(samples)))
+        return math.fsum(map(math.log, samples)) / len(samples)
     kept = max(1, round(FASTEST_SHARE * len(samples)))
-    return math.log(float(np.mean(np.sort(samples)[:kept])))
+    return math.log(math.fsum(sorted(samples)[:kept]) / kept)
 
 
 def over_processes(

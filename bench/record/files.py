@@ -23,7 +23,17 @@ from bench.text import plain
 
 # In SI units, whatever is measured: beyond, sums and ratios of floating-point numbers would end.
 LEAST, MOST = 1e-30, 1e30
-_FAULTY_NUMBER = re.compile(r"NaN|Infinity|[\d.][eE][+-]?0*(?:[3-9]\d|\d{3,})\s*[,\]}]|\d{29}|\A[^\[{]*\Z")
+# Where a number may be at fault; one by one, since alternatives are tried at every place of a long text.
+_FAULTY_NUMBER = [
+    re.compile(pattern)
+    for pattern in (
+        "NaN",
+        "Infinity",
+        r"[eE](?<=[0-9.].)[+-]?0*(?:[3-9][0-9]|[0-9]{3,})\s*[,\]}]",
+        r"[0-9](?<![0-9][0-9])[0-9]{28}",
+        r"\A[^\[{]*\Z",
+    )
+]
 _ESCAPED = re.compile(r"\\[ubf]|\x7f")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -106,7 +116,7 @@ def read_json(path: Path) -> Any:
     except (ValueError, RecursionError) as error:  # also: no UTF-8, too many digits or levels
         raise BenchError(f"{path}: is no JSON: {error}") from error
     # A record has ten thousand numbers and few words: each is looked at only where one could be at fault.
-    if _FAULTY_NUMBER.search(text) and (fault := _first_fault(data)):
+    if any(pattern.search(text) for pattern in _FAULTY_NUMBER) and (fault := _first_fault(data)):
         raise BenchError(f"{path}: at {fault}")
     return data if text.isascii() and not _ESCAPED.search(text) else _plain(data)
 

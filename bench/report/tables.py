@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from bench.analyse.account import TERMS
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.cells import cells
+from bench.analyse.once import once_a_record
 from bench.axes.axis import AXES
 from bench.axes.workloads import STEP_WORKLOADS as PART_NAMES
 from bench.axes.workloads import WORKLOADS, Workload, workload
+from bench.record.measurement import CaseFields
 from bench.record.model import Record
 from bench.report import column, units
 from bench.report.column import NOTE, CaseColumn
@@ -35,7 +38,7 @@ class View:
     name: str
     title: str
     meaning: str
-    belongs: Callable[[Cell, Sequence[Cell]], bool]
+    belongs: Callable[[Cell], bool]
     like: str = ""
 
     @property
@@ -45,49 +48,56 @@ class View:
 
 
 def _of_workload(row: Workload) -> View:
-    return View(row.name, row.title, row.meaning, lambda cell, _: cell.case.workload == row.name, column.STEP)
+    return View(row.name, row.title, row.meaning, lambda cell: cell.case.workload == row.name, column.STEP)
 
 
-def _is_part(cell: Cell, everything: Sequence[Cell]) -> bool:
+def _is_part(cell: Cell) -> bool:
     """Whether it is a part of a step, or a whole step of which this run timed a part."""
     if cell.case.workload != "step":
         return workload(cell.case.workload).is_part
-    return any(_is_part(other, ()) and _setting(other) == _setting(cell) for other in everything)
+    return cell.case in _steps_with_parts(cell.record)
 
 
-def _setting(cell: Cell) -> tuple[object, ...]:
-    return tuple(getattr(cell.case, axis.field) for axis in AXES if axis.field != "workload")
+@once_a_record
+def _steps_with_parts(record: Record) -> set[CaseFields]:
+    """The steps of which the run has a part."""
+    cases = (*(m.case for m in record.measurements), *(u.case for u in record.unmeasured))
+    return {
+        dataclasses.replace(case, workload="step")
+        for case in cases
+        if case.workload != "step" and workload(case.workload).is_part
+    }
 
 
 VIEWS = (
     View(column.STEP, "Training step", "one step: move a batch, forward, backward, update",
-         lambda cell, _: cell.case.workload == "step"),
+         lambda cell: cell.case.workload == "step"),
     View(column.WHY, "Causes of every case",
          "the shares of each time by what takes it, and what was measured to help; grouped by what takes the most",
-         lambda cell, _: cell.account is not None),
+         lambda cell: cell.account is not None),
     View(column.PARTS, "Parts of the step", "forward (with loss), forward and backward, the update alone, and all",
          _is_part),
     View(column.PHASES, "Time by part of the program",
          "the host's time by part; the device's busy time, which runs beside it, stands apart",
-         lambda cell, _: cell.measurement is not None and cell.measurement.phases is not None),
+         lambda cell: cell.measurement is not None and cell.measurement.phases is not None),
     View(column.COMPILE, "torch.compile",
          "what it gains a repetition, and what compiling costs once; compiled steps are not taken apart into causes",
-         lambda cell, _: cell.case.compiler != "off"),
+         lambda cell: cell.case.compiler != "off"),
     *(_of_workload(row) for row in WORKLOADS.values() if row.title),
     View(column.EPOCH, "Epoch by data feed", "every training image once, data feed included",
-         lambda cell, _: cell.case.workload == "epoch"),
+         lambda cell: cell.case.workload == "epoch"),
     View(column.ACCURACY, "Accuracy", "trainings from several seeds; times are of one training, evaluation excluded",
-         lambda cell, _: cell.case.workload == "accuracy"),
+         lambda cell: cell.case.workload == "accuracy"),
     View(column.START_UP, "From a cold start",
          "a fresh process, from nothing to the target's accuracy, in the order in which it is paid; medians",
-         lambda cell, _: cell.measurement is not None and bool(cell.measurement.start_ups)),
+         lambda cell: cell.measurement is not None and bool(cell.measurement.start_ups)),
     View(column.COUNTS, "Exact counts",
          "what one repetition does; of an epoch or a training, one step. The calls by name: tables/aten_calls.csv",
-         lambda cell, _: cell.measurement is not None and cell.measurement.counters is not None),
+         lambda cell: cell.measurement is not None and cell.measurement.counters is not None),
     View(column.SAMPLES, "Every number and its command", "statistics of the raw samples; seconds a repetition",
-         lambda cell, _: cell.measurement is not None),
+         lambda cell: cell.measurement is not None),
     View(column.GAPS, "Not measured", "planned cases without a number, and why",
-         lambda cell, _: cell.unmeasured is not None),
+         lambda cell: cell.unmeasured is not None),
 )  # fmt: skip
 
 
@@ -156,7 +166,7 @@ def _versus(of: CaseColumn, found: Sequence[Cell]) -> list[tuple[Cell, Versus]]:
 
 def _rows(record: Record, view: View) -> list[Cell]:
     everything = cells(record)
-    found = [cell for cell in everything if view.belongs(cell, everything)]
+    found = [cell for cell in everything if view.belongs(cell)]
     if view.name in (column.SAMPLES, column.GAPS):
         return found
     found = sorted(found, key=_order(everything))
