@@ -232,12 +232,12 @@ def _filled(kind: type[T], options: argparse.Namespace) -> T:
 
 def _percent(text: str) -> float:
     try:
-        found = float(text.removesuffix("%")) / 100
+        share = float(text.removesuffix("%")) / 100
     except ValueError:
-        found = 0.0
-    if not 0.01 <= found <= 1:
+        share = 0.0
+    if not 0.01 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 1 to 100")
-    return found
+    return share
 
 
 def _env(options: argparse.Namespace) -> int:

@@ -40,8 +40,8 @@ class Table:
     @classmethod
     def of(cls, headings: Sequence[str], rows: Sequence[Sequence[Cell]], **roles: str) -> Table:
         """With the roles of some columns by their headings; one of the others holds numbers if all its cells do."""
-        found = [roles.get(heading) or _role(rows, at) for at, heading in enumerate(headings)]
-        return cls([Column(*pair) for pair in zip(headings, found, strict=True)], rows)
+        column_roles = [roles.get(heading) or _role(rows, at) for at, heading in enumerate(headings)]
+        return cls([Column(*pair) for pair in zip(headings, column_roles, strict=True)], rows)
 
     def without(self, *headings: str) -> Table:
         """The same without some columns."""

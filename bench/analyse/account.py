@@ -68,8 +68,8 @@ class Account:
 @once_a_record
 def account(measurement: Measurement, record: Record) -> Account | None:
     """The account of a case's time; None if it was not taken apart."""
-    found, phases = measurement.breakdown, measurement.phases
-    if found is None or not found.work_seconds:
+    breakdown, phases = measurement.breakdown, measurement.phases
+    if breakdown is None or not breakdown.work_seconds:
         return None
     time = time_of(measurement, record).value
     whole = workload(measurement.case.workload).repetition != "step"
@@ -79,14 +79,14 @@ def account(measurement: Measurement, record: Record) -> Account | None:
     if whole and phases:  # by its share of a block that was marked
         fetching = time * phases.host_seconds.get("fetch", 0.0) / phases.sum_seconds
     steps, of_full_size = _steps(measurement)
-    parts = math.fsum(found.empty_parts_seconds.values())
-    by_part = {name: one / parts for name, one in found.empty_parts_seconds.items()}
+    parts = math.fsum(breakdown.empty_parts_seconds.values())
+    by_part = {name: one / parts for name, one in breakdown.empty_parts_seconds.items()}
     if measurement.case.device == "cpu":
-        overhead, seconds = _on_the_cpu(found, time - fetching)
+        overhead, seconds = _on_the_cpu(breakdown, time - fetching)
         return _account(time, {DATA: fetching, **seconds}, fetching + overhead, None, by_part)
-    scale = time / (phases.sum_seconds if whole and phases else found.step_seconds)
-    host = fetching + steps * found.empty_step_seconds * scale
-    work = {kind: one * of_full_size * scale for kind, one in found.work_seconds.items()}
+    scale = time / (phases.sum_seconds if whole and phases else breakdown.step_seconds)
+    host = fetching + steps * breakdown.empty_step_seconds * scale
+    work = {kind: one * of_full_size * scale for kind, one in breakdown.work_seconds.items()}
     busy = min(time, math.fsum(work.values()))
     return _account(time, _on_a_device(work, time, fetching, host - fetching), host, busy, by_part)
 
@@ -106,12 +106,12 @@ def _steps(measurement: Measurement) -> tuple[int, float]:
     return measurement.steps_per_epoch, images / measurement.case.batch_size
 
 
-def _on_the_cpu(found: Breakdown, time: float) -> tuple[float, dict[str, float]]:
+def _on_the_cpu(breakdown: Breakdown, time: float) -> tuple[float, dict[str, float]]:
     """The overhead, and the terms of so much time in steps."""
-    overhead = min(time, time * found.empty_step_seconds / found.step_seconds)
+    overhead = min(time, time * breakdown.empty_step_seconds / breakdown.step_seconds)
     more = {
-        kind: max(0.0, seconds - found.empty_work_seconds.get(kind, 0.0))
-        for kind, seconds in found.work_seconds.items()
+        kind: max(0.0, seconds - breakdown.empty_work_seconds.get(kind, 0.0))
+        for kind, seconds in breakdown.work_seconds.items()
     }
     each = (time - overhead) / total if (total := math.fsum(more.values())) else 0.0
     work = {ARITHMETIC: each * more["product"], MEMORY: each * more["other"]}

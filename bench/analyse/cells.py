@@ -72,17 +72,17 @@ def plain_step(everything: Sequence[Cell], device: str, batch: int, **axes: str)
     # Whatever the number of threads, and the options that only one feed has.
     wanted: dict[str, object] = {axis.field: axis.default for axis in AXES if axis.default and not axis.feed}
     wanted |= {"device": device, "batch_size": batch, **axes}
-    found = (cell for cell in everything if cell.measurement)
-    return next((c for c in found if all(getattr(c.case, axis) == wanted[axis] for axis in wanted)), None)
+    measured = (cell for cell in everything if cell.measurement)
+    return next((c for c in measured if all(getattr(c.case, axis) == wanted[axis] for axis in wanted)), None)
 
 
 def step_feeds(everything: Sequence[Cell], device: str) -> list[str]:
     """The feeds that the plain step was measured with on a device, the one without copies first."""
-    found = {cell.case.feed for cell in everything if cell.measurement and cell.case.device == device}
+    feeds = {cell.case.feed for cell in everything if cell.measurement and cell.case.device == device}
     return [
         feed
         for feed in ("device", "resident")
-        if feed in found and any(plain_step(everything, device, size, feed=feed) for size in _batch_sizes(everything))
+        if feed in feeds and any(plain_step(everything, device, size, feed=feed) for size in _batch_sizes(everything))
     ]
 
 
@@ -92,14 +92,14 @@ def _batch_sizes(everything: Sequence[Cell]) -> list[int]:
 
 def curve(everything: Sequence[Cell], device: str, **axes: str) -> dict[int, Cell]:
     """The step by batch size, as `plain_step` finds it; flagged cells, which are not judged, are left out."""
-    found = [plain_step(everything, device, batch, **axes) for batch in _batch_sizes(everything)]
-    return {cell.case.batch_size: cell for cell in found if cell and not cell.why_not_judged}
+    steps = [plain_step(everything, device, batch, **axes) for batch in _batch_sizes(everything)]
+    return {cell.case.batch_size: cell for cell in steps if cell and not cell.why_not_judged}
 
 
 def log_ratios(first: Mapping[int, Cell], second: Mapping[int, Cell]) -> dict[int, Estimate]:
     """The second curve's time over the first's, by batch size."""
-    found = {size: _estimate(second[size], first[size]) for size in first.keys() & second.keys()}
-    return {size: estimate for size, estimate in sorted(found.items()) if estimate}
+    ratios = {size: _estimate(second[size], first[size]) for size in first.keys() & second.keys()}
+    return {size: estimate for size, estimate in sorted(ratios.items()) if estimate}
 
 
 def _estimate(above: Cell, below: Cell) -> Estimate | None:

@@ -89,8 +89,8 @@ class _Run:
 
     @classmethod
     def of(cls, record: Record) -> _Run:
-        found = judged(record)
-        return cls(found, {m.id: m for m in found.measurements})
+        judged_record = judged(record)
+        return cls(judged_record, {m.id: m for m in judged_record.measurements})
 
     def counts(self, id: str) -> bool:
         """Whether the case is here, and nothing speaks against it."""
@@ -124,20 +124,20 @@ class _Side:
 
     def relative(self, id: str, base: str) -> Estimate | None:
         """A case's time over the base's."""
-        found = [one for run in self.runs if (one := run.relative(id, base))]
-        return over_runs(found) if found else None
+        ratios = [one for run in self.runs if (one := run.relative(id, base))]
+        return over_runs(ratios) if ratios else None
 
     def time(self, id: str) -> Estimate | None:
         """A case's time; None if it is not there."""
-        found = [time_of(run.by_id[id], run.record) for run in self.runs if id in run.by_id]
-        return over_runs(found) if found else None
+        times = [time_of(run.by_id[id], run.record) for run in self.runs if id in run.by_id]
+        return over_runs(times) if times else None
 
     def why_not(self, name: str, id: str) -> str | None:
         """Why the case is not judged on this side, which is called `name`."""
-        if not (found := self.measurements(id)):
+        if not (measurements := self.measurements(id)):
             return f"not in {name}"
         if not any(run.counts(id) for run in self.runs):
-            return f"flagged in {name}: {', '.join(dict.fromkeys(objections(m) or '' for m in found))}"
+            return f"flagged in {name}: {', '.join(dict.fromkeys(objections(m) or '' for m in measurements))}"
         return None
 
     def wholes(self, ids: Sequence[str], reference: _Run) -> list[float]:

@@ -61,7 +61,7 @@ def crossover(ratios: Mapping[int, Estimate]) -> Crossover | None:
     Returns:
         The crossover; None if fewer than 3 ratios have intervals.
     """
-    sizes = sorted(size for size, found in ratios.items() if math.isfinite(found.error))
+    sizes = sorted(size for size, its_ratio in ratios.items() if math.isfinite(its_ratio.error))
     if len(sizes) < 3:
         return None
     from scipy.interpolate import PchipInterpolator  # here, since it takes a third of a second

@@ -77,11 +77,11 @@ def rate(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
 
     The fastest sample, before or after: a ceiling that a lucky moment reaches is still below the machine's own.
     """
-    found = _timed(yardsticks, device, name)
-    if not found:
+    timed = _timed(yardsticks, device, name)
+    if not timed:
         return None
-    samples = [*found[0].samples_seconds, *(found[0].after_samples_seconds or [])]
-    return found[0].work_per_repetition / min(samples)
+    samples = [*timed[0].samples_seconds, *(timed[0].after_samples_seconds or [])]
+    return timed[0].work_per_repetition / min(samples)
 
 
 def _timed(yardsticks: list[Yardstick], device: str, name: str) -> list[Yardstick]:
@@ -90,24 +90,24 @@ def _timed(yardsticks: list[Yardstick], device: str, name: str) -> list[Yardstic
 
 def cost(yardsticks: list[Yardstick], device: str, name: str) -> float | None:
     """The median seconds of one call, of the quieter of a yardstick's two probes; None if it was not timed."""
-    found = _timed(yardsticks, device, name)
-    if not found:
+    timed = _timed(yardsticks, device, name)
+    if not timed:
         return None
-    probes = [samples for samples in (found[0].samples_seconds, found[0].after_samples_seconds) if samples]
-    return min(map(statistics.median, probes)) / found[0].work_per_repetition
+    probes = [samples for samples in (timed[0].samples_seconds, timed[0].after_samples_seconds) if samples]
+    return min(map(statistics.median, probes)) / timed[0].work_per_repetition
 
 
 def latency(yardsticks: list[Yardstick], device: str) -> tuple[float, str] | None:
     """Least seconds between two steps that all of a GPU takes part in, and the yardstick; None if none was timed."""
     rates = {name: rate(yardsticks, device, name) for name in LATENCIES}
-    found = [(1 / per_second, name) for name, per_second in rates.items() if per_second]
-    return min(found) if found else None
+    candidates = [(1 / per_second, name) for name, per_second in rates.items() if per_second]
+    return min(candidates) if candidates else None
 
 
 def why_no_latency(yardsticks: list[Yardstick], device: str) -> str | None:
     """Why some yardstick of `LATENCIES` is not known, a sentence's part each; None if all are, or none was asked."""
-    found = [y for y in yardsticks if y.device == device and y.name in LATENCIES and y.reason]
-    return "; ".join(f"{y.name} is not known: {y.reason}" for y in found) or None
+    unknown = [y for y in yardsticks if y.device == device and y.name in LATENCIES and y.reason]
+    return "; ".join(f"{y.name} is not known: {y.reason}" for y in unknown) or None
 
 
 @once_a_record

@@ -69,10 +69,10 @@ def gains(
         others: The ids of the measured cases.
         times_as_fast: How many times as fast another case is; None where that must not be said.
     """
-    found = [
+    choices = [
         Gain(axis.field, getattr(other, axis.field), others[other], ratio, seconds * (1 - 1 / ratio.value))
         for axis, possible in changes(case)
         for other in possible
         if other in others and (ratio := times_as_fast(other))
     ]
-    return tuple(sorted(found, key=lambda gain: -gain.ratio.value))
+    return tuple(sorted(choices, key=lambda gain: -gain.ratio.value))

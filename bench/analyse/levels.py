@@ -170,12 +170,12 @@ def counting(numbers: Sequence[int], record: Record) -> set[int]:
 @once_a_record
 def by_process(measurement: Measurement, record: Record) -> dict[int, list[float]]:
     """The samples that count, in seconds, by the number of their process."""
-    found: dict[int, list[float]] = {}
+    samples: dict[int, list[float]] = {}
     known, kept = rounds_of(record), counting(measurement.rounds, record)
     for number, seconds in zip(measurement.rounds, measurement.samples_seconds, strict=True):
         if number in kept:
-            found.setdefault(known[number].process, []).append(seconds)
-    return found
+            samples.setdefault(known[number].process, []).append(seconds)
+    return samples
 
 
 @once_a_record
@@ -199,11 +199,11 @@ def ratio_of(above: Measurement, below: Measurement, record: Record) -> Estimate
     """The time of one case over another's, of the rounds that both were in; None if there are none."""
     other = dict(zip(below.rounds, below.samples_seconds, strict=True))
     shared = {n: s for n, s in zip(above.rounds, above.samples_seconds, strict=True) if n in other}
-    known, found = rounds_of(record), dict[int, list[tuple[float, float]]]()
+    known, pairs = rounds_of(record), dict[int, list[tuple[float, float]]]()
     for number in sorted(counting(list(shared), record)):
-        found.setdefault(known[number].process, []).append((shared[number], other[number]))
-    processes = list(found.values())
-    return over_processes(processes, _log_ratio, few=sum(map(len, processes)) >= FEWEST_SAMPLES) if found else None
+        pairs.setdefault(known[number].process, []).append((shared[number], other[number]))
+    processes = list(pairs.values())
+    return over_processes(processes, _log_ratio, few=sum(map(len, processes)) >= FEWEST_SAMPLES) if pairs else None
 
 
 def _log_ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> float:

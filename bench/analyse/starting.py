@@ -23,7 +23,7 @@ def total_seconds(one: StartUp) -> float | None:
     return sum(known) if len(known) == len(parts) else None
 
 
-def median_of(found: Sequence[StartUp], get: Callable[[StartUp], float | None]) -> float | None:
+def median_of(starts: Sequence[StartUp], get: Callable[[StartUp], float | None]) -> float | None:
     """The median over all processes; None where there are none, or one did not get so far."""
-    values = [value for one in found if (value := get(one)) is not None]
-    return statistics.median(values) if values and len(values) == len(found) else None
+    values = [value for one in starts if (value := get(one)) is not None]
+    return statistics.median(values) if values and len(values) == len(starts) else None

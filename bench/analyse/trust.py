@@ -140,13 +140,13 @@ def judged(record: Record) -> Record:
 
 
 def _judged(measurement: Measurement, record: Record) -> Measurement:
-    found = [Flag(name, reason) for name, why in DERIVED.items() if (reason := why(measurement, record))]
+    derived = [Flag(name, reason) for name, why in DERIVED.items() if (reason := why(measurement, record))]
     if beside := disturbed(measurement, record):
-        found.append(Flag(*beside))
+        derived.append(Flag(*beside))
     moved = drifts(record)
     concerned = ((y.device, y.name) for y in concerning(measurement, record))
-    found += [Flag("drift", moved[name]) for name in concerned if name in moved][:1]
-    return dataclasses.replace(measurement, flags=[*measurement.flags, *found]) if found else measurement
+    derived += [Flag("drift", moved[name]) for name in concerned if name in moved][:1]
+    return dataclasses.replace(measurement, flags=[*measurement.flags, *derived]) if derived else measurement
 
 
 def concerning(measurement: Measurement, record: Record) -> list[Yardstick]:

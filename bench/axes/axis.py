@@ -112,8 +112,8 @@ AXES = (
 
 def nearest(word: str, names: Iterable[str]) -> str:
     """`: did you mean NAME?` for a misspelt word; empty if none is near."""
-    found = difflib.get_close_matches(word, list(names), 1)
-    return f": did you mean {found[0]}?" if found else ""
+    matches = difflib.get_close_matches(word, list(names), 1)
+    return f": did you mean {matches[0]}?" if matches else ""
 
 
 def hyperparameters(case: CaseFields) -> dict[str, Any]:

@@ -82,15 +82,15 @@ def read_reference(dataset: str, sha256: str, folder: Path) -> Reference:
     if not path.exists():
         raise not_comparable(f"there is no reference distribution of accuracies on {dataset}: {path}")
     try:
-        found = Reference(**files.read_json(path))
+        reference = Reference(**files.read_json(path))
     except (BenchError, TypeError) as error:
         raise not_comparable(f"{path}: cannot be read: {error}") from None
-    if found.sha256 != sha256:
+    if reference.sha256 != sha256:
         raise not_comparable(f"{path} is of other images than those here")
-    if len(found.test_accuracy_fraction) < FEWEST_REFERENCE_SEEDS:
-        raise not_comparable(f"{path} holds {len(found.test_accuracy_fraction)} seeds, fewer than "
+    if len(reference.test_accuracy_fraction) < FEWEST_REFERENCE_SEEDS:
+        raise not_comparable(f"{path} holds {len(reference.test_accuracy_fraction)} seeds, fewer than "
                              f"{FEWEST_REFERENCE_SEEDS}")  # fmt: skip
-    return found
+    return reference
 
 
 def seeds_needed(reference: Reference, rule: AccuracyRule) -> int:

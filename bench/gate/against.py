@@ -58,7 +58,7 @@ def chosen(records: Sequence[Record], *, everything: bool, train_images: int) ->
     ids = [DEFAULT_ID]
     if everything:
         ids = [id for id, m in first.items() if _repeats_steps(m) and m.case.compiler == "off" and not objections(m)]
-    found: dict[str, list[Measurement]] = {}
+    by_id: dict[str, list[Measurement]] = {}
     for id in ids:
         for record in records:
             measurement = next((m for m in record.measurements if m.id == id), None)
@@ -66,14 +66,14 @@ def chosen(records: Sequence[Record], *, everything: bool, train_images: int) ->
                 raise not_comparable(f"the record of {record.created_utc} has no {id}: nothing to compare with")
             if names := objections(measurement):
                 raise not_comparable(f"{id} is flagged in the record of {record.created_utc}: {names}")
-            found.setdefault(id, []).append(measurement)
-        if len({m.case for m in found[id]}) > 1:
+            by_id.setdefault(id, []).append(measurement)
+        if len({m.case for m in by_id[id]}) > 1:
             raise not_comparable(f"the records' {id} differ in their threads")
-        if reason := _vanished(found[id][0].case, train_images):
+        if reason := _vanished(by_id[id][0].case, train_images):
             raise not_comparable(f"{id} is in the baseline and has vanished here: {reason}")
-    if not found:
+    if not by_id:
         raise not_comparable(f"the record of {records[0].created_utc} has no step that could be compared with")
-    return found
+    return by_id
 
 
 def _repeats_steps(measurement: Measurement) -> bool:

@@ -140,7 +140,9 @@ def _observe(worker: Worker, then: Measurement, record: Record, seen: Remeasured
     turns = [worker.ask("turn", id=id, repetitions=repetitions, lead_seconds=LEAD_SECONDS) for _ in range(TURNS)]
     took, (beside, disturbed) = time.monotonic() - begin, watch.seen()
     seconds, device, graphs = (list(column) for column in zip(*turns, strict=True))
-    found = worker.ask("observe", case=case, seconds=statistics.median(seconds), repetitions=repetitions, thorough=True)
+    observed = worker.ask(
+        "observe", case=case, seconds=statistics.median(seconds), repetitions=repetitions, thorough=True
+    )
     now = dataclasses.replace(
         then,
         samples_seconds=seconds,
@@ -148,10 +150,10 @@ def _observe(worker: Worker, then: Measurement, record: Record, seen: Remeasured
         device_samples_seconds=None if None in device else device,
         block_repetitions=repetitions,
         recompilations=sum(graphs),
-        flags=[Flag(**flag) for flag in found["flags"]],
+        flags=[Flag(**flag) for flag in observed["flags"]],
     )
     flags = _flags(now, record, Round(0, "steps", 0, took, beside, disturbed))
-    seen.counters = seen.counters or found["counters"]
+    seen.counters = seen.counters or observed["counters"]
     seen.samples_seconds.append(seconds)
     seen.flags += flags
     if not flags:
@@ -164,7 +166,9 @@ def _flags(measurement: Measurement, record: Record, of_round: Round) -> list[st
     return [flag.name for flag in judged(alone).measurements[0].flags if flag.name not in HARMLESS]
 
 
-def _time_yardsticks(worker: Conversation, cases: Sequence[Case], found: dict[tuple[str, str], list[float]]) -> None:
+def _time_yardsticks(
+    worker: Conversation, cases: Sequence[Case], yardsticks: dict[tuple[str, str], list[float]]
+) -> None:
     for device in dict.fromkeys(case.device for case in cases):
         here = [case for case in cases if case.device == device]
         precisions, threads = sorted({case.precision for case in here}), max(case.threads for case in here)
@@ -172,7 +176,7 @@ def _time_yardsticks(worker: Conversation, cases: Sequence[Case], found: dict[tu
         for yardstick in timed:
             if samples := yardstick["samples_seconds"]:
                 value = math.log(undisturbed(samples) / yardstick["work_per_repetition"])
-                found.setdefault((device, yardstick["name"]), []).append(value)
+                yardsticks.setdefault((device, yardstick["name"]), []).append(value)
 
 
 def _count(id: str, record: Record, then: Measurement, seen: Remeasured, accepted: list[dict[str, Any]]) -> Outcome:
@@ -201,18 +205,20 @@ def _judge(
     rule: decide.TimingRule,
 ) -> Outcome:
     then = [_undisturbed(m, record) for m, record in zip(baseline, records, strict=True)]
-    found = unpaired.decide(then, seen.screening, seen.confirmation, rule)
+    decision = unpaired.decide(then, seen.screening, seen.confirmation, rule)
     barred = ", ".join(sorted(set(seen.flags)))
     if len(seen.screening) + len(seen.confirmation) < FEWEST_PROCESSES:
-        found = dataclasses.replace(
-            found, verdict=decide.INCONCLUSIVE, reason=f"nearly every process was flagged: {barred}"
+        decision = dataclasses.replace(
+            decision, verdict=decide.INCONCLUSIVE, reason=f"nearly every process was flagged: {barred}"
         )
     elif moved := _machine_moved(records, baseline, yardsticks):
-        found = dataclasses.replace(found, verdict=decide.INCONCLUSIVE, reason=moved)
+        decision = dataclasses.replace(decision, verdict=decide.INCONCLUSIVE, reason=moved)
     lines = [f"{counted(len(seen.flags), 'flag')} barred processes from the test: {barred}"] if barred else []
     lines += _other_torch(records)
-    raw = {**dataclasses.asdict(found), "baseline_seconds": [m.samples_seconds for m in baseline]}
-    return Outcome("timing", id, found.verdict, found.reason, lines, {**raw, "candidate_seconds": seen.samples_seconds})
+    raw = {**dataclasses.asdict(decision), "baseline_seconds": [m.samples_seconds for m in baseline]}
+    return Outcome(
+        "timing", id, decision.verdict, decision.reason, lines, {**raw, "candidate_seconds": seen.samples_seconds}
+    )
 
 
 def _undisturbed(measurement: Measurement, record: Record) -> float:

@@ -103,11 +103,11 @@ def _is(gate: dict[str, Any], slowdown: float, noisy: bool) -> bool:
 
 def read_gates(path: Path) -> list[dict[str, Any]]:
     """The gates of earlier runs under today's rule; a last line that was cut off is left out."""
-    found = []
+    gates = []
     for line in path.read_text("utf-8").splitlines() if path.exists() else []:
         with contextlib.suppress(json.JSONDecodeError):
-            found.append(json.loads(line))
-    return [gate for gate in found if gate.get("rule_version") == RULE_VERSION]
+            gates.append(json.loads(line))
+    return [gate for gate in gates if gate.get("rule_version") == RULE_VERSION]
 
 
 def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], None]) -> str:

@@ -127,16 +127,16 @@ def _counts(of: Sides, request: Request, images: Images, accepted: list[dict[str
 
 
 def _count(of: Sides, accepted: list[dict[str, Any]], id: str, request: str, case: Case) -> Outcome:
-    found = {}
+    counters = {}
     for name, side in (("reference", of.reference), ("candidate", of.candidate)):
         with side.worker() as worker:
             try:
-                found[name] = worker.ask(request, case=dataclasses.asdict(case))
+                counters[name] = worker.ask(request, case=dataclasses.asdict(case))
             except NoAnswer:
                 raise
             except WorkerError as error:
                 raise WorkerError(f"the {name} cannot be counted: {error}") from error
-    return judge_counts(id, found, accepted)
+    return judge_counts(id, counters, accepted)
 
 
 def shown(outcome: Outcome) -> Outcome:
@@ -147,21 +147,21 @@ def shown(outcome: Outcome) -> Outcome:
     return dataclasses.replace(outcome, verdict=SHOWN, reason=changed or outcome.reason)
 
 
-def judge_counts(id: str, found: dict[str, Any], accepted: list[dict[str, Any]]) -> Outcome:
+def judge_counts(id: str, counters: dict[str, Any], accepted: list[dict[str, Any]]) -> Outcome:
     """The outcome of the counters of `reference` and `candidate`."""
-    different = counts.differences(id, found["reference"], found["candidate"], accepted)
+    different = counts.differences(id, counters["reference"], counters["candidate"], accepted)
     lines = [d.sentence + (f" (accepted: {d.accepted})" if d.accepted else "") for d in different]
-    lines += [f"reason: {reason}" for reason in found["candidate"].get("reasons", []) if different]
+    lines += [f"reason: {reason}" for reason in counters["candidate"].get("reasons", []) if different]
     unaccepted = [d for d in different if not d.accepted]
     if unaccepted:
-        return Outcome("counts", id, decide.FAIL, unaccepted[0].sentence, lines, found)
-    total = len(counts.flat(found["candidate"]))
+        return Outcome("counts", id, decide.FAIL, unaccepted[0].sentence, lines, counters)
+    total = len(counts.flat(counters["candidate"]))
     if total == 0:
-        return Outcome("counts", id, ERROR, "nothing was counted", raw=found)
+        return Outcome("counts", id, ERROR, "nothing was counted", raw=counters)
     said = f"{counted(total, 'count')} {'is' if total == 1 else 'are'} the same"
     if different:
         said = f"{counted(len(different), 'changed count')} {'is' if len(different) == 1 else 'are'} accepted"
-    return Outcome("counts", id, decide.PASS, said, lines, found)
+    return Outcome("counts", id, decide.PASS, said, lines, counters)
 
 
 def _timing(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
@@ -192,13 +192,13 @@ def time_case(
         return decide.decide(screening, confirmation, control, rule)
 
     run("screening", rule.screening_pairs)
-    found = decision()
+    decided = decision()
     for pairs_by_then in rule.confirmation_looks:
-        if found.verdict == decide.INCONCLUSIVE:
+        if decided.verdict == decide.INCONCLUSIVE:
             run("confirmation", pairs_by_then - len(pairs["confirmation"]))
-            found = decision()
+            decided = decision()
     raw = {stage: [dataclasses.asdict(pair) for pair in of_stage] for stage, of_stage in pairs.items()}
-    return Outcome("timing", case_id(case), found.verdict, found.reason, raw={**dataclasses.asdict(found), **raw})
+    return Outcome("timing", case_id(case), decided.verdict, decided.reason, raw={**dataclasses.asdict(decided), **raw})
 
 
 def reference_of(request: Request, images: Images) -> accuracy.Reference:
@@ -221,10 +221,10 @@ def train_and_judge(
 
     def ask() -> Outcome:
         with candidate() as worker:
-            found = [accuracy_of(worker, seed, reference.epochs) for seed in seeds]
-        judged = accuracy.judge(found, reference, rule)
+            accuracies = [accuracy_of(worker, seed, reference.epochs) for seed in seeds]
+        judged = accuracy.judge(accuracies, reference, rule)
         verdict = decide.PASS if judged.passed else decide.FAIL
-        return Outcome("accuracy", images.name, verdict, judged.reason, raw={"test_accuracy_fraction": found})
+        return Outcome("accuracy", images.name, verdict, judged.reason, raw={"test_accuracy_fraction": accuracies})
 
     return timed("accuracy", images.name, ask)
 

@@ -64,9 +64,9 @@ class Difference:
 
 def flat(counters: Mapping[str, Any]) -> dict[str, int]:
     """Counters as one number a name: ATen calls by name and type, everything else by its own; missing ones left out."""
-    found = dict(counters.get("aten_calls", {}))
-    found |= {name: value for name, value in counters.items() if isinstance(value, int)}
-    return found
+    by_name = dict(counters.get("aten_calls", {}))
+    by_name |= {name: value for name, value in counters.items() if isinstance(value, int)}
+    return by_name
 
 
 def differences(
@@ -74,12 +74,12 @@ def differences(
 ) -> list[Difference]:
     """Every count that is not the same on both sides, the calls first; a call that one side lacks counts as 0."""
     before, after = flat(reference), flat(candidate)
-    found = []
+    changed = []
     for name in dict.fromkeys([*after, *before]):
         sides = before.get(name, 0), after.get(name, 0)
         if sides[0] != sides[1]:
-            found.append(Difference(case, name, *sides, accepted=_reason(case, name, sides, accepted)))
-    return found
+            changed.append(Difference(case, name, *sides, accepted=_reason(case, name, sides, accepted)))
+    return changed
 
 
 def _reason(case: str, name: str, sides: tuple[int, int], accepted: Sequence[Mapping[str, Any]]) -> str | None:
@@ -97,13 +97,13 @@ def read_accepted(path: Path) -> list[dict[str, Any]]:
         BenchError: It is not TOML, or a line lacks a key or its reason.
     """
     try:
-        found = tomllib.loads(path.read_text("utf-8")).get("accepted", [])
+        lines = tomllib.loads(path.read_text("utf-8")).get("accepted", [])
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BenchError(f"{path}: {error}", USAGE) from error
-    for number, line in enumerate(found, 1):
+    for number, line in enumerate(lines, 1):
         for key, kind in {"case": str, "count": str, "reference": int, "candidate": int, "reason": str}.items():
             if not isinstance(line.get(key), kind) or line[key] == "":
                 raise BenchError(f"{path}: accepted change {number} lacks its {key}", USAGE)
-    return list(found)
+    return list(lines)

@@ -99,11 +99,11 @@ def _ask(side: Side, request: str, program: Program, limit_seconds: float = LIMI
 
 def _counts(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     def count(id: str, asked: str, **more: Any) -> Outcome:
-        found = {
+        counters = {
             "reference": _ask(of.reference, asked, program, **more),
             "candidate": _ask(of.candidate, asked, program, **more),
         }
-        return check.judge_counts(id, found, accepted)
+        return check.judge_counts(id, counters, accepted)
 
     known: dict[str, Any] = {}
 
@@ -141,23 +141,23 @@ def _learning(of: Sides, program: Program) -> Outcome:
     if not known["evaluates"]:
         return Outcome("accuracy", program.id, SHOWN, "it has no evaluate(), so what it learns is not judged")
     steps = min(MOST_STEPS, max(FEWEST_STEPS, round(LEARN_SECONDS / known["repetition_seconds"])))
-    found: dict[str, list[float]] = {"reference": [], "candidate": []}
+    accuracies: dict[str, list[float]] = {"reference": [], "candidate": []}
 
     def train(until: int) -> None:
-        for seed in range(len(found["reference"]), until):
+        for seed in range(len(accuracies["reference"]), until):
             for name, side in (("reference", of.reference), ("candidate", of.candidate)):
-                found[name].append(_ask(side, "own_learn", program, seed=seed, steps=steps))
+                accuracies[name].append(_ask(side, "own_learn", program, seed=seed, steps=steps))
 
     train(SAME_SEEDS)
-    if found["reference"] == found["candidate"]:
+    if accuracies["reference"] == accuracies["candidate"]:
         verdict, reason = PASS, f"the same to the last digit from {SAME_SEEDS} seeds, after {steps:,} steps"
-        return Outcome("accuracy", program.id, verdict, reason, raw=found)
+        return Outcome("accuracy", program.id, verdict, reason, raw=accuracies)
     for look in LOOKS:
         train(look)
-        verdict, reason = judge(found["reference"], found["candidate"])
+        verdict, reason = judge(accuracies["reference"], accuracies["candidate"])
         if verdict != INCONCLUSIVE:
             break
-    return Outcome("accuracy", program.id, verdict, f"{reason}, after {steps:,} steps", raw=found)
+    return Outcome("accuracy", program.id, verdict, f"{reason}, after {steps:,} steps", raw=accuracies)
 
 
 def judge(reference: Sequence[float], candidate: Sequence[float]) -> tuple[str, str]:

@@ -97,8 +97,8 @@ def measure_pair(
             for worker in workers.values():
                 worker.stop()
         order = "".join(orders(ROUNDS, rng))
-        found = take([turns[name] for name in order])
+        answers = take([turns[name] for name in order])
     seconds: dict[str, list[float]] = {"A": [], "B": []}
-    for name, (one, *_) in zip(order, found, strict=True):
+    for name, (one, *_) in zip(order, answers, strict=True):
         seconds[name].append(one)
     return Pair(seconds["A"], seconds["B"])

@@ -51,7 +51,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     images, root = load_images("MNIST", None), Path(__file__).parents[2]
     rng = random.Random()
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    by_way: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     with files.scratch() as scratch:
         a, b = (program_of(root, scratch / name) for name in ("a", "b"))
         file = save_images(images, scratch, STEP_IMAGES)
@@ -64,9 +64,9 @@ def main(words: Sequence[str] | None = None) -> int:
                     pair = paired.measure_pair(
                         Side(workers, a), Side(workers, b), gate_case(), rng, one_core=way.endswith("one core")
                     )
-                    found[way].append({"log_ratio": pair.log_ratio, "seconds": time.monotonic() - begin})
-    files.write_json(options.output, {"machine": facts.machine().label, "pairs": found})
-    for way, pairs in found.items():
+                    by_way[way].append({"log_ratio": pair.log_ratio, "seconds": time.monotonic() - begin})
+    files.write_json(options.output, {"machine": facts.machine().label, "pairs": by_way})
+    for way, pairs in by_way.items():
         scatter = math.sqrt(statistics.fmean(pair["log_ratio"] ** 2 for pair in pairs))
         print(f"{way}: {scatter:.2%}, {statistics.fmean(pair['seconds'] for pair in pairs):.2f} s a pair")
     return DONE

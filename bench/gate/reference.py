@@ -37,11 +37,11 @@ def accuracies(images: Images, tree: Path, seeds: list[int]) -> list[float]:
         for number, worker in enumerate(workers):
             mine = seeds[number::WORKERS]
             worker.begin("train", seeds=mine, batch_size=64, epochs=EPOCHS[images.name], threads=1)
-        found = dict.fromkeys(seeds, 0.0)
+        by_seed = dict.fromkeys(seeds, 0.0)
         for number, worker in enumerate(workers):
             mine = seeds[number::WORKERS]
-            found |= zip(mine, worker.end(len(mine) * EPOCHS[images.name] * LIMIT_SECONDS), strict=True)
-    return [found[seed] for seed in seeds]
+            by_seed |= zip(mine, worker.end(len(mine) * EPOCHS[images.name] * LIMIT_SECONDS), strict=True)
+    return [by_seed[seed] for seed in seeds]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -59,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
         made_with = {
             "torch": torch.__version__,
             "machine": facts.machine().label,
-            "commit": dataclasses.asdict(found) if (found := facts.commit()) else None,
+            "commit": dataclasses.asdict(commit) if (commit := facts.commit()) else None,
         }
         reference = Reference(
             images.name, images.sha256, EPOCHS[images.name], seeds, accuracies(images, root, seeds), made_with

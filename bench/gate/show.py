@@ -145,7 +145,7 @@ def junit(check: Check) -> str:
 
 def smaller_is_better(check: Check) -> str:
     """The candidate's times for github-action-benchmark (`customSmallerIsBetter`)."""
-    found = [
+    entries = [
         {
             "name": outcome.case,
             "unit": "s",
@@ -156,7 +156,7 @@ def smaller_is_better(check: Check) -> str:
         for outcome in check.outcomes
         if (medians := _candidate_medians(outcome))
     ]
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
 
 
 def _candidate_medians(outcome: Outcome) -> list[float]:

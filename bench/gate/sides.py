@@ -104,8 +104,8 @@ class Sides:
         """Whether it is one program in one environment, whatever its lines end in."""
 
         def contents(tree: Path) -> dict[Path, bytes]:
-            found = (path for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-            return {path.relative_to(tree): path.read_bytes().replace(b"\r\n", b"\n") for path in found}
+            paths = (path for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+            return {path.relative_to(tree): path.read_bytes().replace(b"\r\n", b"\n") for path in paths}
 
         return not self.apart and contents(self.candidate.tree) == contents(self.reference.tree)
 
@@ -166,26 +166,26 @@ def environment_of(python: str | None, variables: Sequence[str]) -> Environment 
     """
     if python is None and not variables:
         return None
-    found = {}
+    values = {}
     for text in variables:
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise BenchError(f"argument --against-env: {text!r} is not NAME=VALUE", USAGE)
-        found[name] = value
+        values[name] = value
     interpreter = shutil.which(os.path.expanduser(python)) if python else sys.executable  # noqa: PTH111
     if interpreter is None:
         raise BenchError(f"argument --against-python: {python!r} is no program that can be started", USAGE)
     # Not resolved: through its link, an interpreter finds its own environment.
-    return Environment(os.path.abspath(interpreter), found)  # noqa: PTH100
+    return Environment(os.path.abspath(interpreter), values)  # noqa: PTH100
 
 
 def different(of: Sides) -> list[tuple[str, str, str]]:
     """What differs between the sides' environments: its name, the reference's and the candidate's."""
-    found = {}
+    versions = {}
     for side in (of.reference, of.candidate):
         with side.forge.worker(side.called) as worker:
-            found[side] = worker.ask("versions")
-    reference, candidate = (found[side] for side in (of.reference, of.candidate))
+            versions[side] = worker.ask("versions")
+    reference, candidate = (versions[side] for side in (of.reference, of.candidate))
     return [
         (name, reference.get(name, "none"), candidate.get(name, "none"))
         for name in dict.fromkeys([*candidate, *reference])

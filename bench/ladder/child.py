@@ -76,11 +76,11 @@ def prepare(state: State, device: str, dataset: str, data: str, rung: str | None
 
 def bound(state: State) -> dict[str, Any]:
     """`floor_of_an_epoch` of the device that was prepared."""
-    found: dict[str, Any] = state.cases[FLOOR]()
-    return found
+    floor: dict[str, Any] = state.cases[FLOOR]()
+    return floor
 
 
 def epoch(state: State, seed: int) -> dict[str, float]:
     """`one_epoch` of the rung that was prepared."""
-    found: dict[str, float] = state.cases[RUNG](seed)
-    return found
+    answer: dict[str, float] = state.cases[RUNG](seed)
+    return answer

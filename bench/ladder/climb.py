@@ -159,11 +159,11 @@ class _Climb:
     def _take_floor(self, process: Process) -> None:
         self._say("roofline bound")
         with self._reason_kept(None):
-            found = process.ask("ladder_bound", LIMIT_SECONDS)
+            floor = process.ask("ladder_bound", LIMIT_SECONDS)
             self._floor = {
-                "floor_seconds": found["seconds"],
-                "floor_bound": found["bound"],
-                "floor_reason": found["unknown"],
+                "floor_seconds": floor["seconds"],
+                "floor_bound": floor["bound"],
+                "floor_reason": floor["unknown"],
             }
 
     def _start(self, name: str, process: Process) -> None:
@@ -182,8 +182,8 @@ class _Climb:
         one = self._climbed[name]
         self._say(f"{name}, epoch {len(one.seconds) + 1}")
         with self._reason_kept(name):
-            found = self._epoch(name, self._processes[name])
-            one.seconds.append(found["seconds"])
+            answer = self._epoch(name, self._processes[name])
+            one.seconds.append(answer["seconds"])
             one.rounds.append(number)
 
     def _epoch(self, name: str, process: Process) -> dict[str, Any]:

@@ -45,8 +45,8 @@ typedef struct {
 
 /* What lies behind the first matrix. */
 static layers split(float *second) {
-    layers found = {second, second + HIDDEN_ROW, second + HIDDEN_ROW + HIDDEN_ROW * CLASSES_ROW};
-    return found;
+    layers second_layers = {second, second + HIDDEN_ROW, second + HIDDEN_ROW + HIDDEN_ROW * CLASSES_ROW};
+    return second_layers;
 }
 
 static inline vector all_of(float value) {

@@ -64,9 +64,9 @@ def in_round(climbed: Mapping[str, Climbed], epochs: int) -> list[str]:
     """The rungs of the next round; the first is with all others for so many, also where it had been done before."""
     first = next(iter(climbed))
     started = [name for name, one in climbed.items() if one.started and not one.reason]
-    found = [name for name in started if climbed[name].wants(epochs)]
-    joins = first in started and first not in found and climbed[first].turns < epochs - 1
-    return [first, *found] if found and joins else found
+    wanting = [name for name in started if climbed[name].wants(epochs)]
+    joins = first in started and first not in wanting and climbed[first].turns < epochs - 1
+    return [first, *wanting] if wanting and joins else wanting
 
 
 def seconds_left(climbed: Mapping[str, Climbed], names: Sequence[str], epochs: int) -> float:

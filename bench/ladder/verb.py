@@ -157,12 +157,12 @@ def _identity(loaded: Images) -> dict[str, Any]:
 
 def _failures(ladder: Ladder) -> list[str]:
     """What a ladder that came to its end has not."""
-    found = []
+    failures = []
     if ladder.floor_seconds is None:
-        found.append(f"{ladder.device}: the roofline bound could not be measured: {ladder.floor_reason}")
+        failures.append(f"{ladder.device}: the roofline bound could not be measured: {ladder.floor_reason}")
     if not ladder.first.seconds:
-        found.append(f"{ladder.device}: the tutorial was not measured: {ladder.first.reason}")
-    return found
+        failures.append(f"{ladder.device}: the tutorial was not measured: {ladder.first.reason}")
+    return failures
 
 
 def _chosen(device: str, names: Sequence[str] | None) -> list[Rung]:

@@ -78,8 +78,8 @@ def measure_breakdown(
 
 def fastest(seconds: Iterable[float]) -> float:
     """The mean of the fastest quarter, at least of one."""
-    found = sorted(seconds)
-    kept = found[: max(1, round(FASTEST_SHARE * len(found)))]
+    ordered = sorted(seconds)
+    kept = ordered[: max(1, round(FASTEST_SHARE * len(ordered)))]
     return math.fsum(kept) / len(kept)
 
 

@@ -76,11 +76,11 @@ def _settings_differ(case: Case) -> str | None:
 def _feed_differs(case: Case, fed: Fed) -> str | None:
     """An epoch has every image once, in batches of one size but for the last."""
     steps, last = divmod(fed.images, case.batch_size)
-    claimed, found = [case.batch_size] * steps + [last] * (last > 0), fed.batch_sizes
-    if found and found == (claimed if fed.whole else claimed[: len(found)]):
+    claimed, given = [case.batch_size] * steps + [last] * (last > 0), fed.batch_sizes
+    if given and given == (claimed if fed.whole else claimed[: len(given)]):
         return None
     return (
-        f"the feed gave {sum(found):,} images in {len(found):,} batches of up to {max(found, default=0):,}, "
+        f"the feed gave {sum(given):,} images in {len(given):,} batches of up to {max(given, default=0):,}, "
         f"where an epoch has {fed.images:,} in {len(claimed):,} of {case.batch_size:,}"
     )
 
@@ -109,13 +109,13 @@ def _model_differs(case: Case, training: Training) -> str | None:
     return None if chosen == claimed_options else f"Adam's implementation is {chosen}, not {case.optimizer}"
 
 
-def _work_differs(case: Case, found: Counters) -> str | None:
+def _work_differs(case: Case, counters: Counters) -> str | None:
     """The arithmetic of a repetition tells the batch size, and its types tell the precision."""
-    if COMPILERS[case.compiler].captured and found.cuda_graph_launches == 0:
+    if COMPILERS[case.compiler].captured and counters.cuda_graph_launches == 0:
         return "no CUDA graph was replayed"
     expected = claimed_flops(case)
-    if found.flops != expected:
-        return f"a batch of {case.batch_size} is {expected:,} FLOP, and {found.flops:,} were counted"
+    if counters.flops != expected:
+        return f"a batch of {case.batch_size} is {expected:,} FLOP, and {counters.flops:,} were counted"
     amp = PRECISIONS[case.precision].amp_dtype or "float32"
-    types = {name.partition(" ")[2] for name in found.aten_calls if name.startswith(("aten::addmm ", "aten::mm "))}
+    types = {name.partition(" ")[2] for name in counters.aten_calls if name.startswith(("aten::addmm ", "aten::mm "))}
     return None if types <= {amp} else f"matrix products are in {', '.join(sorted(types))}, not in {amp}"

@@ -60,18 +60,18 @@ def compare(
     """
     rng = rng or random.Random()
     sides = {"A": reference, "B": candidate}
-    found: dict[str, list[float]] = {"A": [], "B": []}
+    samples: dict[str, list[float]] = {"A": [], "B": []}
     with garbage_collector_off():
         sizes = {name: _repetitions(side, clock, min(WARM_SECONDS, seconds / 10)) for name, side in sides.items()}
         begin = clock.now()
-        while len(found["A"]) < FEWEST_ROUNDS or clock.now() - begin < seconds:
+        while len(samples["A"]) < FEWEST_ROUNDS or clock.now() - begin < seconds:
             took = {"A": 0.0, "B": 0.0}
             for name in rng.choice(ORDERS):
                 sides[name]()  # the caches are the other's
                 took[name] += clock.time_block(sides[name], sizes[name]).host_seconds
             for name, size in sizes.items():
-                found[name].append(took[name] / size / 2)
-    return Comparison(found["A"], found["B"])
+                samples[name].append(took[name] / size / 2)
+    return Comparison(samples["A"], samples["B"])
 
 
 def _repetitions(step: Callable[[], object], clock: Clock, warm_seconds: float) -> int:

@@ -22,26 +22,26 @@ def compilations() -> Iterator[Compiled]:
     """Watches torch.compile inside the context."""
     from torch._dynamo.utils import clear_compilation_metrics, counters, get_compilation_metrics
 
-    found = Compiled()
+    compiled = Compiled()
     breaks = dict(counters["graph_break"])
     graphs = graphs_compiled()
     clear_compilation_metrics()
     try:
-        yield found
+        yield compiled
     finally:
         metrics = get_compilation_metrics()
-        found.graphs = graphs_compiled() - graphs
-        found.graph_break_reasons = [
+        compiled.graphs = graphs_compiled() - graphs
+        compiled.graph_break_reasons = [
             _first_line(reason)
             for reason, count in counters["graph_break"].items()
             for _ in range(count - breaks.get(reason, 0))
         ]
-        found.recompile_reasons = _reasons(metric.recompile_reason for metric in metrics)
-        found.cuda_graph_skip_reasons = _reasons(metric.cudagraph_skip_reason for metric in metrics)
+        compiled.recompile_reasons = _reasons(metric.recompile_reason for metric in metrics)
+        compiled.cuda_graph_skip_reasons = _reasons(metric.cudagraph_skip_reason for metric in metrics)
 
 
-def _reasons(found: Iterable[str | None]) -> list[str]:
-    return [_first_line(reason) for reason in found if reason]
+def _reasons(reasons: Iterable[str | None]) -> list[str]:
+    return [_first_line(reason) for reason in reasons if reason]
 
 
 def _first_line(reason: str) -> str:

@@ -106,13 +106,13 @@ class Entry:
 
 def entries(root: Path, commit: str, *names: str) -> dict[str, Entry]:
     """Files and links of a commit by their path from its top, of all or of what is below `names`. Raises BenchError."""
-    found = {}
+    by_path = {}
     for line in ask_bytes(root, "ls-tree", "-rz", "--full-tree", commit, "--", *names).split(b"\0"):
         facts, _, path = line.partition(b"\t")
         mode, kind, id = facts.split() if facts else (b"", b"", b"")
         if kind == b"blob":  # another repository's commit is none
-            found[os.fsdecode(path)] = Entry(id.decode(), mode == b"120000")
-    return found
+            by_path[os.fsdecode(path)] = Entry(id.decode(), mode == b"120000")
+    return by_path
 
 
 def blobs(root: Path, names: Sequence[str]) -> list[bytes]:
@@ -128,12 +128,12 @@ def blobs(root: Path, names: Sequence[str]) -> list[bytes]:
     if not names:
         return []
     answer = ask_bytes(root, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode())
-    found, at = [], 0
+    contents, at = [], 0
     for name in names:
         end = answer.index(b"\n", at)
         *_, size = answer[at:end].split()
         if not size.isdigit():  # `... missing`
             raise not_comparable(f"git: the repository lacks {name}")
-        found.append(answer[end + 1 : end + 1 + int(size)])
+        contents.append(answer[end + 1 : end + 1 + int(size)])
         at = end + 1 + int(size) + 1
-    return found
+    return contents

@@ -92,8 +92,8 @@ def state(uuid: str | None = None) -> State:
 
 def _held_back(policy: str) -> Callable[[Any, Any], float]:
     def question(pynvml: Any, gpu: Any) -> float:
-        found = pynvml.nvmlDeviceGetViolationStatus(gpu, getattr(pynvml, f"NVML_PERF_POLICY_{policy}"))
-        return int(found.violationTime) / 1e9  # in nanoseconds; the time of reading, `referenceTime`, in microseconds
+        status = pynvml.nvmlDeviceGetViolationStatus(gpu, getattr(pynvml, f"NVML_PERF_POLICY_{policy}"))
+        return int(status.violationTime) / 1e9  # in nanoseconds; the time of reading, `referenceTime`, in microseconds
 
     return question
 
@@ -122,19 +122,19 @@ def held_back(before: State, after: State, seconds: float) -> tuple[float, str] 
     return max(shares, default=None)
 
 
-def others(found: State, own: set[int]) -> tuple[int | None, str | None]:
+def others(seen: State, own: set[int]) -> tuple[int | None, str | None]:
     """How many other processes have work on the GPU, or why that is not known.
 
     A container may show processes under numbers that are not its own: then one of them is taken for the own one.
 
     Args:
-        found: While a process of `own` has work there.
+        seen: While a process of `own` has work there.
         own: The numbers of the run's own processes.
     """
-    if found.processes is None:
-        return None, found.not_known["processes"]
-    if not found.processes:
+    if seen.processes is None:
+        return None, seen.not_known["processes"]
+    if not seen.processes:
         # As on MIG instances, under some containers, and without the rights: the own one is missing as well.
         return None, "NVML lists no process on the GPU, not even this run's own"
-    strangers = [pid for pid in found.processes if pid not in own]
-    return len(strangers) - (len(strangers) == len(found.processes)), None
+    strangers = [pid for pid in seen.processes if pid not in own]
+    return len(strangers) - (len(strangers) == len(seen.processes)), None

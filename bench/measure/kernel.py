@@ -47,11 +47,11 @@ def cpu_folder(cpu: int) -> Path:
 
 def cpus(text: str) -> set[int]:
     """The numbers in a list as the kernel writes it, such as "0-3,8"; raises ValueError."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in text.split(",") if text else []:
         first, _, last = part.partition("-")
-        found |= set(range(int(first), int(last or first) + 1))
-    return found
+        numbers |= set(range(int(first), int(last or first) + 1))
+    return numbers
 
 
 def listed(numbers: Iterable[int]) -> str:

@@ -81,11 +81,11 @@ def measure_phases(
                 marked[part].append(seconds / share)
             wall = clock.time_block(lambda: repeat(unmarked), repetitions).host_seconds
             plain.append(wall / repetitions / share)
-    found = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}
+    medians = {part: statistics.median(seconds) for part, seconds in marked.items() if any(seconds)}
     work = device_work(lambda: repeat(unmarked), clock, 20 if rounds > FEW_ROUNDS else 1) if device else None
     return Phases(
-        host_seconds=found,
-        sum_seconds=sum(found.values()),
+        host_seconds=medians,
+        sum_seconds=sum(medians.values()),
         unmarked_seconds=statistics.median(plain),
         device_busy_seconds=work.busy_seconds / share if work else None,
     )

@@ -18,12 +18,12 @@ def own(*workers: int) -> set[int]:
 
     A worker leads a session, so what it has started is its own also when another process has become the parent.
     """
-    found = {os.getpid(), *workers}
+    pids = {os.getpid(), *workers}
     with contextlib.suppress(psutil.Error):
-        found |= {child.pid for child in psutil.Process().children(recursive=True)}
+        pids |= {child.pid for child in psutil.Process().children(recursive=True)}
     if workers and hasattr(os, "getsid"):
-        found |= {pid for pid in psutil.pids() if _session(pid) in workers}
-    return found
+        pids |= {pid for pid in psutil.pids() if _session(pid) in workers}
+    return pids
 
 
 def _session(pid: int) -> int | None:
@@ -35,11 +35,11 @@ def _session(pid: int) -> int | None:
 
 def cpu_seconds(pids: set[int]) -> dict[int, float]:
     """User and system time of each process, with that of its children that have ended; those that are gone, not."""
-    found = {}
+    seconds = {}
     for pid in pids:
         with contextlib.suppress(psutil.Error):
-            found[pid] = float(sum(psutil.Process(pid).cpu_times()[:4]))
-    return found
+            seconds[pid] = float(sum(psutil.Process(pid).cpu_times()[:4]))
+    return seconds
 
 
 def compiles(pid: int) -> bool:

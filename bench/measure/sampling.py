@@ -169,14 +169,14 @@ def _sample(
         out_of_time = clock.now() - begin >= deadline and len(blocks) >= rule.minimum_samples
         if len(blocks) < next_look and not out_of_time:
             continue
-        found = {flag.name for flag in _objections(blocks, rule)}
-        if not found and pleased:
+        objections = {flag.name for flag in _objections(blocks, rule)}
+        if not objections and pleased:
             return blocks
-        if out_of_time and (found <= {"wide"} or deadline > rule.budget_seconds):
+        if out_of_time and (objections <= {"wide"} or deadline > rule.budget_seconds):
             return blocks
         if out_of_time:
             deadline = 2 * rule.budget_seconds
-        pleased = not found
+        pleased = not objections
         next_look = math.ceil(len(blocks) * 1.25)
 
 

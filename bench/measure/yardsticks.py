@@ -100,10 +100,10 @@ def _quickest_seconds(repeat: Callable[[], object], clock: Clock) -> float:
     """
     clock.time_block(repeat, 1)
     begin = clock.now()
-    found: list[float] = []
-    while not found or clock.now() - begin < RULE.warmup_seconds:
-        found.append(clock.time_block(repeat, 1).host_seconds)
-    return min(found)
+    seconds: list[float] = []
+    while not seconds or clock.now() - begin < RULE.warmup_seconds:
+        seconds.append(clock.time_block(repeat, 1).host_seconds)
+    return min(seconds)
 
 
 def _copy(size: Callable[[str], int]) -> Callable[[str, Clock], Prepared]:
@@ -191,16 +191,16 @@ def run(device: str, threads: int, precisions: set[str]) -> list[Yardstick]:
         precisions: Names of the precisions that the run's cases use; other matrix products are not timed.
     """
     settings.use_threads(threads)
-    found = []
+    timed = []
     for probe in PROBES:
         precision = probe.name.removeprefix("matmul_")
         if precision in PRECISIONS and (precision not in precisions or PRECISIONS[precision].why_not(device)):
             continue
         if probe.concerns(device):
-            found.append(_timed(probe, device))
+            timed.append(_timed(probe, device))
             GIVE_BACK.get(torch.device(DEVICES[device].torch_name).type, lambda: None)()
     torch.set_float32_matmul_precision("highest")
-    return found
+    return timed
 
 
 def _timed(probe: Probe, device: str) -> Yardstick:

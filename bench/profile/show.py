@@ -21,9 +21,9 @@ def show(profile: Profile, against: Difference | None, console: Console) -> None
     for sentence in _first(profile, against):
         console.print(sentence)
     console.print()
-    found = tables.hot_spots(profile.operators, profile.cost.unprofiled_seconds).without("FLOPs", "Allocates")
+    hot_spots = tables.hot_spots(profile.operators, profile.cost.unprofiled_seconds).without("FLOPs", "Allocates")
     # Of a line's name, the file and the number.
-    short = Table(found.columns, [[*row[:-1], str(row[-1]).split(" ")[0]] for row in found.rows])
+    short = Table(hot_spots.columns, [[*row[:-1], str(row[-1]).split(" ")[0]] for row in hot_spots.rows])
     console.print(on_terminal(short))
     if against:
         console.print()

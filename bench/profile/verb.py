@@ -138,7 +138,7 @@ def _optional(profiled: Profile) -> list[str]:
 def _cases(ids: Sequence[str]) -> list[Case]:
     """The cases, whose GPU, named by its number as in `step[cuda:1-b64-fp32]`, is the only one seen from now on."""
     try:
-        choose(sorted({found[0] for id in ids if (found := GPU.search(id))}))
+        choose(sorted({gpu[0] for id in ids if (gpu := GPU.search(id))}))
         cases = [parse_id(GPU.sub("cuda", id)) for id in ids]
     except ValueError as error:
         raise BenchError(str(error), USAGE) from error

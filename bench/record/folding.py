@@ -70,11 +70,11 @@ def folded(lines: Sequence[Line]) -> Record:
 
 def _samples(rounds: Iterable[Line], ids: Sequence[str]) -> dict[str, list[tuple[Line, int]]]:
     """By case, the rounds in which it had a turn and its place in them."""
-    found: dict[str, list[tuple[Line, int]]] = {}
+    turns: dict[str, list[tuple[Line, int]]] = {}
     for line in rounds:
         for place, index in enumerate(line["order"]):
-            found.setdefault(ids[index], []).append((line, place))
-    return found
+            turns.setdefault(ids[index], []).append((line, place))
+    return turns
 
 
 def _round(line: Line) -> Round:
@@ -84,13 +84,15 @@ def _round(line: Line) -> Round:
 
 def _yardsticks(lines: Sequence[Line]) -> list[Yardstick]:
     """Those of the first calibration, with the samples of the last beside them, if these are of the same work."""
-    found = of_kind(lines, "calibration")
-    if not found:
+    calibrations = of_kind(lines, "calibration")
+    if not calibrations:
         return []
-    before = [Yardstick(**yardstick) for yardstick in found[0]["yardsticks"]]
-    if len(found) == 1:
+    before = [Yardstick(**yardstick) for yardstick in calibrations[0]["yardsticks"]]
+    if len(calibrations) == 1:
         return before
-    after = {(y["device"], y["name"], y["work_per_repetition"]): y["samples_seconds"] for y in found[-1]["yardsticks"]}
+    after = {
+        (y["device"], y["name"], y["work_per_repetition"]): y["samples_seconds"] for y in calibrations[-1]["yardsticks"]
+    }
     return [
         dataclasses.replace(y, after_samples_seconds=after.get((y.device, y.name, y.work_per_repetition)) or None)
         for y in before
@@ -141,8 +143,8 @@ def _measurement(
 
 
 def _of(kind: type[Any], observed: Mapping[str, Any], name: str) -> Any:
-    found = observed.get(name)
-    return None if found is None else kind(**found)
+    fields = observed.get(name)
+    return None if fields is None else kind(**fields)
 
 
 def _accuracy(asked: Mapping[str, Any], trained: Sequence[Mapping[str, Any]]) -> Accuracy:

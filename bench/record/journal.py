@@ -130,12 +130,12 @@ def read_lines(path: Path) -> list[Line]:
     lines = []
     for number, line in enumerate(text.split("\n")[:-1], 1):
         try:
-            found = json.loads(line)
-            if not (isinstance(found, dict) and isinstance(found["kind"], str) and math.isfinite(found["at"])):
+            entry = json.loads(line)
+            if not (isinstance(entry, dict) and isinstance(entry["kind"], str) and math.isfinite(entry["at"])):
                 raise ValueError("no line of a journal")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BenchError(f"{path}: line {number}: {error}") from None
-        lines.append(found)
+        lines.append(entry)
     if not lines or lines[0]["kind"] != "run":
         raise BenchError(f"{path}: has no beginning: the run had not begun to measure")
     versions = lines[0].get("schema_version"), lines[0].get("timing_rule_version")

@@ -30,8 +30,8 @@ def of_json(data: Any, source: str) -> Record:
     if isinstance(data, dict) and data.get("schema_version") == version1.SCHEMA_VERSION:
         data = version1.raised(data)
     elif isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
-        found = data.get("schema_version", "none")
-        raise BenchError(f"{source}: schema version {found}, this program reads version {SCHEMA_VERSION}")
+        version = data.get("schema_version", "none")
+        raise BenchError(f"{source}: schema version {version}, this program reads version {SCHEMA_VERSION}")
     try:
         record = converted(Record, data)
     except ValueError as error:
@@ -164,8 +164,8 @@ def staged(folder: Path) -> Iterator[Path]:
 
 def newest_run(results: Path, machine_slug: str) -> Path | None:
     """The folder of this machine's newest run; None if there is none."""
-    found = sorted(results.glob(f"{machine_slug}/*/{RECORD_FILE}"))
-    return found[-1].parent if found else None
+    paths = sorted(results.glob(f"{machine_slug}/*/{RECORD_FILE}"))
+    return paths[-1].parent if paths else None
 
 
 def free_name(target: Path) -> Path:

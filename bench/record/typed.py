@@ -33,10 +33,10 @@ def converted(kind: type[T], data: Any) -> T:
     try:
         # As text: only then are an object's and a dataclass's fields the same to it, and 1.0 is still no integer.
         text = f"[{json.dumps(data, ensure_ascii=False)}]".encode("utf-8", "replace")  # half a surrogate pair is none
-        (found,) = _adapter(cast(Hashable, kind)).validate_json(text)
+        (instance,) = _adapter(cast(Hashable, kind)).validate_json(text)
     except ValidationError as error:
         raise ValueError(_first(error)) from None
-    return cast(T, found)
+    return cast(T, instance)
 
 
 def _first(error: Any) -> str:

@@ -86,5 +86,5 @@ def plot_caption(records: Sequence[Record], name: str) -> str:
 
 def flags(records: Sequence[Record]) -> list[tuple[str, str]]:
     """The flags that occur, each with what it means."""
-    found = [flag for record in records for cell in cells(record) for flag in cell.remarks]
-    return [(flag.name, FLAGS.get(flag.name, flag.reason)) for flag in {flag.name: flag for flag in found}.values()]
+    remarks = [flag for record in records for cell in cells(record) for flag in cell.remarks]
+    return [(flag.name, FLAGS.get(flag.name, flag.reason)) for flag in {flag.name: flag for flag in remarks}.values()]

@@ -131,8 +131,8 @@ def of_start_ups(name: str, heading: str, get: Callable[[StartUp], float | None]
         return median_of(cell.measurement.start_ups, get) if cell.measurement else None
 
     def show(cell: Cell) -> str:
-        found = median(cell)
-        return MISSING if found is None else units.duration(found)
+        seconds = median(cell)
+        return MISSING if seconds is None else units.duration(seconds)
 
     return CaseColumn(name, (START_UP,), heading, median, show)
 
@@ -147,8 +147,8 @@ def of_accuracy(
 
     return CaseColumn(
         name, (ACCURACY,), heading,
-        lambda cell: get(found) if (found := accuracy(cell)) else None,
-        (lambda cell: show(found) if (found := accuracy(cell)) else MISSING) if show else None,
+        lambda cell: get(accuracies) if (accuracies := accuracy(cell)) else None,
+        (lambda cell: show(accuracies) if (accuracies := accuracy(cell)) else MISSING) if show else None,
     )  # fmt: skip
 
 
@@ -158,8 +158,8 @@ def of_counters(
     """An exact count; missing where it was not counted, which is not 0."""
 
     def count(cell: Cell) -> int | None:
-        found = cell.measurement.counters if cell.measurement else None
-        return get(found) if found else None
+        counters = cell.measurement.counters if cell.measurement else None
+        return get(counters) if counters else None
 
     return CaseColumn(name, views, heading, count, lambda cell: units.count(count(cell)))
 
@@ -175,8 +175,8 @@ def of_compilation(
     """A count of what torch.compile made; missing for eager cases."""
 
     def count(cell: Cell) -> int | None:
-        found = cell.measurement.compilation if cell.measurement else None
-        return get(found) if found else None
+        compilation = cell.measurement.compilation if cell.measurement else None
+        return get(compilation) if compilation else None
 
     return CaseColumn(name, views, heading, count, lambda cell: units.count(count(cell)))
 
@@ -185,8 +185,8 @@ def reasons(name: str, get: Callable[[Compilation], list[str]]) -> CaseColumn:
     """Why torch.compile did something, for the CSV file: every reason once."""
 
     def joined(cell: Cell) -> Raw:
-        found = cell.measurement.compilation if cell.measurement else None
-        return "; ".join(dict.fromkeys(get(found))) or None if found else None
+        compilation = cell.measurement.compilation if cell.measurement else None
+        return "; ".join(dict.fromkeys(get(compilation))) or None if compilation else None
 
     return CaseColumn(name, (COMPILE,), raw=joined)
 
@@ -211,12 +211,12 @@ def _of_part(
     show: Callable[[Any], str],
 ) -> CaseColumn:
     def value(cell: Cell) -> Raw:
-        found = of(cell.measurement) if cell.measurement else None
-        return get(found) if found else None
+        piece = of(cell.measurement) if cell.measurement else None
+        return get(piece) if piece else None
 
     def shown(cell: Cell) -> str:
-        found = value(cell)
-        return MISSING if found is None else show(found)
+        raw = value(cell)
+        return MISSING if raw is None else show(raw)
 
     return CaseColumn(name, (view,), heading, value, shown if heading else None)
 
@@ -233,8 +233,8 @@ def versus(name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell]
         return lambda cell: getattr(get(cell).ratio, which) if get(cell).ratio else None
 
     def show(cell: Cell) -> str:
-        found = get(cell).ratio
-        return units.ratio(found) if found else MISSING
+        ratio = get(cell).ratio
+        return units.ratio(ratio) if ratio else MISSING
 
     return [
         CaseColumn(name, views, heading, bound("value"), show, RATIO, versus=get),

@@ -35,12 +35,12 @@ FEEDS = {"device": "", "resident": "from host memory"}
 OTHER_MODES = ("P", "X", "*", "v", "<", ">", "p", "h")
 
 
-def steps(found: Sequence[Placed]) -> Figure | None:
+def steps(placed: Sequence[Placed]) -> Figure | None:
     """Eager and compiled, in every precision, with plain Adam; None without such a step."""
-    chosen = [(p, c) for p, c in found if c.case.workload == "step" and c.case.optimizer == "adam"]
+    chosen = [(p, c) for p, c in placed if c.case.workload == "step" and c.case.optimizer == "adam"]
     if not chosen:
         return None
-    colours = colours_of(found)
+    colours = colours_of(placed)
     lines: dict[tuple[str, str, str, str, int, str, str], list[Cell]] = {}
     sizes = [axis for axis in AXES if axis.hyperparameter and len({getattr(c.case, axis.field) for _, c in chosen}) > 1]
     for place, cell in chosen:

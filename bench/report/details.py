@@ -34,9 +34,9 @@ def median_to_target(accuracy: Accuracy) -> float | None:
 
 def start_up_range(cell: Cell) -> str:
     """The shortest and the longest way from nothing to the target."""
-    found = [total_seconds(one) for one in cell.measurement.start_ups] if cell.measurement else []
-    known = [one for one in found if one is not None]
-    return units.span(min(known), max(known)) if known and len(known) == len(found) else MISSING
+    totals = [total_seconds(one) for one in cell.measurement.start_ups] if cell.measurement else []
+    known = [one for one in totals if one is not None]
+    return units.span(min(known), max(known)) if known and len(known) == len(totals) else MISSING
 
 
 def accuracy_interval(accuracy: Accuracy) -> str:
@@ -72,12 +72,12 @@ def note_with_speedup(cell: Cell) -> str:
 
 def earlier(measurement: Measurement) -> str:
     """What earlier runs of this machine saw of the case: `12: 463.0 to 875.1 µs`; `-` for the first one."""
-    found = measurement.earlier
-    if found is None:
+    past = measurement.earlier
+    if past is None:
         return MISSING
-    if found.runs == 1:
-        return f"1: {units.duration(found.lowest_seconds)}"
-    return f"{found.runs}: {units.span(found.lowest_seconds, found.highest_seconds)}"
+    if past.runs == 1:
+        return f"1: {units.duration(past.lowest_seconds)}"
+    return f"{past.runs}: {units.span(past.lowest_seconds, past.highest_seconds)}"
 
 
 def joules(cell: Cell) -> float | None:
@@ -137,13 +137,13 @@ def measured_help(cell: Cell) -> str:
 
 def payoff(cell: Cell) -> str:
     """After how many repetitions compiling has paid: `121,000 (119,000 to 124,000) steps`, `never`, or `unclear`."""
-    found = cell.payoff
-    if found is None:
+    break_even = cell.payoff
+    if break_even is None:
         return MISSING
-    if found.steps is None:
-        return "never" if found.speedup.clear else "unclear"
-    repetitions = plural(found.steps, workload(cell.case.workload).repetition)
-    return f"{found.in_words()} {repetitions}"
+    if break_even.steps is None:
+        return "never" if break_even.speedup.clear else "unclear"
+    repetitions = plural(break_even.steps, workload(cell.case.workload).repetition)
+    return f"{break_even.in_words()} {repetitions}"
 
 
 def why_no_payoff(cell: Cell) -> str | None:
@@ -159,17 +159,17 @@ def cuda_graphs(cell: Cell) -> str:
         return MISSING
     if m.counters and m.counters.cuda_graph_launches:
         return "captured"
-    if m.compilation and (found := m.compilation.cuda_graph_skip_reasons):
-        return f"skipped: {'; '.join(dict.fromkeys(reason.removeprefix(_SKIPPING) for reason in found))}"
+    if m.compilation and (reasons := m.compilation.cuda_graph_skip_reasons):
+        return f"skipped: {'; '.join(dict.fromkeys(reason.removeprefix(_SKIPPING) for reason in reasons))}"
     return "none, no reason given" if m.counters and m.compilation else MISSING
 
 
 def why_compiled_so(cell: Cell) -> str:
     """Why there are breaks and recompilations, every reason once; empty where there are none."""
-    found = cell.measurement.compilation if cell.measurement else None
-    if found is None:
+    compilation = cell.measurement.compilation if cell.measurement else None
+    if compilation is None:
         return ""
-    kinds = (("break", found.graph_break_reasons), ("recompiled", found.recompile_reasons))
+    kinds = (("break", compilation.graph_break_reasons), ("recompiled", compilation.recompile_reasons))
     return "; ".join(f"{kind}: {reason}" for kind, said in kinds for reason in dict.fromkeys(said))
 
 

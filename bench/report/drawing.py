@@ -123,9 +123,9 @@ def svg(made: Figure, name: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-def colours_of(found: Sequence[Placed]) -> dict[tuple[str, str], str]:
+def colours_of(placed: Sequence[Placed]) -> dict[tuple[str, str], str]:
     """A colour a device of a machine, in the order met."""
-    keys = dict.fromkeys((place, cell.case.device) for place, cell in found)
+    keys = dict.fromkeys((place, cell.case.device) for place, cell in placed)
     return {key: SERIES[index % len(SERIES)] for index, key in enumerate(keys)}
 
 

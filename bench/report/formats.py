@@ -15,7 +15,7 @@ from bench.report.words import name, plural
 def instructions(record: Record, everything: Sequence[Cell]) -> list[str]:
     """Whether the CPU computes in the number formats that were measured on it, or emulates them."""
     hardware = record.environment["hardware"]
-    found = []
+    clauses = []
     for precision in dict.fromkeys(c.case.precision for c in everything if c.measurement and c.case.device == "cpu"):
         key = f"cpu_{precision}_instructions"
         if key in hardware:  # fp32 has no such fact
@@ -23,19 +23,19 @@ def instructions(record: Record, everything: Sequence[Cell]) -> list[str]:
                 True: f"has {precision} instructions",
                 False: f"has no {precision} instructions and emulates them",
             }
-            found.append(known.get(hardware[key], f"does not tell whether it has {precision} instructions"))
-    return [f"The CPU {'; it '.join(found)}."] if found else []
+            clauses.append(known.get(hardware[key], f"does not tell whether it has {precision} instructions"))
+    return [f"The CPU {'; it '.join(clauses)}."] if clauses else []
 
 
 def accuracy_differences(everything: Sequence[Cell]) -> list[str]:
     """How the test accuracy in other number formats differs from fp32's, seed by seed."""
     by_case = {cell.case: accuracy for cell in everything if (accuracy := _accuracy(cell))}
-    found = []
+    sentences = []
     for case, accuracy in by_case.items():
         plain = by_case.get(dataclasses.replace(case, precision="fp32"))
         if case.precision != "fp32" and plain and (plain.seeds, plain.epochs) == (accuracy.seeds, accuracy.epochs):
-            found.append(_difference(case, accuracy, plain))
-    return found
+            sentences.append(_difference(case, accuracy, plain))
+    return sentences
 
 
 def _accuracy(cell: Cell) -> Accuracy | None:

@@ -27,7 +27,7 @@ def _how_fast(everything: Sequence[Cell]) -> str:
     steps = [(d, cell) for d in measured_devices(everything) if (cell := plain_step(everything, d, REFERENCE_BATCH))]
     took = [f"{units.measured(c.summary)} on {name(d)}{flag_mark(c)}" for d, c in steps if c.summary]
     what = f"a training step of {REFERENCE_BATCH} images took, when nothing was in its way,"
-    found = [f"{what} {' and '.join(took)}"] if took else []
+    facts = [f"{what} {' and '.join(took)}"] if took else []
     fed = [c for c in everything if c.case.workload == "epoch" and c.summary and not c.why_not_judged]
     fed = [cell for cell in fed if cell.case.batch_size == REFERENCE_BATCH]
     if fed:
@@ -38,7 +38,7 @@ def _how_fast(everything: Sequence[Cell]) -> str:
         slow = ""
         if loader and loader.summary and loader is not quickest:
             slow = f"{units.time(loader.summary)} with {name('loader')} and "
-        found.append(f"an epoch {slow}{units.measured(quickest.summary)} with {name(case.feed)} on {name(case.device)}")
+        facts.append(f"an epoch {slow}{units.measured(quickest.summary)} with {name(case.feed)} on {name(case.device)}")
     accuracies = [a for cell in everything if cell.measurement and (a := cell.measurement.accuracy)]
     learnt = ""
     if accuracies:
@@ -46,7 +46,7 @@ def _how_fast(everything: Sequence[Cell]) -> str:
         bounds = "" if low is None or high is None else f" ({100 * low:.1f} to {units.percent(min(high, 1.0), 1)})"
         epochs = f"{accuracies[0].epochs} {plural(accuracies[0].epochs, 'epoch')}"
         learnt = f"; after {epochs}, {units.percent(mean, 1)}{bounds} of the test images are read right"
-    return f"In this run, {', and '.join(found)}{learnt}." if found else ""
+    return f"In this run, {', and '.join(facts)}{learnt}." if facts else ""
 
 
 def _on_what(record: Record, everything: Sequence[Cell]) -> str:
@@ -65,22 +65,22 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
         if cpu and gpu:
             verdict = which_is_faster(times_as_fast(gpu, cpu), name(device), name("cpu"))
             texts.append(f"At batch {REFERENCE_BATCH} {verdict}")
-    found = crossovers([record], everything, [])
-    return " ".join([f"{'; '.join(texts)}.", *found[:1]]) if texts else ""
+    sentences = crossovers([record], everything, [])
+    return " ".join([f"{'; '.join(texts)}.", *sentences[:1]]) if texts else ""
 
 
 def headlines(record: Record) -> list[tuple[str, str]]:
     """The findings that matter, a topic and a sentence each."""
     everything = cells(record)
     loading = _loading(everything)
-    found = [
+    findings = [
         ("Why", _why(everything)),
         ("Change first", loading),
         ("Then" if loading else "Change first", _fastest(everything)),
         ("torch.compile", _compiling(everything)),
         ("Number formats", " ".join(_formats(everything))),
     ]
-    return [(topic, text) for topic, text in found if text]
+    return [(topic, text) for topic, text in findings if text]
 
 
 def _why(everything: Sequence[Cell]) -> str:
@@ -145,8 +145,8 @@ def _formats(everything: Sequence[Cell]) -> Iterator[str]:
         for choice in dict.fromkeys(cell.case.precision for cell in everything if cell.measurement):
             steps = [c for c in everything if (c.case.device, c.case.workload) == (device, "step") and is_plain(c.case)]
             steps.sort(key=lambda cell: cell.case.batch_size)
-            found = [(c, g) for c in steps for g in c.gains if (g.field, g.choice) == ("precision", choice)]
-            chosen = found if len(found) < 3 else [found[0], found[-1]]
+            gains = [(c, g) for c in steps for g in c.gains if (g.field, g.choice) == ("precision", choice)]
+            chosen = gains if len(gains) < 3 else [gains[0], gains[-1]]
             if chosen and choice != "fp32":
                 texts = [f"{_effect(gain)} at batch {cell.case.batch_size:,}" for cell, gain in chosen]
                 yield f"On {name(device)}, {name(str(choice))} is {' and '.join(texts)}."

@@ -31,12 +31,12 @@ def overview(records: Sequence[Record]) -> Table | None:
     if shown_in_full(records) is records:
         return None
     by_id = [{cell.id: cell for cell in cells(record) if cell.summary and _is_plain(cell)} for record in records]
-    count = collections.Counter(id for found in by_id for id in found)
-    first = {id: at for at, id in enumerate(dict.fromkeys(id for found in by_id for id in found))}
+    count = collections.Counter(id for plain in by_id for id in plain)
+    first = {id: at for at, id in enumerate(dict.fromkeys(id for plain in by_id for id in plain))}
     chosen = sorted(sorted(count, key=lambda id: (-count[id], first[id]))[:MOST_CASES], key=first.__getitem__)
     rows = [
-        [machine_and_day(record), *(_time(found.get(id)) for id in chosen)]
-        for record, found in zip(records, by_id, strict=True)
+        [machine_and_day(record), *(_time(plain.get(id)) for id in chosen)]
+        for record, plain in zip(records, by_id, strict=True)
     ]
     return Table.of(["Machine", *chosen], rows)
 

@@ -46,8 +46,8 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: Table |
         parts += ["## Not measured", _list(_gaps(run))]
     parts += ["## More tables", _more(records)]
     parts += ["## How to read this", _list(captions.HOW_TO_READ)]
-    if found := captions.flags(records):
-        parts += ["Flags in this report:", _list(found)]
+    if flags := captions.flags(records):
+        parts += ["Flags in this report:", _list(flags)]
     parts.append("## Environment")
     for record in records:
         facts = (captions.place(records, record), machine_and_day(record), version(record), code(record.command))
@@ -76,37 +76,37 @@ def _figure(records: Sequence[Record], name: str, drawn: Sequence[Plot]) -> list
 
 
 def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> list[str]:
-    tables = [found for record in records if (found := table(record, view))]
+    tables = [view_table for record in records if (view_table := table(record, view))]
     if not tables:
         return []
     parts = [f"## {view.title}", _wrapped(f"{capitalised(view.meaning)}."), *_figure(records, view.name, drawn)]
-    for found in tables:
-        parts += [_wrapped(f"*{captions.caption(records, found)}*"), _fitting(found)]
+    for view_table in tables:
+        parts += [_wrapped(f"*{captions.caption(records, view_table)}*"), _fitting(view_table)]
     return parts
 
 
-def _fitting(found: ViewTable) -> str:
+def _fitting(view_table: ViewTable) -> str:
     """As many of the table's first columns as the width holds, and where the others are."""
-    rows = found.texts
-    for count in range(len(found.columns), FEWEST_COLUMNS - 1, -1):
-        text = as_markdown(Table([head(one) for one in found.columns[:count]], [row[:count] for row in rows]))
+    rows = view_table.texts
+    for count in range(len(view_table.columns), FEWEST_COLUMNS - 1, -1):
+        text = as_markdown(Table([head(one) for one in view_table.columns[:count]], [row[:count] for row in rows]))
         if max(map(len, text.split("\n"))) <= WIDTH:
-            missing = len(found.columns) - count
-            more = f"\n\n{missing} more columns: [tables/{found.view.name}.csv](tables/{found.view.name}.csv)"
+            missing = len(view_table.columns) - count
+            more = f"\n\n{missing} more columns: [tables/{view_table.view.name}.csv](tables/{view_table.view.name}.csv)"
             return text + more * bool(missing)
-    return f"Its columns are too wide for text: [tables/{found.view.name}.csv](tables/{found.view.name}.csv)"
+    return f"Its columns are too wide for text: [tables/{view_table.view.name}.csv](tables/{view_table.view.name}.csv)"
 
 
 def _gaps(record: Record) -> list[tuple[str, str]]:
     """What could not be measured, by why."""
-    found: dict[tuple[str, str], list[str]] = {}
+    by_why: dict[tuple[str, str], list[str]] = {}
     for gap in record.unmeasured:
-        found.setdefault((gap.kind, gap.reason), []).append(gap.id)
-    return [(kind, f"{reason}: {', '.join(map(code, ids))}") for (kind, reason), ids in found.items()]
+        by_why.setdefault((gap.kind, gap.reason), []).append(gap.id)
+    return [(kind, f"{reason}: {', '.join(map(code, ids))}") for (kind, reason), ids in by_why.items()]
 
 
 def _more(records: Sequence[Record]) -> str:
     """The views that only the CSV files have."""
-    found = [view for view in VIEWS if view.kind not in SHOWN and any(table(record, view) for record in records)]
-    lines = [(view.title, f"[tables/{view.name}.csv](tables/{view.name}.csv), {view.meaning}") for view in found]
+    views = [view for view in VIEWS if view.kind not in SHOWN and any(table(record, view) for record in records)]
+    lines = [(view.title, f"[tables/{view.name}.csv](tables/{view.name}.csv), {view.meaning}") for view in views]
     return _list([*lines, ("Any number again", "its row in these files ends with the command that measures it")])

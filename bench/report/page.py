@@ -95,9 +95,9 @@ def page(records: Sequence[Record], drawn: Sequence[Plot], overview: Table | Non
 
 def _section(records: Sequence[Record], view: tables.View, drawn: Sequence[Plot]) -> Section:
     shown = [
-        _table(records, found, index)
+        _table(records, table, index)
         for index, record in enumerate(records)
-        if (found := tables.table(record, view)) is not None
+        if (table := tables.table(record, view)) is not None
     ]
     plot, caption = _figure(records, view.name, drawn)
     style, folded = "dense" if view.name in DENSE else "", view.name not in OPEN
@@ -112,27 +112,27 @@ def _figure(records: Sequence[Record], name: str, drawn: Sequence[Plot]) -> tupl
     return Markup(for_page(drawing.svg, drawing.label)), captions.plot_caption(records, name)
 
 
-def _table(records: Sequence[Record], found: tables.ViewTable, index: int) -> ShownTable:
-    listing = found.view.name == column.SAMPLES
+def _table(records: Sequence[Record], table: tables.ViewTable, index: int) -> ShownTable:
+    listing = table.view.name == column.SAMPLES
     # The page says a note where it belongs: beside the number, or in place of the missing ones.
-    kept = [number for number, c in enumerate(found.columns) if c.role != NOTE]
-    headings = [_heading(found.columns[number]) for number in kept]
+    kept = [number for number, c in enumerate(table.columns) if c.role != NOTE]
+    headings = [_heading(table.columns[number]) for number in kept]
     rows = []
-    for texts, behind in zip(found.texts, found.cells, strict=True):
-        pairs = [(found.columns[number], texts[number]) for number in kept]
-        if behind[0].unmeasured and found.view.name != column.GAPS:
+    for texts, behind in zip(table.texts, table.cells, strict=True):
+        pairs = [(table.columns[number], texts[number]) for number in kept]
+        if behind[0].unmeasured and table.view.name != column.GAPS:
             rows.append(_gap_row(pairs, behind, sum(heading.span for heading in headings)))
         else:
             anchor = "" if listing else _anchor(behind[0], index)
-            rows.append([_shown(c, text, behind[0], anchor, found.view.name in DENSE) for c, text in pairs])
+            rows.append([_shown(c, text, behind[0], anchor, table.view.name in DENSE) for c, text in pairs])
     return ShownTable(
-        caption=captions.caption([found.record], found),
-        place=captions.place(records, found.record),
+        caption=captions.caption([table.record], table),
+        place=captions.place(records, table.record),
         headings=headings,
         width=sum(heading.span for heading in headings),
         rows=rows,
-        anchors=[_anchor(behind[0], index) if listing else "" for behind in found.cells],
-        measurements=[m for behind in found.cells if (m := behind[0].measurement)] if listing else [],
+        anchors=[_anchor(behind[0], index) if listing else "" for behind in table.cells],
+        measurements=[m for behind in table.cells if (m := behind[0].measurement)] if listing else [],
     )
 
 

@@ -19,7 +19,7 @@ from bench.report.words import REFERENCE_BATCH
 
 def plots(records: Sequence[Record]) -> list[Plot]:
     """Every plot that the records have numbers for; `records[0]` is the run at hand."""
-    found = [(record, cell) for record in records for cell in cells(record) if cell.summary]
+    timed = [(record, cell) for record in records for cell in cells(record) if cell.summary]
     places = {id(record): where(records, record) for record in records}
     drawn: list[tuple[str, str, Callable[[Sequence[Placed]], Figure | None]]] = [
         ("accounts", "Where the time of a training step goes, by device and batch size", stacks.accounts),
@@ -28,18 +28,18 @@ def plots(records: Sequence[Record]) -> list[Plot]:
         ("epochs", "Time of an epoch by data feed", _epochs),
         ("accuracy", "Test accuracy of every seed", _accuracy),
     ]
-    placed = [(places[id(record)], cell) for record, cell in found]
+    placed = [(places[id(record)], cell) for record, cell in timed]
     with drawing.rc():
         made = [_plot(name, label, draw, placed) for name, label, draw in drawn]
     return [plot for plot in made if plot is not None]
 
 
 def _plot(
-    name: str, label: str, draw: Callable[[Sequence[Placed]], Figure | None], found: Sequence[Placed]
+    name: str, label: str, draw: Callable[[Sequence[Placed]], Figure | None], placed: Sequence[Placed]
 ) -> Plot | None:
     """None if there are no numbers for it; one that fails costs no other, and no report."""
     try:
-        figure = draw(found)
+        figure = draw(placed)
         return Plot(name, label, drawing.svg(figure, name)) if figure is not None else None
     except Exception as error:
         return Plot(name, label, "", f"it could not be drawn: {reason_of(error)}")
@@ -53,44 +53,44 @@ def where(records: Sequence[Record], record: Record) -> str:
     return "here" if index == 0 else "elsewhere" if len(records) == 2 else f"elsewhere {index}"
 
 
-def _parts(found: Sequence[Placed]) -> Figure | None:
+def _parts(placed: Sequence[Placed]) -> Figure | None:
     timed = {
         _setting(p, c)
-        for p, c in found
+        for p, c in placed
         if c.case.workload in STEP_WORKLOADS[:-1] and c.case.batch_size == REFERENCE_BATCH
     }
     if not timed:  # another batch size then, if the run has one
-        timed = {_setting(p, c) for p, c in found if c.case.workload in STEP_WORKLOADS[:-1]}
-    chosen = [(p, c) for p, c in found if c.case.workload in STEP_WORKLOADS and _setting(p, c) in timed]
+        timed = {_setting(p, c) for p, c in placed if c.case.workload in STEP_WORKLOADS[:-1]}
+    chosen = [(p, c) for p, c in placed if c.case.workload in STEP_WORKLOADS and _setting(p, c) in timed]
     chosen.sort(key=lambda item: STEP_WORKLOADS.index(item[1].case.workload))
-    settings = list(dict.fromkeys(_setting(p, c) for p, c in found if _setting(p, c) in timed))
+    settings = list(dict.fromkeys(_setting(p, c) for p, c in placed if _setting(p, c) in timed))
     ordered = [item for setting in settings for item in chosen if _setting(*item) == setting]
-    return _bars(ordered, found, lambda cell: [cell.case.workload.replace("_", " + "), *_apart(ordered, cell)])
+    return _bars(ordered, placed, lambda cell: [cell.case.workload.replace("_", " + "), *_apart(ordered, cell)])
 
 
 def _setting(place: str, cell: Cell) -> tuple[object, ...]:
     return place, *(getattr(cell.case, axis.field) for axis in AXES if axis.field != "workload")
 
 
-def _apart(found: Sequence[Placed], cell: Cell) -> list[str]:
+def _apart(placed: Sequence[Placed], cell: Cell) -> list[str]:
     """The axes in which the bars differ."""
     axes = [axis for axis in AXES if axis.field not in ("workload", "device", "feed")]
-    differing = [axis for axis in axes if len({getattr(other.case, axis.field) for _, other in found}) > 1]
+    differing = [axis for axis in axes if len({getattr(other.case, axis.field) for _, other in placed}) > 1]
     texts = [(axis, axis.shown(getattr(cell.case, axis.field))) for axis in differing]
     return [text if axis.rows else f"{axis.heading.lower()} {text}" for axis, text in texts]
 
 
-def _epochs(found: Sequence[Placed]) -> Figure | None:
-    chosen = [(p, c) for p, c in found if c.case.workload == "epoch"]
-    return _bars(chosen, found, lambda cell: [cell.case.feed, *_apart(chosen, cell)])
+def _epochs(placed: Sequence[Placed]) -> Figure | None:
+    chosen = [(p, c) for p, c in placed if c.case.workload == "epoch"]
+    return _bars(chosen, placed, lambda cell: [cell.case.feed, *_apart(chosen, cell)])
 
 
-def _bars(chosen: Sequence[Placed], found: Sequence[Placed], words: Callable[[Cell], list[str]]) -> Figure | None:
+def _bars(chosen: Sequence[Placed], placed: Sequence[Placed], words: Callable[[Cell], list[str]]) -> Figure | None:
     """Horizontal bars of the medians with their intervals and the number at the end; flagged ones are outlined."""
     if not chosen:
         return None
     figure, axes = drawing.figure(0.55 + 0.33 * len(chosen))
-    colours = colours_of(found)
+    colours = colours_of(placed)
     longest = max(cell.summary.time for _, cell in chosen if cell.summary)
     for row, (place, cell) in enumerate(chosen):
         if cell.summary is None:
@@ -113,12 +113,12 @@ def _bars(chosen: Sequence[Placed], found: Sequence[Placed], words: Callable[[Ce
     return figure
 
 
-def _accuracy(found: Sequence[Placed]) -> Figure | None:
-    chosen = [(p, c, c.measurement.accuracy) for p, c in found if c.measurement and c.measurement.accuracy]
+def _accuracy(placed: Sequence[Placed]) -> Figure | None:
+    chosen = [(p, c, c.measurement.accuracy) for p, c in placed if c.measurement and c.measurement.accuracy]
     if not chosen:
         return None
     figure, axes = drawing.figure(0.95 + 0.62 * len(chosen))
-    colours = colours_of(found)
+    colours = colours_of(placed)
     pairs = [(p, c) for p, c, _ in chosen]
     for row, (place, cell, accuracy) in enumerate(chosen):
         values, colour = accuracy.test_accuracy_fraction, colours[place, cell.case.device]

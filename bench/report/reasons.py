@@ -21,29 +21,29 @@ def crossovers(records: Sequence[Record], everything: Sequence[Cell], theirs: Se
         everything: The cells of the run at hand.
         theirs: Those of each record measured elsewhere, which are asked for an accelerator if the run has none.
     """
-    found = [f"{capitalised(text)}." for text in _of_devices(everything, everything)]
+    sentences = [f"{capitalised(text)}." for text in _of_devices(everything, everything)]
     if not set(measured_devices(everything)) - {"cpu"}:
         for record, others in zip(records[1:], theirs, strict=True):
             if mismatch(records[0], record) is None:
                 machines = f"Across two machines ({records[0].machine.label}, and {record.machine.label})"
-                found += [f"{machines}, {text}." for text in _of_devices(everything, others)]
-    return found + _of_modes(everything)
+                sentences += [f"{machines}, {text}." for text in _of_devices(everything, others)]
+    return sentences + _of_modes(everything)
 
 
 def _of_devices(ours: Sequence[Cell], theirs: Sequence[Cell]) -> list[str]:
     """The CPU of `ours` against every accelerator of `theirs`, with every feed of its steps."""
-    first, found = curve(ours, "cpu"), []
+    first, texts = curve(ours, "cpu"), []
     for device in measured_devices(theirs):
         feeds = step_feeds(theirs, device) if device != "cpu" else []
         for feed in feeds:
             if crossing := crossover(log_ratios(first, curve(theirs, device, feed=feed))):
-                found.append(f"{fed_from(feed, feeds)}{crossing.sentence(name('cpu'), name(device))}")
-    return found
+                texts.append(f"{fed_from(feed, feeds)}{crossing.sentence(name('cpu'), name(device))}")
+    return texts
 
 
 def _of_modes(everything: Sequence[Cell]) -> list[str]:
     """Every single change of precision or compiler that has three batch sizes, against eager fp32."""
-    found = []
+    sentences = []
     for device in measured_devices(everything):
         plain = curve(everything, device)
         for axis in ("precision", "compiler"):
@@ -53,8 +53,8 @@ def _of_modes(everything: Sequence[Cell]) -> list[str]:
                 crossing = crossover(log_ratios(plain, curve(everything, device, **{axis: choice})))
                 if crossing:
                     sentence = crossing.sentence("eager fp32", name(choice))
-                    found.append(f"On {name(device)}, {sentence}.")
-    return found
+                    sentences.append(f"On {name(device)}, {sentence}.")
+    return sentences
 
 
 def compiling(record: Record, everything: Sequence[Cell]) -> list[str]:

@@ -45,7 +45,7 @@ class Finding:
 def findings(records: Sequence[Record]) -> list[Finding]:
     """The summary of `records[0]`, the run at hand; the others were measured elsewhere."""
     everything, *elsewhere = (cells(record) for record in records)
-    found = [
+    candidates = [
         Finding("Measured", _measured(records[0], everything)),
         # Ratios first: they are what a single run can promise.
         Finding("CPU or GPU", _devices(records, everything, elsewhere)),
@@ -59,14 +59,14 @@ def findings(records: Sequence[Record]) -> list[Finding]:
         Finding("Cold start", _cold_starts(everything)),
         Finding("Accuracy", [*_accuracies(everything), *formats.accuracy_differences(everything)]),
     ]
-    return [finding for finding in found if finding.sentences]
+    return [finding for finding in candidates if finding.sentences]
 
 
 def warnings(record: Record) -> list[str]:
     """What must be said before anything else: other timing rules, an interrupted run, stand-in images."""
-    found = []
+    sentences = []
     if record.timing_rule_version != TIMING_RULE_VERSION:
-        found.append(
+        sentences.append(
             f"Taken under timing rules {record.timing_rule_version}, today's are {TIMING_RULE_VERSION}: its numbers "
             "are shown, and compared with nothing."
         )
@@ -76,14 +76,14 @@ def warnings(record: Record) -> list[str]:
         if bare := sum(m.counters is None for m in record.measurements):
             were = "was" if bare == 1 else "were"
             rest += f"; {bare} {plural(bare, 'case')} {were} not taken apart, so without account and bound"
-        found.append(f"This run was interrupted. What it measured by then is complete and valid{rest}.")
-    found += _uncertain(record)
+        sentences.append(f"This run was interrupted. What it measured by then is complete and valid{rest}.")
+    sentences += _uncertain(record)
     if reason := record.dataset.fallback_reason:
-        found.append(
+        sentences.append(
             f"Not the full dataset: {reason}. The images are {record.dataset.label}; times and accuracies "
             "are of these images and are not compared with those of other images."
         )
-    return found
+    return sentences
 
 
 def _uncertain(record: Record) -> list[str]:
@@ -106,48 +106,51 @@ def _uncertain(record: Record) -> list[str]:
 def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
     count, flagged = len(record.measurements), sum(bool(cell.flags and cell.why_not_judged) for cell in everything)
     missing = len(record.unmeasured)
-    found = [
+    sentences = [
         f"{count} {plural(count, 'case')} in {units.duration(record.duration_seconds)} on "
         f"{machine_and_day(record)}, with {record.dataset.label}."
     ]
     if flagged:
-        found.append(f"{flagged} of them {'is' if flagged == 1 else 'are'} flagged: shown, but compared with nothing.")
+        sentences.append(
+            f"{flagged} of them {'is' if flagged == 1 else 'are'} flagged: shown, but compared with nothing."
+        )
     beside = collections.Counter(r.disturbed for r in record.rounds if r.disturbed)
     if beside:
-        found.append(
+        sentences.append(
             f"{sum(beside.values())} of {len(record.rounds)} rounds were disturbed, mostly since "
             f"{beside.most_common(1)[0][0]}; those that were not are what counts, where they are a third of them."
         )
     if missing:
-        found.append(f"{missing} more planned {plural(missing, 'case')} could not be measured; the tables say why.")
-    return found
+        sentences.append(f"{missing} more planned {plural(missing, 'case')} could not be measured; the tables say why.")
+    return sentences
 
 
 def _reference_steps(everything: Sequence[Cell]) -> list[str]:
-    found = []
+    sentences = []
     for device in measured_devices(everything):
         cell = plain_step(everything, device, REFERENCE_BATCH)
         if cell and cell.summary and cell.images_per_second:
-            found.append(
+            sentences.append(
                 f"In this run, a step of {REFERENCE_BATCH} images in fp32 took {units.measured(cell.summary)} on "
                 f"{name(device)}, or {units.rate(cell.images_per_second)} images per second{flag_mark(cell)}. "
                 f"{_on_other_days(cell)}"
             )
-    return found
+    return sentences
 
 
 def _on_other_days(cell: Cell) -> str:
     """How far the time holds beyond this run, by what earlier runs of the machine saw."""
-    found = cell.measurement.earlier if cell.measurement else None
-    if found is None:
+    earlier = cell.measurement.earlier if cell.measurement else None
+    if earlier is None:
         return (
             "It is the first run of this case on this machine: on another day the whole machine may be faster or "
             "slower, by more than the interval says, and ratios hold better."
         )
-    if found.runs == 1:
-        return f"One earlier run of this machine saw {units.duration(found.lowest_seconds)}."
+    if earlier.runs == 1:
+        return f"One earlier run of this machine saw {units.duration(earlier.lowest_seconds)}."
     return (
-        f"{found.runs} earlier runs of this machine saw {units.span(found.lowest_seconds, found.highest_seconds)}: "
+        f"{earlier.runs} earlier runs of this machine saw "
+        f"{units.span(earlier.lowest_seconds, earlier.highest_seconds)}: "
         "so far a time moves from day to day, and ratios hold better."
     )
 
@@ -159,25 +162,25 @@ def _devices(records: Sequence[Record], everything: Sequence[Cell], elsewhere: S
         verdicts = [text for device in accelerators for text in _at_batches(everything, everything, device)]
         return [f"{capitalised(text)}." for text in verdicts]
     missing = next((gap.reason for gap in records[0].unmeasured if gap.case.device != "cpu"), None)
-    found = [f"No GPU was measured in this run{f': {missing}' if missing else ''}."]
+    sentences = [f"No GPU was measured in this run{f': {missing}' if missing else ''}."]
     for other, theirs in zip(records[1:], elsewhere, strict=True):
         for device in measured_devices(theirs):
             if device != "cpu":
-                found += _elsewhere(records[0], other, _at_batches(everything, theirs, device))
-    if len(found) == 1:
-        found.append("No GPU record from another machine stands beside it, so no GPU figures are shown.")
-    return found
+                sentences += _elsewhere(records[0], other, _at_batches(everything, theirs, device))
+    if len(sentences) == 1:
+        sentences.append("No GPU record from another machine stands beside it, so no GPU figures are shown.")
+    return sentences
 
 
 def _elsewhere(run: Record, other: Record, verdicts: list[str]) -> list[str]:
-    found = [f"The GPU figures shown were measured elsewhere: {machine_and_day(other)}."]
+    opening = [f"The GPU figures shown were measured elsewhere: {machine_and_day(other)}."]
     if run.dataset.sha256 != other.dataset.sha256:
         images = f"{run.dataset.label} here, {other.dataset.label} there"
-        return [*found, f"They are not compared with this run, since the images are not the same: {images}."]
+        return [*opening, f"They are not compared with this run, since the images are not the same: {images}."]
     if why := mismatch(run, other):
-        return [*found, f"They are not compared with this run, since {why}."]
+        return [*opening, f"They are not compared with this run, since {why}."]
     machines = f"{run.machine.label}, and {other.machine.label}"
-    return [*found, f"Across these two machines ({machines}), {'; '.join(verdicts)}."] if verdicts else found
+    return [*opening, f"Across these two machines ({machines}), {'; '.join(verdicts)}."] if verdicts else opening
 
 
 def _at_batches(ours: Sequence[Cell], theirs: Sequence[Cell], device: str) -> list[str]:
@@ -200,7 +203,7 @@ def _at_batches(ours: Sequence[Cell], theirs: Sequence[Cell], device: str) -> li
 
 def _variants(everything: Sequence[Cell]) -> list[str]:
     """Every single change of precision, compiler or optimizer at batch 64, against eager fp32 on the same device."""
-    found = []
+    sentences = []
     for device in measured_devices(everything):
         plain = plain_step(everything, device, REFERENCE_BATCH)
         texts = []
@@ -213,13 +216,13 @@ def _variants(everything: Sequence[Cell]) -> list[str]:
             texts = [f"nothing is compared, since that step is flagged: {plain.flag_names}"]
         if texts:
             start = f"Against eager fp32 with plain Adam on {name(device)}, at batch {REFERENCE_BATCH}"
-            found.append(f"{start}: {'; '.join(texts)}.")
-    return found
+            sentences.append(f"{start}: {'; '.join(texts)}.")
+    return sentences
 
 
 def _feeds(everything: Sequence[Cell]) -> list[str]:
     epochs = [cell for cell in everything if cell.case.workload == "epoch" and cell.summary]
-    found = []
+    sentences = []
     for cell in [cell for cell in epochs if cell.case.batch_size == REFERENCE_BATCH] or epochs:
         versus = cell.against_loader
         loader = next((other for other in everything if other.id == versus.baseline_id), None)
@@ -229,17 +232,17 @@ def _feeds(everything: Sequence[Cell]) -> list[str]:
         both = f"{units.time(loader.summary)} against {units.time(cell.summary)}"
         other = f"one from {name(cell.case.feed)}"
         if versus.ratio is None:
-            found.append(f"{start} and {other} take {both}; not compared ({versus.reason}).")
+            sentences.append(f"{start} and {other} take {both}; not compared ({versus.reason}).")
         elif not versus.ratio.clear:
-            found.append(f"{start} takes no clearly different time than {other}: {both}.")
+            sentences.append(f"{start} takes no clearly different time than {other}: {both}.")
         else:
-            found.append(f"{start} takes {units.times(versus.ratio, 'as long')} as {other}: {both}.")
-    return found
+            sentences.append(f"{start} takes {units.times(versus.ratio, 'as long')} as {other}: {both}.")
+    return sentences
 
 
 def _cold_starts(everything: Sequence[Cell]) -> list[str]:
     """From nothing to the target, and what takes the most of it."""
-    found = []
+    sentences = []
     for cell in everything:
         starts = cell.measurement.start_ups if cell.measurement else []
         total = median_of(starts, total_seconds)
@@ -250,15 +253,15 @@ def _cold_starts(everything: Sequence[Cell]) -> list[str]:
         target = units.round_percent(cell.measurement.accuracy.target_fraction)
         mode = "" if cell.case.compiler == "off" else f" with {name(cell.case.compiler)}"
         listed = ", ".join(f"{units.duration(parts[what])} are {what}" for what in most)
-        found.append(
+        sentences.append(
             f"A fresh process reaches {target} on {name(cell.case.device)}{mode} after {units.duration(total)}, of "
             f"which {listed} (medians of {len(starts)})."
         )
-    return found
+    return sentences
 
 
 def _accuracies(everything: Sequence[Cell]) -> list[str]:
-    found = []
+    sentences = []
     for cell in everything:
         accuracy = cell.measurement.accuracy if cell.measurement else None
         if accuracy is None:
@@ -269,9 +272,9 @@ def _accuracies(everything: Sequence[Cell]) -> list[str]:
         epochs = f"{accuracy.epochs} {plural(accuracy.epochs, 'epoch')}"
         within = f"{units.round_percent(target)} within {accuracy.max_epochs} {plural(accuracy.max_epochs, 'epoch')}"
         tail = f", after a median of {units.duration(statistics.median(reached))} of training" if reached else ""
-        found.append(
+        sentences.append(
             f"Trained for {epochs} on {name(cell.case.device)} in {cell.case.precision}, {count} "
             f"{plural(count, 'seed')}: a mean test accuracy of {units.percent(mean)}{bounds}. "
             f"{len(reached)} of {count} reached {within}{tail}{flag_mark(cell, 'times flagged')}."
         )
-    return found
+    return sentences

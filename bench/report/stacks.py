@@ -17,10 +17,10 @@ HEIGHT = 0.72
 LONGEST = 5.0
 
 
-def accounts(found: Sequence[Placed]) -> Figure | None:
+def accounts(placed: Sequence[Placed]) -> Figure | None:
     """The plain step by device and batch size; None without an account of one."""
-    chosen = sorted((one for one in found if _is_plain(one[1])), key=lambda one: one[1].case.batch_size)
-    devices = dict.fromkeys((place, cell.case.device, _feed(found, place, cell)) for place, cell in found)
+    chosen = sorted((one for one in placed if _is_plain(one[1])), key=lambda one: one[1].case.batch_size)
+    devices = dict.fromkeys((place, cell.case.device, _feed(placed, place, cell)) for place, cell in placed)
     rows = [
         (place, cell)
         for where in devices
@@ -69,9 +69,9 @@ def _is_plain(cell: Cell) -> bool:
     return cell.account is not None and cell.case.workload == "step" and is_plain(cell.case)
 
 
-def _feed(found: Sequence[Placed], place: str, cell: Cell) -> str:
+def _feed(placed: Sequence[Placed], place: str, cell: Cell) -> str:
     """The feed of the device's bars: images in its own memory, where that was measured."""
-    feeds = {c.case.feed for p, c in found if p == place and c.case.device == cell.case.device and _is_plain(c)}
+    feeds = {c.case.feed for p, c in placed if p == place and c.case.device == cell.case.device and _is_plain(c)}
     return "device" if "device" in feeds else "resident"
 
 

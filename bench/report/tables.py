@@ -122,56 +122,56 @@ class ViewTable:
 
 def table(record: Record, view: View) -> ViewTable | None:
     """The view of the record as text; None if the record has no such case."""
-    found = _rows(record, view)
-    if not found or (view.name != column.GAPS and not any(cell.measurement for cell in found)):
+    chosen = _rows(record, view)
+    if not chosen or (view.name != column.GAPS and not any(cell.measurement for cell in chosen)):
         return None
     shown = [c for c in COLUMNS if view.kind in c.views and c.show]
-    here = _of_devices_here(found)
+    here = _of_devices_here(chosen)
     # That a whole device is missing is said once: what cannot be measured has a table of its own.
-    found = found if view.name == column.GAPS else list(here)
-    agreed = [c for c in shown if c.axis and c.name != "workload" and len(_texts(c, found)) == 1]
-    agreed = agreed if len(found) > 1 else [c for c in agreed if c.name not in _SHOWN_OF_ONE]
-    shown = [c for c in shown if c not in agreed and (c.axis or c.role in (NAME, NOTE) or _says_anything(c, found))]
-    shown = [c for c in shown if c.role != NOTE or _texts(c, found) != [""]]
-    rows = _grouped(found) if view.kind in column.TIMED else [[cell] for cell in found]
+    chosen = chosen if view.name == column.GAPS else list(here)
+    agreed = [c for c in shown if c.axis and c.name != "workload" and len(_texts(c, chosen)) == 1]
+    agreed = agreed if len(chosen) > 1 else [c for c in agreed if c.name not in _SHOWN_OF_ONE]
+    shown = [c for c in shown if c not in agreed and (c.axis or c.role in (NAME, NOTE) or _says_anything(c, chosen))]
+    shown = [c for c in shown if c.role != NOTE or _texts(c, chosen) != [""]]
+    rows = _grouped(chosen) if view.kind in column.TIMED else [[cell] for cell in chosen]
     body = [[_text(c, row) for c in shown] for row in rows]
-    facts = [(c, _texts(c, found)[0]) for c in agreed]
+    facts = [(c, _texts(c, chosen)[0]) for c in agreed]
     said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
     return ViewTable(view, record, body, shown, rows, ", ".join(said))
 
 
-def _of_devices_here(found: Sequence[Cell]) -> Sequence[Cell]:
+def _of_devices_here(chosen: Sequence[Cell]) -> Sequence[Cell]:
     """The cells of a table: what a device that is not here would have been asked takes no row, unless it is all."""
-    devices = {cell.case.device for cell in found if cell.measurement}
-    return [cell for cell in found if cell.case.device in devices] or found
+    devices = {cell.case.device for cell in chosen if cell.measurement}
+    return [cell for cell in chosen if cell.case.device in devices] or chosen
 
 
-def _texts(of: CaseColumn, found: Sequence[Cell]) -> list[str]:
-    return list(dict.fromkeys(of.show(cell) for cell in found)) if of.show else []
+def _texts(of: CaseColumn, chosen: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(of.show(cell) for cell in chosen)) if of.show else []
 
 
-def _says_anything(of: CaseColumn, found: Sequence[Cell]) -> bool:
+def _says_anything(of: CaseColumn, chosen: Sequence[Cell]) -> bool:
     """Whether any row has a value: a column of nothing but `-` is left out, unless it is what the table is about.
 
     So is one that compares each row with itself alone.
     """
-    if of.versus and all(versus.ratio is None or versus.baseline_id == cell.id for cell, versus in _versus(of, found)):
+    if of.versus and all(versus.ratio is None or versus.baseline_id == cell.id for cell, versus in _versus(of, chosen)):
         return False
-    return of.stays or _texts(of, found) not in ([MISSING], [""])
+    return of.stays or _texts(of, chosen) not in ([MISSING], [""])
 
 
-def _versus(of: CaseColumn, found: Sequence[Cell]) -> list[tuple[Cell, Versus]]:
-    return [(cell, of.versus(cell)) for cell in found] if of.versus else []
+def _versus(of: CaseColumn, chosen: Sequence[Cell]) -> list[tuple[Cell, Versus]]:
+    return [(cell, of.versus(cell)) for cell in chosen] if of.versus else []
 
 
 def _rows(record: Record, view: View) -> list[Cell]:
     everything = cells(record)
-    found = [cell for cell in everything if view.belongs(cell)]
+    chosen = [cell for cell in everything if view.belongs(cell)]
     if view.name in (column.SAMPLES, column.GAPS):
-        return found
-    found = sorted(found, key=_order(everything))
+        return chosen
+    chosen = sorted(chosen, key=_order(everything))
     # By what takes the most of the time: alike cases have one reason.
-    return sorted(found, key=_cause) if view.name == column.WHY else found
+    return sorted(chosen, key=_cause) if view.name == column.WHY else chosen
 
 
 def _cause(cell: Cell) -> int:
@@ -188,7 +188,7 @@ def _order(everything: Sequence[Cell]) -> Callable[[Cell], tuple[int, ...]]:
     return lambda cell: tuple(seen[axis].index(getattr(cell.case, axis)) for axis in axes)
 
 
-def _grouped(found: Sequence[Cell]) -> list[list[Cell]]:
+def _grouped(chosen: Sequence[Cell]) -> list[list[Cell]]:
     """The cells one a row, except that neighbouring gaps on one device for one reason share a row."""
 
     def key(item: tuple[int, Cell]) -> tuple[object, ...]:
@@ -196,7 +196,7 @@ def _grouped(found: Sequence[Cell]) -> list[list[Cell]]:
         gap = cell.unmeasured
         return (cell.case.device, gap.kind, gap.reason) if gap else (index,)
 
-    return [[cell for _, cell in group] for _, group in itertools.groupby(enumerate(found), key)]
+    return [[cell for _, cell in group] for _, group in itertools.groupby(enumerate(chosen), key)]
 
 
 def _text(of: CaseColumn, row: list[Cell]) -> str:

@@ -58,37 +58,37 @@ def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> 
     console.print(summary)
     console.print()
     for view in tables.VIEWS:
-        if view.kind in KINDS and (found := tables.table(record, view)):
+        if view.kind in KINDS and (table := tables.table(record, view)):
             console.print(Text(view.title, style="bold"))
-            console.print(Text(captions.caption([record], found), style="dim"))
-            console.print(_fitting(found, console))
-            for line in _notes(found):
+            console.print(Text(captions.caption([record], table), style="dim"))
+            console.print(_fitting(table, console))
+            for line in _notes(table):
                 console.print(Text(line, style="dim"))
             console.print()
 
 
-def _fitting(found: tables.ViewTable, console: Console) -> Grid:
+def _fitting(table: tables.ViewTable, console: Console) -> Grid:
     """The first layout that the terminal holds, from roomy to bare; the barest if none."""
     layouts: list[tuple[int, tuple[str, ...]]] = [(2, COLUMNS)]
     layouts += [(1, tuple(c for c in COLUMNS if c not in EXPENDABLE[:gone])) for gone in range(len(EXPENDABLE) + 1)]
     # Measured on a wider terminal: on this one nothing would be wider than it.
     options = console.options.update_width(1000)
-    grids = (_grid(found, gap, columns) for gap, columns in layouts)
+    grids = (_grid(table, gap, columns) for gap, columns in layouts)
     for grid in grids:
         if console.measure(grid, options=options).maximum <= console.width:
             break
     return grid
 
 
-def _grid(found: tables.ViewTable, gap: int, columns: Sequence[str]) -> Grid:
+def _grid(table: tables.ViewTable, gap: int, columns: Sequence[str]) -> Grid:
     """The rows that have numbers, without the ratios' intervals: the sentences above have said the main ones."""
-    kept = [index for index, shown in enumerate(found.columns) if shown.name in columns]
-    shown = [found.columns[index] for index in kept]
+    kept = [index for index, shown in enumerate(table.columns) if shown.name in columns]
+    shown = [table.columns[index] for index in kept]
     wrapped = [NARROW.get(one.name) or textwrap.fill(one.heading, 10, break_long_words=False) for one in shown]
     heads = [head(one, text) for text, one in zip(wrapped, shown, strict=True)]
     timed = [
-        (behind[0], [_short(found.columns[index], texts[index], columns) for index in kept])
-        for texts, behind in zip(found.texts, found.cells, strict=True)
+        (behind[0], [_short(table.columns[index], texts[index], columns) for index in kept])
+        for texts, behind in zip(table.texts, table.cells, strict=True)
         if behind[0].measurement
     ]
     marked = {number: "yellow" for number, (cell, _) in enumerate(timed) if cell.flags}
@@ -102,9 +102,9 @@ def _short(of: CaseColumn, text: str, columns: Sequence[str]) -> str:
     return text.partition(" (")[0]
 
 
-def _notes(found: tables.ViewTable) -> list[str]:
+def _notes(table: tables.ViewTable) -> list[str]:
     """A line for every row that is flagged or has no number."""
-    return [f"{_which(behind)} {text}" for behind in found.cells if (text := note(behind[0]))]
+    return [f"{_which(behind)} {text}" for behind in table.cells if (text := note(behind[0]))]
 
 
 def _which(behind: list[Cell]) -> str:

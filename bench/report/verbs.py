@@ -59,16 +59,16 @@ def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
     return DONE
 
 
-def _time(found: Estimate | None) -> str:
-    return seconds(found.value, *found.bounds()) if found else MISSING
+def _time(estimate: Estimate | None) -> str:
+    return seconds(estimate.value, *estimate.bounds()) if estimate else MISSING
 
 
-def _whole(found: Ratio, *, in_turn: bool) -> str:
-    takes = times(found, "A's time").removesuffix(" (no interval)")
+def _whole(whole: Ratio, *, in_turn: bool) -> str:
+    takes = times(whole, "A's time").removesuffix(" (no interval)")
     said = f"As a whole, B takes {takes}"
-    if found.low is None or not in_turn:
-        why = "one run of a side tells no interval" if found.low is None else "the one side's runs all came first"
+    if whole.low is None or not in_turn:
+        why = "one run of a side tells no interval" if whole.low is None else "the one side's runs all came first"
         said += f"; {why}, so this may be the machine of another day: take turns, and compare A A -- B B"
     else:
-        said += f": {('B is slower' if found.value > 1 else 'B is faster') if found.clear else 'no clear difference'}"
+        said += f": {('B is slower' if whole.value > 1 else 'B is faster') if whole.clear else 'no clear difference'}"
     return f"{said}."

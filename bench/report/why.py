@@ -28,13 +28,13 @@ TRY = {"compiler": "torch.compile", "precision": "other number formats", "optimi
 
 def why(everything: Sequence[Cell]) -> list[str]:
     """What takes the time of the plain step and of the epochs, on every device, and what helps."""
-    found: list[str] = []
+    sentences: list[str] = []
     told: set[str] = set()  # what a bound is, and why there is none, is said once
     for cell, what in central(everything):
         if cell.account:
             said = (verdict(cell, what), helps(cell), larger(cell, everything), _bound(cell, told))
-            found.append(" ".join(filter(None, said)))
-    return found
+            sentences.append(" ".join(filter(None, said)))
+    return sentences
 
 
 def central(everything: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
@@ -49,37 +49,37 @@ def central(everything: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
 
 def verdict(cell: Cell, what: str) -> str:
     """What takes the most of a case's time, with its share."""
-    found, time = cell.account, cell.summary
-    assert found is not None
+    account, time = cell.account, cell.summary
+    assert account is not None
     assert time is not None
     flagged = f", flagged: {cell.flag_names}" if cell.flags else ""
-    most, start = found.largest, f"{what} ({units.time(time)}{flagged})"
+    most, start = account.largest, f"{what} ({units.time(time)}{flagged})"
     if most not in MEANINGS:
-        return f"{start} is not explained: {_percent(found, most)} of it belongs to none of the known causes."
-    launch = most == OVERHEAD and found.device_seconds is not None
+        return f"{start} is not explained: {_percent(account, most)} of it belongs to none of the known causes."
+    launch = most == OVERHEAD and account.device_seconds is not None
     known = LAUNCH_BOUND if launch else BOUNDS[most]
-    parts = _fixed(cell, found) if most == OVERHEAD else ""
-    text = f"{start} is {known}: {_percent(found, most)} of it {MEANINGS[most]}{parts}."
-    if launch and found.device_seconds is not None:
+    parts = _fixed(cell, account) if most == OVERHEAD else ""
+    text = f"{start} is {known}: {_percent(account, most)} of it {MEANINGS[most]}{parts}."
+    if launch and account.device_seconds is not None:
         text += (
-            f" The host needs {units.duration(found.host_seconds)} for it and {name(cell.case.device)} works "
-            f"{units.duration(found.device_seconds)}, so the device waits for the host."
+            f" The host needs {units.duration(account.host_seconds)} for it and {name(cell.case.device)} works "
+            f"{units.duration(account.device_seconds)}, so the device waits for the host."
         )
-    if found.share("unexplained") > TOO_MUCH_UNEXPLAINED:
-        text += f" {_percent(found, 'unexplained')} is unexplained."
+    if account.share("unexplained") > TOO_MUCH_UNEXPLAINED:
+        text += f" {_percent(account, 'unexplained')} is unexplained."
     return text
 
 
-def _percent(found: Account, term: str) -> str:
-    return f"{100 * found.share(term):.0f}%"
+def _percent(account: Account, term: str) -> str:
+    return f"{100 * account.share(term):.0f}%"
 
 
-def _fixed(cell: Cell, found: Account) -> str:
+def _fixed(cell: Cell, account: Account) -> str:
     """What the overhead is: its time, how it is divided among the parts of the step, and what is called."""
     counters = cell.measurement.counters if cell.measurement else None
     steps = (cell.measurement.steps_per_epoch if cell.measurement else None) or 1
-    each = found.seconds[OVERHEAD] / steps
-    parts = sorted(found.overhead_by_part.items(), key=lambda item: -item[1])
+    each = account.seconds[OVERHEAD] / steps
+    parts = sorted(account.overhead_by_part.items(), key=lambda item: -item[1])
     named = {part: share for part, share in parts if share >= WORTH_A_WORD}
     rest = {"the rest": 1 - sum(named.values())} if named else {}
     split = ", ".join(f"{part} {units.duration(share * each)}" for part, share in (named | rest).items())

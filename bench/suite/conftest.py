@@ -90,8 +90,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _planned_id(item: pytest.Item) -> str | None:
-    found = item.callspec.params["planned"]  # type: ignore[attr-defined]
-    return found if isinstance(found, str) else None  # pytest's own marker stands for an empty matrix
+    planned = item.callspec.params["planned"]  # type: ignore[attr-defined]
+    return planned if isinstance(planned, str) else None  # pytest's own marker stands for an empty matrix
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -67,8 +67,8 @@ def group_of(case: Case) -> str:
 
 def groups(cases: Mapping[str, Case]) -> dict[str, dict[str, Case]]:
     """The cases of each group that has some, in the order in which groups are measured."""
-    found = {name: {id: case for id, case in cases.items() if group_of(case) == name} for name in GROUPS}
-    return {name: members for name, members in found.items() if members}
+    by_group = {name: {id: case for id, case in cases.items() if group_of(case) == name} for name in GROUPS}
+    return {name: members for name, members in by_group.items() if members}
 
 
 @dataclass(frozen=True)

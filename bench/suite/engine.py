@@ -147,12 +147,12 @@ class Rounds:
                 "part_seconds": None if id in self._repetitions else self._group.part_seconds,
             }
             turn = Turn(id, worker, "prepare", arguments, PREPARE_LIMIT_SECONDS)
-            found = turn.take()
-            repetition, steps = found.pop("repetition_seconds"), found.pop("steps")
+            answer = turn.take()
+            repetition, steps = answer.pop("repetition_seconds"), answer.pop("steps")
             if id not in self._repetitions:
                 self._seconds[id] = repetition
                 self._steps |= {id: steps} if steps else {}
-            self._journal.write("prepared", process=process, id=id, **{n: digits(s) for n, s in found.items()})
+            self._journal.write("prepared", process=process, id=id, **{n: digits(s) for n, s in answer.items()})
 
     def _take_rounds(self, worker: Any, process: int, called: str) -> None:
         share = self._group.share

@@ -67,12 +67,12 @@ def survey(
         BenchError: The images cannot be had.
     """
     workers.wait()
-    found = presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose))
-    here = [case for case in found.possible.values() if case.device == "cpu"]
+    surveyed = presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose))
+    here = [case for case in surveyed.possible.values() if case.device == "cpu"]
     # Where workers are not forked, two more import torch for longer than a quick report has.
-    if found.facts["gpu"] and here and (FORKS or plan != "quick"):
-        found.facts["environment"]["settings"].update(host.cost_of_gpu(workers, here[0].threads))
-    return found
+    if surveyed.facts["gpu"] and here and (FORKS or plan != "quick"):
+        surveyed.facts["environment"]["settings"].update(host.cost_of_gpu(workers, here[0].threads))
+    return surveyed
 
 
 def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool]) -> Surveyed:
@@ -108,8 +108,8 @@ def again(workers: Workers, run: Mapping[str, Any]) -> dict[str, Any]:
     facts = presence.surveyed(
         workers, lambda worker: worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=cases, devices=used)
     )
-    found = {id: {**one, "impossible": facts["impossible"][id]} for id, one in run["cases"].items()}
-    return {**identity(), "machine": facts["machine"], "dataset": facts["dataset"], "cases": found}
+    cases_now = {id: {**one, "impossible": facts["impossible"][id]} for id, one in run["cases"].items()}
+    return {**identity(), "machine": facts["machine"], "dataset": facts["dataset"], "cases": cases_now}
 
 
 @functools.cache

@@ -50,10 +50,10 @@ def last_threads(results: Path, machine: str) -> int | None:
     """What the newest record of the machine was measured with, where a run chose it; None if none is there."""
     paths = sorted((results / machine).glob(f"*/{RECORD_FILE}"), reverse=True)
     try:
-        found = json.loads(paths[0].read_text("utf-8"))["environment"]["settings"].get(CHOSEN)
+        chosen = json.loads(paths[0].read_text("utf-8"))["environment"]["settings"].get(CHOSEN)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
-    return found if isinstance(found, int) else None
+    return chosen if isinstance(chosen, int) else None
 
 
 def chosen_threads(worker: Any, results: Path, machine: str) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def cost_of_gpu(workers: Workers, threads: int) -> dict[str, Any]:
         return {WITH_GPU: f"not known: {error}"}
     seen, hidden = (statistics.median(one) for one in zip(*pairs, strict=True))
     ratios = [one / other for one, other in pairs]
-    found = {WITH_GPU: seen, WITHOUT_GPU: hidden, LEAST_RATIO: min(ratios), LARGEST_RATIO: max(ratios)}
-    return {name: digits(value) for name, value in found.items()}
+    costs = {WITH_GPU: seen, WITHOUT_GPU: hidden, LEAST_RATIO: min(ratios), LARGEST_RATIO: max(ratios)}
+    return {name: digits(value) for name, value in costs.items()}
 
 
 def _in_turns(case: Case, workers: Sequence[Any]) -> list[float]:

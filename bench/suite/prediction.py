@@ -27,7 +27,7 @@ def reference_case(**changes: Any) -> Case:
 
 def payoff() -> list[dict[str, Any]]:
     """Seconds for many steps in fresh processes against the prediction: compile time, and steps at the median."""
-    found = []
+    rows = []
     for precision, compiler in itertools.product(("fp32", "bf16"), ("off", "default")):
         case = reference_case(precision=precision, compiler=compiler)
         settings.apply(case)
@@ -35,9 +35,9 @@ def payoff() -> list[dict[str, Any]]:
         predicted, took = compile_seconds + STEPS * step_seconds, _stopwatch(case, STEPS)
         what = f"{STEPS:,} steps {precision} {compiler}"
         print(f"payoff: {what}: {predicted:.1f} s predicted, {took:.1f} s taken, {predicted / took - 1:+.1%}")
-        found.append({"precision": precision, "compiler": compiler, "compile_seconds": compile_seconds,
-                      "step_seconds": step_seconds, "predicted_seconds": predicted, "taken_seconds": took})  # fmt: skip
-    return found
+        rows.append({"precision": precision, "compiler": compiler, "compile_seconds": compile_seconds,
+                     "step_seconds": step_seconds, "predicted_seconds": predicted, "taken_seconds": took})  # fmt: skip
+    return rows
 
 
 def _predict(case: Case) -> tuple[float, float]:

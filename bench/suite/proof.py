@@ -55,11 +55,11 @@ def bias(runs: int) -> dict[str, Any]:
             record = _alike(workers)
             for delay, error in errors_of(record).items():
                 errors[delay].append(error)
-    for delay, found in errors.items():
-        middle, low, high = mean_interval(found)
+    for delay, points in errors.items():
+        middle, low, high = mean_interval(points)
         bounds = "" if low is None or high is None else f" ({low:+.2f} to {high:+.2f})"
-        print(f"bias at +{delay:.0%}: {middle:+.2f} points{bounds}, {len(found)} runs", flush=True)
-    return {f"{delay:g}": found for delay, found in errors.items()}
+        print(f"bias at +{delay:.0%}: {middle:+.2f} points{bounds}, {len(points)} runs", flush=True)
+    return {f"{delay:g}": points for delay, points in errors.items()}
 
 
 def errors_of(record: Record) -> dict[float, float]:
@@ -67,14 +67,14 @@ def errors_of(record: Record) -> dict[float, float]:
     by_id = {m.id: m for m in record.measurements}
     plain = by_id[PLAIN]
     added = time_of(plain, record).value
-    found = {}
+    errors = {}
     for delay in DELAYS:
         slow = by_id[f"{delay:g}"]
         later = dataclasses.replace(slow, samples_seconds=[s + delay * added for s in slow.samples_seconds])
         estimate = ratio_of(later, plain, record)
         assert estimate is not None
-        found[delay] = 100 * (estimate.value - 1 - delay)
-    return found
+        errors[delay] = 100 * (estimate.value - 1 - delay)
+    return errors
 
 
 def _alike(workers: Workers) -> Record:
@@ -135,13 +135,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("proof.json"), metavar="FILE", help="(proof.json)")
     repeated.add_options(parser)
     options = parser.parse_args(own)
-    found = {
+    numbers = {
         "reruns": lambda: repeated.reruns(options, rest),
         "bias": lambda: bias(options.runs),
         "overhead": overhead,
         "payoff": payoff,
     }[options.proof]()
-    files.write_json(options.output, {options.proof: found})
+    files.write_json(options.output, {options.proof: numbers})
     return DONE
 
 

@@ -56,15 +56,15 @@ def reruns(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
             _run(folder, words)
             records = read(folder)
             print(f"reruns: {len(records)} of {options.runs}", flush=True)
-    found = judge(records)
-    for name, value in found.items():
+    judgement = judge(records)
+    for name, value in judgement.items():
         if value is None:
             print(f"reruns: {name.replace('_', ' ')}: not known, since all is barred")
         elif not isinstance(value, dict):
             print(
                 f"reruns: {name.replace('_', ' ')}: {value:.2%}" if "fraction" in name else f"reruns: {name}: {value}"
             )
-    return found
+    return judgement
 
 
 @contextlib.contextmanager
@@ -114,7 +114,7 @@ def judge(records: Sequence[Record]) -> dict[str, Any]:
         "scatter_median_fraction": statistics.median(scatter.values()) if scatter else None,
         "scatter_worst_fraction": max(scatter.values(), default=None),
         "scatter_fraction": scatter,
-        "reach_fraction": {id: statistics.fmean(found) for id, found in reaches.items()},
+        "reach_fraction": {id: statistics.fmean(per_run) for id, per_run in reaches.items()},
         "ratio": {id: math.exp(statistics.fmean(logs)) for id, logs in ratios.items()},
     }
 
@@ -131,7 +131,7 @@ def _ratios(records: Sequence[Record]) -> tuple[dict[str, list[float]], dict[str
     for record in map(judged, records):
         by_id = {m.id: m for m in record.measurements}
         for id, base in bases.items():
-            if id in by_id and base in by_id and (found := ratio_of(by_id[id], by_id[base], record)):
-                logs.setdefault(id, []).append(found.log)
-                reaches.setdefault(id, []).append(found.reach())
+            if id in by_id and base in by_id and (ratio := ratio_of(by_id[id], by_id[base], record)):
+                logs.setdefault(id, []).append(ratio.log)
+                reaches.setdefault(id, []).append(ratio.reach())
     return logs, reaches

@@ -72,9 +72,9 @@ def resume(folder: Path, options: Mapping[str, Any]) -> int:
         with session.workers_of({**options, **first["asked"]}) as workers:
             with console.working(terminal) as say:
                 say("looking at the machine and the images")
-                found = header.again(workers, first)
+                now = header.again(workers, first)
             for name in RESUMED:
-                if found[name] != first[name]:
+                if now[name] != first[name]:
                     raise BenchError(f"{folder}: the run cannot go on: its {name} is not the same any more", USAGE)
             terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  goes on with {folder}"), soft_wrap=True)
             return _go_on(workers, begun, folder.parent.parent, terminal)

@@ -24,7 +24,7 @@ LOG_FILE = "run.log"
 
 def log(lines: Sequence[Line]) -> str:
     """What happened, a line each with the seconds since the run began; the rounds are in the record."""
-    found = []
+    texts = []
     for line in lines:
         rest = " ".join(
             one_line(str(value))
@@ -32,8 +32,8 @@ def log(lines: Sequence[Line]) -> str:
             if name not in ("kind", "at") and isinstance(value, str | int | float)
         )
         if line["kind"] != "round" or "disturbed" in line:
-            found.append(f"{line['at']:9.3f} s  {line['kind']}  {rest}".rstrip())
-    return "\n".join(found) + "\n"
+            texts.append(f"{line['at']:9.3f} s  {line['kind']}  {rest}".rstrip())
+    return "\n".join(texts) + "\n"
 
 
 def begin(header: Mapping[str, Any], results: Path) -> tuple[Path, Journal]:

@@ -109,11 +109,11 @@ class Session:
         threads = max(case.threads for case in cases)
         try:
             with self._workers.start("the calibration") as worker:
-                found = self._calibrated(worker, devices=devices, threads=threads, precisions=precisions)
+                yardsticks = self._calibrated(worker, devices=devices, threads=threads, precisions=precisions)
         except WorkerError as error:  # without a yardstick there is no bound, and no number is lost
             self._journal.write("problem", what=f"the calibration failed: {error}")
         else:
-            self._journal.write("calibration", yardsticks=found)
+            self._journal.write("calibration", yardsticks=yardsticks)
         self._done += self._plan.calibrate_seconds / self._plan.calibrations
 
     def _calibrated(self, worker: Any, **arguments: Any) -> list[dict[str, Any]]:
@@ -199,14 +199,14 @@ class Session:
             self._say(f"{id}: from a cold start", self._done)
             try:
                 with tempfile.TemporaryDirectory(dir=folder) as empty:
-                    found = self._workers.afresh(
+                    seconds = self._workers.afresh(
                         "start_up", OBSERVE_LIMIT_SECONDS, "starting", empty_compiler_caches(Path(empty)),
                         case=dataclasses.asdict(wanted[id]), asked_at=time.monotonic(), **fallen,
                     )  # fmt: skip
             except WorkerError as error:  # it has its number, and only what starting takes is not known
                 self._journal.write("problem", what=f"{id}: no cold start: {error}")
                 return
-            self._journal.write("started", id=id, start_up={n: s and digits(s) for n, s in found.items()})
+            self._journal.write("started", id=id, start_up={n: s and digits(s) for n, s in seconds.items()})
             self._done += costs.START_UP_SECONDS
 
 

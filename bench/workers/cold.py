@@ -66,7 +66,7 @@ def start_up(state: State, case: dict[str, Any], dataset: str, data: str | None,
     begin = clock.now()
     images = state.images or find(dataset, data)
     resident(images)
-    found = clock.now() - begin
+    loaded = clock.now() - begin
     name = DEVICES[built.device].torch_name
     device = clock.time_block(lambda: torch.ones(1, device=name) + 1, 1).host_seconds
     begin = clock.now()
@@ -79,7 +79,7 @@ def start_up(state: State, case: dict[str, Any], dataset: str, data: str | None,
     trained = training.train_from(workloads.SEED, fresh, learn, built, images, clock, evaluation)
     return {
         "import_seconds": imported,
-        "images_seconds": found,
+        "images_seconds": loaded,
         "device_seconds": device,
         "first_step_seconds": first_step,
         "training_seconds": trained.seconds_to_target,

@@ -53,24 +53,24 @@ def count_compilations(state: State, case: dict[str, Any]) -> dict[str, Any]:
     built = Case(**case)
     settings.apply(built)
     pixels, labels = state.images.train.data, state.images.train.targets
-    with compilations() as found:
+    with compilations() as compiled:
         training = train.make_training(
             torch.device(DEVICES[built.device].torch_name),
             wrap=lambda model: torch.compile(model, backend="eager", dynamic=False),  # type: ignore[arg-type, return-value]
         )
         for size in (*[built.batch_size] * 4, built.batch_size // 2, built.batch_size):
             train.train_step(training, pixels[:size].unsqueeze(1).float().div(255), labels[:size])
-    if not found.graphs:
+    if not compiled.graphs:
         raise RuntimeError("torch.compile made no graph; is it switched off, as by TORCHDYNAMO_DISABLE=1?")
-    return {name: value if isinstance(value, int) else len(value) for name, value in vars(found).items()} | {
-        "reasons": [*found.graph_break_reasons, *found.recompile_reasons]
+    return {name: value if isinstance(value, int) else len(value) for name, value in vars(compiled).items()} | {
+        "reasons": [*compiled.graph_break_reasons, *compiled.recompile_reasons]
     }
 
 
 def train_seeds(state: State, seeds: list[int], batch_size: int, epochs: int, threads: int) -> list[float]:
     """Test accuracies after so many epochs, a seed each, with the side's own loop, order of images and evaluation."""
     settings.use_threads(threads)
-    found = []
+    accuracies = []
     test = data.TensorBatches(*data.as_tensors(state.images.test), 2048, shuffle=False)
     pixels, labels = data.as_tensors(state.images.train)
     for seed in seeds:
@@ -78,5 +78,5 @@ def train_seeds(state: State, seeds: list[int], batch_size: int, epochs: int, th
         batches = data.TensorBatches(pixels, labels, batch_size, shuffle=True, seed=seed)
         for _ in range(epochs):
             train.train_epoch(training, batches)
-        found.append(train.evaluate(training.model, test, training.device))
-    return found
+        accuracies.append(train.evaluate(training.model, test, training.device))
+    return accuracies

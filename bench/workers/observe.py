@@ -65,13 +65,13 @@ def observe(
         cold.use_cache(cache)
     settings.apply(built)
     with compilations() as compiled:
-        seen, found = _observe(built, state.images, seconds, repetitions, thorough)
+        seen, fields = _observe(built, state.images, seconds, repetitions, thorough)
     flags = honesty.flags(seen)
     if COMPILERS[built.compiler].mode:
-        found["compilation"] = vars(compiled)
+        fields["compilation"] = vars(compiled)
         if not compiled.graphs:
             flags.append(Flag("not-as-claimed", "torch.compile made no graph: what was timed is not compiled"))
-    return {**found, "flags": [dataclasses.asdict(flag) for flag in flags]}
+    return {**fields, "flags": [dataclasses.asdict(flag) for flag in flags]}
 
 
 def _observe(
@@ -114,14 +114,14 @@ def _observe(
         block_seconds=seconds * repetitions,
         clock_resolution_seconds=clock_resolution_seconds(),
     )
-    found = {
+    fields = {
         "counters": counters,
         "phases": phases,
         "breakdown": breakdown,
         "energy": energy,
         "device_use": use,
     }
-    return seen, {name: value and dataclasses.asdict(value) for name, value in found.items()}
+    return seen, {name: value and dataclasses.asdict(value) for name, value in fields.items()}
 
 
 def _phases(

@@ -91,10 +91,10 @@ def learn(state: State, case: dict[str, Any], seed: int, steps: int) -> float:
     made = _made(state, Case(**case), seed)
     for _ in range(steps):
         made.step()
-    found = float(made.evaluate())
-    if not (math.isfinite(found) and 0 <= found <= 1):
-        raise BenchError(f"{state.file}: evaluate() is to return an accuracy from 0 to 1, and returned {found:g}")
-    return found
+    accuracy = float(made.evaluate())
+    if not (math.isfinite(accuracy) and 0 <= accuracy <= 1):
+        raise BenchError(f"{state.file}: evaluate() is to return an accuracy from 0 to 1, and returned {accuracy:g}")
+    return accuracy
 
 
 def _counted(state: State, case: dict[str, Any], name: str, growth: bool) -> dict[str, Any]:
@@ -104,8 +104,8 @@ def _counted(state: State, case: dict[str, Any], name: str, growth: bool) -> dic
     parameters = [] if model is None else list(model.parameters())
     known = optimizer or SimpleNamespace(param_groups=[{"params": parameters}], state={})
     training: Any = SimpleNamespace(device=torch.device(DEVICES[built.device].torch_name), optimizer=known)
-    found = count(getattr(made, name), training, Clock(DEVICES[built.device]), growth=growth)
-    return dataclasses.asdict(found)
+    counters = count(getattr(made, name), training, Clock(DEVICES[built.device]), growth=growth)
+    return dataclasses.asdict(counters)
 
 
 def _made(state: State, case: Case, seed: int) -> Any:

@@ -31,8 +31,8 @@ class _From(importlib.abc.MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname.partition(".")[0] != PROGRAM:
             return None
-        if found := PathFinder.find_spec(fullname, [self._tree] if path is None else path, target):
-            return found
+        if spec := PathFinder.find_spec(fullname, [self._tree] if path is None else path, target):
+            return spec
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 

@@ -72,9 +72,9 @@ def shuffled(keys: Sequence[str], rng: random.Random, kinds: Sequence[str] | Non
     kinds = kinds or [""] * len(keys)
     order = list(dict.fromkeys(kinds))
     rng.shuffle(order)
-    found = []
+    ordered = []
     for kind in order:
         members = [key for key, its in zip(keys, kinds, strict=True) if its == kind]
         rng.shuffle(members)
-        found += members
-    return found
+        ordered += members
+    return ordered

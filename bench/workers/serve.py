@@ -45,8 +45,8 @@ class State:
 def function(name: str) -> Callable[..., Any]:
     """What answers a request; raises KeyError for one that is not in the table."""
     module, _, attribute = REQUESTS[name].rpartition(".")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    return found
+    handler: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return handler
 
 
 def serve(state: State, requests: IO[str], answers: IO[str]) -> None:

@@ -79,8 +79,8 @@ def thread_seconds(state: State) -> dict[str, Any]:
         return {"batches": batches, "seconds": {}}
     cores = settings.usable_cores()
     counts = [count for power in range(cores.bit_length()) if (count := 2**power) < cores] + [cores]
-    found = {count: [_best_step_seconds(state, batch_size, count) for batch_size in batches] for count in counts}
-    return {"batches": batches, "seconds": found}
+    seconds = {count: [_best_step_seconds(state, batch_size, count) for batch_size in batches] for count in counts}
+    return {"batches": batches, "seconds": seconds}
 
 
 def _best_step_seconds(state: State, batch_size: int, threads: int) -> float:
@@ -118,19 +118,19 @@ def rates(state: State, devices: list[str], threads: int) -> dict[str, Any]:
     """
     from fcnn.data import loader
 
-    found = {}
+    step_seconds = {}
     small, large = 16, min(4096, len(state.images.train))
     for device in devices:
         seconds = [_step_seconds(state, device, batch_size, threads) for batch_size in (small, large)]
         slope = max(0.0, (seconds[1] - seconds[0]) / (large - small))
-        found[device] = (max(seconds[0] - slope * small, 1e-6), slope)
+        step_seconds[device] = (max(seconds[0] - slope * small, 1e-6), slope)
     batches = iter(loader(state.images.train, 64, shuffle=True))
     next(batches)
     begin = time.perf_counter()
     count = sum(len(labels) for _, labels in itertools.islice(batches, 12))
     per_image = (time.perf_counter() - begin) / max(count, 1)
     emulated = [name for name in facts.NUMBER_FORMATS if facts.has(name) is False]
-    return {"step_seconds": found, "loader_seconds_per_image": per_image, "emulated": emulated}
+    return {"step_seconds": step_seconds, "loader_seconds_per_image": per_image, "emulated": emulated}
 
 
 def calibrate(state: State, devices: list[str], threads: int, precisions: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -142,5 +142,5 @@ def calibrate(state: State, devices: list[str], threads: int, precisions: dict[s
         threads: CPU threads.
         precisions: By device, those that its cases use.
     """
-    found = [yardsticks.run(device, threads, set(precisions[device])) for device in devices]
-    return [dataclasses.asdict(yardstick) for of_device in found for yardstick in of_device]
+    timed = [yardsticks.run(device, threads, set(precisions[device])) for device in devices]
+    return [dataclasses.asdict(yardstick) for of_device in timed for yardstick in of_device]

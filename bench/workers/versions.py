@@ -35,16 +35,16 @@ def versions(state: State) -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "torch": str(torch.__version__),
         "CUDA of torch": str(torch.version.cuda or "none"),
-        **{name: found[1] for name, pattern in BUILT.items() if (found := pattern.search(built))},
+        **{name: match[1] for name, pattern in BUILT.items() if (match := pattern.search(built))},
         **_packages(),
         **{name: value for name, value in sorted(os.environ.items()) if name.startswith(TELLING)},
     }
 
 
 def _packages() -> dict[str, str]:
-    found = {}
+    by_name = {}
     for one in importlib.metadata.distributions():
         name = (one.metadata["Name"] or "").lower()
         if name.startswith(PACKAGES) and name != "torch":
-            found[name] = one.version
-    return dict(sorted(found.items()))
+            by_name[name] = one.version
+    return dict(sorted(by_name.items()))

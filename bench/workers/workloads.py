@@ -226,8 +226,8 @@ def epoch(case: Case, images: Images) -> Prepared:
     learn, is_captured = learning(case, training), COMPILERS[case.compiler].captured
     fed = Fed(len(images.train))
 
-    def looked_at(found: Iterable[Batch]) -> Iterator[Batch]:
-        for pixels, labels in found:
+    def looked_at(stream: Iterable[Batch]) -> Iterator[Batch]:
+        for pixels, labels in stream:
             fed.batch_sizes.append(len(labels))
             yield pixels, labels
 
@@ -268,10 +268,10 @@ def epoch(case: Case, images: Images) -> Prepared:
 
 def first_batches(batches: Iterable[Batch], case: Case, images: Images) -> list[Batch]:
     """The first batches of an epoch, and one of the last one's size: a compiled step gets a graph of its own for it."""
-    found = list(itertools.islice(batches, FIRST_BATCHES))
+    first = list(itertools.islice(batches, FIRST_BATCHES))
     last = len(images.train) % case.batch_size
-    pixels, labels = found[0]
-    return [*found, (pixels[:last], labels[:last])] if last else found
+    pixels, labels = first[0]
+    return [*first, (pixels[:last], labels[:last])] if last else first
 
 
 BUILDERS: dict[str, Callable[[Case, Images], Prepared]] = {
