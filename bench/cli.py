@@ -132,7 +132,7 @@ def make_parser() -> Parser:
     ladder.add_argument("--device", nargs="+", type=_ladder_device, metavar="DEVICE",
                         help="cpu, cuda, or a GPU by its number: cuda:1 (default those that are here)")  # fmt: skip
     ladder.add_argument(
-        "--steps", nargs="+", dest="rungs", metavar="NAME", help="which steps, beside the tutorial (default all)"
+        "--steps", nargs="+", metavar="NAME", help="which steps, beside the tutorial (default all)"
     )
     ladder.add_argument(
         "--epochs", type=matrix.whole, default=3, metavar="N", help="fewest timed epochs per step (default 3)"

@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from bench.measure import breakdown, yardsticks
+from bench.measure import breakdown, calibration
 from bench.measure.sampling import SamplingRule
 
 
@@ -19,7 +19,7 @@ def measure_once(monkeypatch: Any) -> None:
 
     take_apart_once(monkeypatch)
     monkeypatch.setattr(observe, "PHASES_SECONDS", 0.01)
-    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(block_seconds=0.0, budget_seconds=0.0, warmup_seconds=0.0))
-    monkeypatch.setattr(yardsticks, "CPU_MATMUL_SIZE", 64)
-    monkeypatch.setattr(yardsticks, "CPU_COPY_BYTES", 2**16)
-    monkeypatch.setattr(yardsticks, "_kept", functools.cache(yardsticks._kept.__wrapped__))  # of these sizes
+    monkeypatch.setattr(calibration, "RULE", SamplingRule(block_seconds=0.0, budget_seconds=0.0, warmup_seconds=0.0))
+    monkeypatch.setattr(calibration, "CPU_MATMUL_SIZE", 64)
+    monkeypatch.setattr(calibration, "CPU_COPY_BYTES", 2**16)
+    monkeypatch.setattr(calibration, "_kept", functools.cache(calibration._kept.__wrapped__))  # of these sizes

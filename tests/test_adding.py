@@ -68,23 +68,23 @@ ADDITIONS = {
             '    "ids.txt": lambda report: "".join(f"{m.id}\\n" for m in report.records[0].measurements),\n',
         )
     },
-    "rung of the ladder": {
-        "bench/ladder/rungs.py": (
+    "step of the ladder": {
+        "bench/ladder/steps.py": (
             "def by_hand(images: ",
             "def again(images: Images, seed: int, device: torch.device) -> Program:\n"
             "    return index_select(images, seed, device)\n\n\n",
         ),
         "bench/ladder/table.py": (
             '            "graph a step",\n',
-            '            "again", rungs.again, "nothing"),\n        Rung(\n',
+            '            "again", steps.again, "nothing"),\n        LadderRow(\n',
         ),
     },
     "flag": {
-        "bench/measure/honesty.py": ('    "profiled": ', '    "unlucky": lambda seen: "it is Friday the 13th",\n'),
+        "bench/measure/validity.py": ('    "profiled": ', '    "unlucky": lambda seen: "it is Friday the 13th",\n'),
         "bench/report/words.py": ('    "profiled": ', '    "unlucky": "the day of the measurement",\n'),
     },
 }
-FILES = {"axis": 2, "workload": 2, "rung of the ladder": 2, "flag": 2}  # of all others, one
+FILES = {"axis": 2, "workload": 2, "step of the ladder": 2, "flag": 2}  # of all others, one
 LOOK = """
 import argparse, dataclasses, json, sys
 from pathlib import Path
@@ -93,8 +93,8 @@ from bench.axes.case import case_id, command_words, parse_id, why_impossible
 from bench.record.store import read
 from bench.report.words import FLAGS
 from bench.report.write import write_report
-from bench.ladder.table import RUNGS, lines_changed
-from bench.measure.honesty import CHECKS
+from bench.ladder.table import STEPS, lines_changed
+from bench.measure.validity import CHECKS
 from bench.suite import bench_step
 from bench.workers.workloads import BUILDERS
 
@@ -111,7 +111,7 @@ changed = [
 ]
 record = dataclasses.replace(record, measurements=[*record.measurements, *changed])
 write_report([record], Path(sys.argv[2]))
-again = next(rung for rung in RUNGS["cuda"] if rung.name == "again")
+again = next(row for row in STEPS["cuda"] if row.name == "again")
 print(json.dumps({
     "ids": [case_id(case) for case in made],
     "commands": [" ".join(command_words(one.case)) for one in changed],
@@ -119,7 +119,7 @@ print(json.dumps({
     "reasons": [why_impossible(case, 60_000) for case in made],
     "flags": ["unlucky" in CHECKS, FLAGS.get("unlucky")],
     "workload": ["loss" in BUILDERS, hasattr(bench_step, "bench_loss")],
-    "rung": [again.removed, lines_changed(again, "cuda")],
+    "step": [again.removed, lines_changed(again, "cuda")],
 }))
 """
 CHOSEN = ["--device", "cpu,npu", "--precision", "fp32", "fp8", "--feed", "mapped", "--optimizer", "amsgrad"]
@@ -181,4 +181,4 @@ def test_tables_files_and_meanings_follow(looked_at):
 def test_what_is_measured_follows(looked_at):
     found, _ = looked_at
     assert found["workload"] == [True, True]
-    assert found["rung"] == ["nothing", 1]
+    assert found["step"] == ["nothing", 1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bench.analyse.account import Account
 from bench.analyse.compiling import Payoff
-from bench.analyse.floor import Floor, why_no_latency
+from bench.analyse.roofline import Roofline, why_no_latency
 from bench.analyse.gains import Gain
 from bench.analyse.statistics import Ratio, Summary
 from bench.analyse.trust import HARMLESS, objections
@@ -41,7 +41,7 @@ class Cell:
         against_loader: For epochs, how many times as fast as with the tutorial's DataLoader.
         against_eager: For compiled cases, how many times as fast as the same case not compiled.
         share_of_step: For the parts of a step, this part's time over the whole step's.
-        floor: The least time that arithmetic, bytes and latency allow here; None with the reason in `why_no_floor`.
+        roofline: The least time that arithmetic, bytes and latency allow here; None with the reason in `why_no_roofline`.
         account: Where the time goes; None where the case was not taken apart.
         gains: What one other choice gains, as measured in the same run, the most first.
         payoff: For compiled cases, when compiling has paid; None with the reason in `why_no_payoff`.
@@ -58,8 +58,8 @@ class Cell:
     against_loader: Versus = Versus()
     against_eager: Versus = Versus()
     share_of_step: Versus = Versus()
-    floor: Floor | None = None
-    why_no_floor: str | None = None
+    roofline: Roofline | None = None
+    why_no_roofline: str | None = None
     account: Account | None = None
     gains: tuple[Gain, ...] = ()
     payoff: Payoff | None = None
@@ -88,21 +88,21 @@ class Cell:
         return f"flagged: {names}" if names else None
 
     @property
-    def why_half_a_floor(self) -> str | None:
-        """Why the floor lacks the latency of a GPU's dependent steps, in part or in whole; None if it does not."""
-        return why_no_latency(self.record.yardsticks, self.case.device) if self.floor else None
+    def why_half_a_roofline(self) -> str | None:
+        """Why the roofline bound lacks the latency of a GPU's dependent steps, in part or in whole; None if it does not."""
+        return why_no_latency(self.record.calibrations, self.case.device) if self.roofline else None
 
     @property
-    def times_above_floor(self) -> float | None:
-        """The median over the floor; None without a floor."""
-        if self.floor is None or self.summary is None or self.floor.seconds == 0:
+    def times_above_roofline(self) -> float | None:
+        """The median over the roofline bound; None without one."""
+        if self.roofline is None or self.summary is None or self.roofline.seconds == 0:
             return None
-        return self.floor.times_above(self.summary.time)
+        return self.roofline.times_above(self.summary.time)
 
     @property
     def share_of_peak(self) -> float | None:
-        """The fraction of the measured peak at which the case computes; None without a floor."""
-        return self.floor.share_of_peak(self.summary.time) if self.floor and self.summary else None
+        """The fraction of the measured peak at which the case computes; None without a roofline bound."""
+        return self.roofline.share_of_peak(self.summary.time) if self.roofline and self.summary else None
 
     @property
     def why_no_payoff(self) -> str | None:

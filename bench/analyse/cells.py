@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from bench.analyse.account import account
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.compiling import Payoff, payoff
-from bench.analyse.floor import floor
+from bench.analyse.roofline import roofline
 from bench.analyse.gains import Gain, gains
 from bench.analyse.levels import Estimate, difference, ratio_of, summary_of, time_of
 from bench.analyse.once import once_a_record
@@ -53,13 +53,13 @@ def _measured(m: Measurement, record: Record) -> Cell:
     images = m.images_per_repetition if workload(m.case.workload).forward else None
     rate = images / summary.time if images else None
     cell = Cell(record, m.id, m.case, m, None, summary, rate, account=account(m, record))
-    bounds = floor(m, record)
+    bounds = roofline(m, record)
     if bounds is None:
-        return dataclasses.replace(cell, why_no_floor="there are no counts or no yardsticks for it")
+        return dataclasses.replace(cell, why_no_roofline="there are no counts or no calibrations for it")
     if bounds.seconds > summary.time:
-        # Nothing is faster than its floor: what it was made of is wrong.
-        return dataclasses.replace(cell, why_no_floor=DISTURBED)
-    return dataclasses.replace(cell, floor=bounds)
+        # Nothing is faster than its roofline bound: what it was made of is wrong.
+        return dataclasses.replace(cell, why_no_roofline=DISTURBED)
+    return dataclasses.replace(cell, roofline=bounds)
 
 
 def measured_devices(everything: Sequence[Cell]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The flags that are derived from a record when it is read: what its samples, its rounds and its yardsticks say."""
+"""The flags that are derived from a record when it is read: what its samples, its rounds and its calibrations say."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.analyse.floor import MEMORY, Floor, floor
+from bench.analyse.roofline import MEMORY, Roofline, roofline
 from bench.analyse.levels import by_process, counting, rounds_of, time_of
 from bench.analyse.once import once_a_record
 from bench.analyse.statistics import ratio, summarise
 from bench.record.measurement import Flag, Measurement
-from bench.record.model import Record, Yardstick
+from bench.record.model import Calibration, Record
 
 DRIFT_FRACTION = 0.03
-# A yardstick concerns the cases of which it could account for so much. Memory bandwidth wanders on shared machines all
-# the time, and a step whose bytes stay in the cache does not notice.
+# A calibration concerns the cases of which it could account for so much. Memory bandwidth wanders on shared machines
+# all the time, and a step whose bytes stay in the cache does not notice.
 CONCERNED_SHARE = 0.1
 # What a ratio within rounds does not mind: a machine that changes meets both sides alike, and what processes differ by
 # is in the interval. All other flags say that the estimate itself, or its interval, may be wrong.
@@ -33,15 +33,15 @@ def objections(measurement: Measurement) -> str | None:
     return ", ".join(dict.fromkeys(flag.name for flag in measurement.flags if flag.name not in HARMLESS)) or None
 
 
-def drift(yardstick: Yardstick) -> str | None:
-    """How a yardstick moved between the start and the end of the run, if clearly and by more than 3%.
+def drift(calibration: Calibration) -> str | None:
+    """How a calibration moved between the start and the end of the run, if clearly and by more than 3%.
 
     A machine that has changed is slower or faster at its best, too. A neighbour that was busy for the tenth of a second
     of one probe moves the median alone, and has not changed the machine that the cases saw.
     """
-    if not yardstick.samples_seconds or not yardstick.after_samples_seconds:
+    if not calibration.samples_seconds or not calibration.after_samples_seconds:
         return None
-    before, after = summarise(yardstick.samples_seconds), summarise(yardstick.after_samples_seconds)
+    before, after = summarise(calibration.samples_seconds), summarise(calibration.after_samples_seconds)
     moved = ratio(after, before)
     # Samples too alike in time for an interval have their median and their best to be judged by.
     if (moved.low is not None and not moved.clear) or abs(moved.value - 1) <= DRIFT_FRACTION:
@@ -50,21 +50,21 @@ def drift(yardstick: Yardstick) -> str | None:
     if best * (moved.value - 1) <= 0 or abs(best) <= DRIFT_FRACTION / 2:
         return None
     direction = "slower" if moved.value > 1 else "faster"
-    return f"calibration probe {yardstick.name} was {abs(moved.value - 1):.1%} {direction} after the run than before"
+    return f"calibration probe {calibration.name} was {abs(moved.value - 1):.1%} {direction} after the run than before"
 
 
 @once_a_record
 def drifts(record: Record) -> dict[tuple[str, str], str]:
-    """How the yardsticks moved that did, by device and name."""
-    return {(y.device, y.name): reason for y in record.yardsticks if (reason := drift(y))}
+    """How the calibrations moved that did, by device and name."""
+    return {(y.device, y.name): reason for y in record.calibrations if (reason := drift(y))}
 
 
 def impossible(measurement: Measurement, record: Record) -> str | None:
-    """Why the measured time cannot be: it computes faster than the machine's measured peak, or is far below its floor.
+    """Why the measured time cannot be: it computes faster than the machine's measured peak, or is far below its bound.
 
     Bandwidth wanders on shared machines, so half of what the bytes take is still no proof.
     """
-    bounds = floor(measurement, record)
+    bounds = roofline(measurement, record)
     if bounds is None:
         return None
     median = time_of(measurement, record).value
@@ -149,24 +149,24 @@ def _judged(measurement: Measurement, record: Record) -> Measurement:
     return dataclasses.replace(measurement, flags=[*measurement.flags, *derived]) if derived else measurement
 
 
-def concerning(measurement: Measurement, record: Record) -> list[Yardstick]:
-    """The yardsticks whose movement would move this case.
+def concerning(measurement: Measurement, record: Record) -> list[Calibration]:
+    """The calibrations whose movement would move this case.
 
     What an operator's call costs concerns every case: on the CPU, which drives every device, and on the case's own
     device. A rate does if at least a tenth of the case's time could be its doing.
     """
-    bounds, device = floor(measurement, record), measurement.case.device
+    bounds, device = roofline(measurement, record), measurement.case.device
     shares = _shares(bounds, measurement, record) if bounds else {}
     return [
         y
-        for y in record.yardsticks
+        for y in record.calibrations
         if (y.unit == "call" and y.device in ("cpu", device))
         or (y.device == device and (bounds is None or shares.get(y.name, 0.0) >= CONCERNED_SHARE))
     ]
 
 
-def _shares(bounds: Floor, measurement: Measurement, record: Record) -> dict[str, float]:
-    """By yardstick, the share of the case's time that its floor lays to it."""
+def _shares(bounds: Roofline, measurement: Measurement, record: Record) -> dict[str, float]:
+    """By calibration, the share of the case's time that its roofline bound lays to it."""
     seconds = time_of(measurement, record).value
     return {
         f"matmul_{measurement.case.precision}": bounds.compute_seconds / seconds,

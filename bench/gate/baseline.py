@@ -1,7 +1,7 @@
 """`fcnn-bench check --baseline RECORD...`: the working tree against records that were kept of this very machine.
 
 A record is what one process saw, and processes of one program differ; so the candidate's case is measured in several,
-each fresh from the import of torch, and the two samples of processes are set against each other. The yardsticks, then
+each fresh from the import of torch, and the two samples of processes are set against each other. The calibrations, then
 and now, stand in for the reference against itself: a machine that has changed is not blamed on the program.
 """
 
@@ -101,7 +101,7 @@ def _steps(
 ) -> list[Outcome]:
     rule = decide.TimingRule(bound_fraction=request.bound_fraction, cases=len(cases))
     seen = {id: Remeasured() for id in cases}
-    yardsticks: dict[tuple[str, str], list[float]] = {}
+    calibrations: dict[tuple[str, str], list[float]] = {}
     outcomes: dict[str, Outcome] = {}
 
     def run(stage: str, ids: Sequence[str], count: int) -> None:
@@ -109,11 +109,11 @@ def _steps(
             with process() as worker:
                 for id in ids:
                     _observe(worker, cases[id][0], records[0], seen[id], stage)
-                _time_yardsticks(worker, [cases[id][0].case for id in ids], yardsticks)
+                _time_calibrations(worker, [cases[id][0].case for id in ids], calibrations)
 
     def judge(ids: Sequence[str]) -> None:
         for id in ids:
-            outcomes[id] = _judge(id, records, cases[id], seen[id], yardsticks, rule)
+            outcomes[id] = _judge(id, records, cases[id], seen[id], calibrations, rule)
 
     try:
         run("screening", list(cases), SCREENING_PROCESSES if "timing" in request.gates else 1)
@@ -161,22 +161,22 @@ def _observe(worker: Worker, then: Measurement, record: Record, seen: Remeasured
 
 
 def _flags(measurement: Measurement, record: Record, of_round: Round) -> list[str]:
-    """What bars a process: by the rules for a record, as if this round were all of one. Yardsticks are another test."""
-    alone = dataclasses.replace(record, measurements=[measurement], rounds=[of_round], yardsticks=[])
+    """What bars a process: by the rules for a record, as if this round were all of one; calibrations apart."""
+    alone = dataclasses.replace(record, measurements=[measurement], rounds=[of_round], calibrations=[])
     return [flag.name for flag in judged(alone).measurements[0].flags if flag.name not in HARMLESS]
 
 
-def _time_yardsticks(
-    worker: Conversation, cases: Sequence[Case], yardsticks: dict[tuple[str, str], list[float]]
+def _time_calibrations(
+    worker: Conversation, cases: Sequence[Case], calibrations: dict[tuple[str, str], list[float]]
 ) -> None:
     for device in dict.fromkeys(case.device for case in cases):
         here = [case for case in cases if case.device == device]
         precisions, threads = sorted({case.precision for case in here}), max(case.threads for case in here)
         timed = worker.ask("calibrate", devices=[device], threads=threads, precisions={device: precisions})
-        for yardstick in timed:
-            if samples := yardstick["samples_seconds"]:
-                value = math.log(undisturbed(samples) / yardstick["work_per_repetition"])
-                yardsticks.setdefault((device, yardstick["name"]), []).append(value)
+        for calibration in timed:
+            if samples := calibration["samples_seconds"]:
+                value = math.log(undisturbed(samples) / calibration["work_per_repetition"])
+                calibrations.setdefault((device, calibration["name"]), []).append(value)
 
 
 def _count(id: str, record: Record, then: Measurement, seen: Remeasured, accepted: list[dict[str, Any]]) -> Outcome:
@@ -201,7 +201,7 @@ def _judge(
     records: Sequence[Record],
     baseline: Sequence[Measurement],
     seen: Remeasured,
-    yardsticks: dict[tuple[str, str], list[float]],
+    calibrations: dict[tuple[str, str], list[float]],
     rule: decide.TimingRule,
 ) -> Outcome:
     then = [_undisturbed(m, record) for m, record in zip(baseline, records, strict=True)]
@@ -211,7 +211,7 @@ def _judge(
         decision = dataclasses.replace(
             decision, verdict=decide.INCONCLUSIVE, reason=f"nearly every process was flagged: {barred}"
         )
-    elif moved := _machine_moved(records, baseline, yardsticks):
+    elif moved := _machine_moved(records, baseline, calibrations):
         decision = dataclasses.replace(decision, verdict=decide.INCONCLUSIVE, reason=moved)
     lines = [f"{counted(len(seen.flags), 'flag')} barred processes from the test: {barred}"] if barred else []
     lines += _other_torch(records)
@@ -227,22 +227,22 @@ def _undisturbed(measurement: Measurement, record: Record) -> float:
 
 
 def _machine_moved(
-    records: Sequence[Record], baseline: Sequence[Measurement], yardsticks: dict[tuple[str, str], list[float]]
+    records: Sequence[Record], baseline: Sequence[Measurement], calibrations: dict[tuple[str, str], list[float]]
 ) -> str | None:
-    """Which yardstick of the case is another than in the records, by how much; also if there is none to tell by."""
+    """Which calibration of the case is another than in the records, by how much; also if there is none to tell by."""
     then: dict[tuple[str, str], list[float]] = {}
     for record, measurement in zip(records, baseline, strict=True):
-        for yardstick in concerning(measurement, record):
-            for samples in (yardstick.samples_seconds, yardstick.after_samples_seconds):
+        for calibration in concerning(measurement, record):
+            for samples in (calibration.samples_seconds, calibration.after_samples_seconds):
                 if samples:
-                    value = math.log(undisturbed(samples) / yardstick.work_per_repetition)
-                    then.setdefault((yardstick.device, yardstick.name), []).append(value)
+                    value = math.log(undisturbed(samples) / calibration.work_per_repetition)
+                    then.setdefault((calibration.device, calibration.name), []).append(value)
     if not then:
         return "the records have no calibration: whether the machine has changed cannot be told"
     for key, values in then.items():
-        if not yardsticks.get(key):
+        if not calibrations.get(key):
             return f"calibration probe {key[1]} was not timed: whether the machine has changed cannot be told"
-        distance, _, _ = unpaired.two_samples(values, yardsticks[key])
+        distance, _, _ = unpaired.two_samples(values, calibrations[key])
         if abs(distance) > math.log1p(unpaired.MACHINE_FRACTION):
             return (
                 f"this machine has changed: calibration probe {key[1]} {math.expm1(distance):+.1%} since the baseline"

@@ -2,7 +2,7 @@
 
 Student's test for two samples stands in for the sign flips, which need pairs; stages, bounds and error rates are those
 of `bench.gate.decide`. Days differ, too, and the scatter of one day's processes does not know it: so a slowdown must be
-shown to exceed what the yardsticks could have missed, and one of the bound refuted with as much to spare.
+shown to exceed what the calibrations could have missed, and one of the bound refuted with as much to spare.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import scipy.stats
 
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, Decision, TimingRule, refuted
 
-MACHINE_FRACTION = 0.02  # the yardsticks' means must be within this of the baseline's
+MACHINE_FRACTION = 0.02  # the calibrations' means must be within this of the baseline's
 
 
 def two_samples(baseline: Sequence[float], candidate: Sequence[float]) -> tuple[float, float, float]:

@@ -1,1 +1,1 @@
-"""The ladder: the same training, one change a rung, from the tutorial's loop to the floor."""
+"""The ladder: the same training, one change a step, from the tutorial's loop to the roofline bound."""

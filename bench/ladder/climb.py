@@ -1,10 +1,10 @@
-"""The rungs of a device, each in a process of its own, that take turns: an epoch of each, then the next of each.
+"""The ladder steps of a device, each in a process of its own, that take turns: an epoch of each, then the next of each.
 
-One rung after the other would not do: on a shared machine, what uses two cores takes half as long again for seconds or
-minutes, and whichever rung it meets looks slow. In a round all are met alike, and ratios are taken within rounds.
+One step after the other would not do: on a shared machine, what uses two cores takes half as long again for seconds or
+minutes, and whichever step it meets looks slow. In a round all are met alike, and ratios are taken within rounds.
 
-A ladder takes minutes, and whoever ends it early is to have what was measured. So a rung is timed once as soon as its
-process is warm, before the next one begins, and what has been measured is handed on after every rung and every round.
+A ladder takes minutes, and whoever ends it early is to have what was measured. So a step is timed once as soon as its
+process is warm, before the next one begins, and what has been measured is handed on after every step and every round.
 
 Importing torch takes seconds and is no part of any number, so processes import side by side, as many as there are
 cores, before any of them is asked for an epoch: nothing is imported beside what is measured.
@@ -24,7 +24,7 @@ from bench.gate import accuracy
 from bench.ladder import progress
 from bench.ladder.model import Ladder, LadderStep
 from bench.ladder.progress import INTERRUPTED, Climbed
-from bench.ladder.table import PEERS, Rung, lines_changed
+from bench.ladder.table import PEERS, LadderRow, lines_changed
 from bench.measure import facts, settings
 from bench.measure.surroundings import Surroundings
 from bench.profile.disturbed import joined
@@ -33,8 +33,8 @@ from bench.workers.process import HARNESS, Process, empty_compiler_caches
 from bench.workers.rounds import Turn
 from fcnn.data import Images
 
-LIMIT_SECONDS = 600.0  # for each answer of a rung; the slowest epoch seen took 9 s, the slowest compiler 60 s
-FLOOR_SECONDS = 12.0  # about what the floor takes
+LIMIT_SECONDS = 600.0  # for each answer of a step; the slowest epoch seen took 9 s, the slowest compiler 60 s
+ROOFLINE_SECONDS = 12.0  # about what the roofline bound takes
 # JAX would take most of a GPU's memory at once, which the other processes need.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 Say = Callable[[str, float], None]
@@ -46,14 +46,14 @@ class ClimbRequest:
 
     Attributes:
         device: Its name.
-        rungs: Rows in the order in which they are shown; all others are told by the first.
+        rows: Rows in the order in which they are shown; all others are told by the first.
         images: That the processes load as well, by `request`.
         request: See `bench.workers.images.requested`.
-        epochs: Fewest timed epochs per rung, each of a fresh training.
+        epochs: Fewest timed epochs per step, each of a fresh training.
     """
 
     device: str
-    rungs: Sequence[Rung]
+    rows: Sequence[LadderRow]
     images: Images
     request: Mapping[str, str]
     epochs: int
@@ -63,7 +63,7 @@ def expected_seconds(asked: ClimbRequest, earlier: Ladder | None = None) -> floa
     """About how long `climb` will take."""
     climbed = _begun(asked, earlier)
     names = progress.in_order(climbed, asked.epochs)
-    return progress.seconds_left(climbed, names, asked.epochs) + (FLOOR_SECONDS if names else 0.0)
+    return progress.seconds_left(climbed, names, asked.epochs) + (ROOFLINE_SECONDS if names else 0.0)
 
 
 def climb(
@@ -72,7 +72,7 @@ def climb(
     say: Say = lambda what, left_seconds: None,
     save: Callable[[Ladder], None] = lambda ladder: None,
 ) -> Ladder:
-    """All rows of a device; a rung that fails or cannot be climbed is kept with its reason, as is the floor.
+    """All rows of a device; one that fails or cannot be climbed is kept with its reason, as is the roofline bound.
 
     After an interruption the ladder has what was measured by then.
 
@@ -80,7 +80,7 @@ def climb(
         asked: What is climbed.
         earlier: What was measured of it before an interruption, to go on with.
         say: Told what is under way, and about how many seconds are left.
-        save: Given the ladder as far as it is after every rung and every round.
+        save: Given the ladder as far as it is after every step and every round.
 
     Raises:
         KeyboardInterrupt: Nothing was measured by then.
@@ -93,7 +93,7 @@ class _Climb:
         self._asked, self._say_left, self._save_ladder = asked, say, save
         self._climbed = _begun(asked, earlier)
         self._names = progress.in_order(self._climbed, asked.epochs)
-        self._floor = _floor_of(earlier)
+        self._roofline = _roofline_of(earlier)
         self._reference = _reference(asked.images)
         self._disturbed_before = earlier.disturbed if earlier else None
         self._disturbances: dict[str, str] = {}
@@ -116,12 +116,12 @@ class _Climb:
         """Starts process after process for its epoch from cold and the first timed one; then the rounds."""
         with contextlib.ExitStack() as stack:
             at_once = settings.default_threads()
-            wanted = [*([] if self._floor else [None]), *self._names]  # None is the floor
+            wanted = [*([] if self._roofline else [None]), *self._names]  # None is the roofline bound
             for first in range(0, len(wanted), at_once):
                 wave = self._imported(wanted[first : first + at_once], stack)
                 if None in wave:
                     with self._watched("roofline bound"):
-                        self._take_floor(wave.pop(None))
+                        self._take_roofline(wave.pop(None))
                 with self._watched("cold epochs"):
                     for name, process in wave.items():
                         self._start(str(name), process)
@@ -138,7 +138,7 @@ class _Climb:
                     self._save()
 
     def _imported(self, names: Sequence[str | None], stack: contextlib.ExitStack) -> dict[str | None, Process]:
-        """Processes that are ready to be asked, by the rung's name; all of them import at the same time."""
+        """Processes that are ready to be asked, by the step's name; all of them import at the same time."""
         self._say("importing")
         begun: dict[str | None, Process] = {}
         for name in names:
@@ -147,7 +147,7 @@ class _Climb:
                 # What a process takes for the system's temporary folder: nothing is left of it when it is killed.
                 variables = {**ENVIRONMENT, **empty_compiler_caches(folder), "TMPDIR": str(folder)}
                 begun[name] = stack.enter_context(Process(None, variables))
-                begun[name].begin("ladder_prepare", **self._asked.request, device=self._asked.device, rung=name)
+                begun[name].begin("ladder_prepare", **self._asked.request, device=self._asked.device, step=name)
         ready: dict[str | None, Process] = {}
         for name, process in begun.items():
             interruption.check()
@@ -156,14 +156,14 @@ class _Climb:
                 ready[name] = process
         return ready
 
-    def _take_floor(self, process: Process) -> None:
+    def _take_roofline(self, process: Process) -> None:
         self._say("roofline bound")
         with self._reason_kept(None):
-            floor = process.ask("ladder_bound", LIMIT_SECONDS)
-            self._floor = {
-                "floor_seconds": floor["seconds"],
-                "floor_bound": floor["bound"],
-                "floor_reason": floor["unknown"],
+            answer = process.ask("ladder_bound", LIMIT_SECONDS)
+            self._roofline = {
+                "floor_seconds": answer["seconds"],
+                "floor_bound": answer["bound"],
+                "floor_reason": answer["unknown"],
             }
 
     def _start(self, name: str, process: Process) -> None:
@@ -187,7 +187,7 @@ class _Climb:
             one.rounds.append(number)
 
     def _epoch(self, name: str, process: Process) -> dict[str, Any]:
-        """A rung's turn, from a seed that it has not had; raises WorkerError."""
+        """A step's turn, from a seed that it has not had; raises WorkerError."""
         interruption.check()
         reached = self._climbed[name].accuracies
         turn = Turn(name, process, "ladder_epoch", {"seed": len(reached)}, LIMIT_SECONDS)
@@ -211,13 +211,13 @@ class _Climb:
             yield
         except BenchError as error:
             if name is None:
-                self._floor = {"floor_seconds": None, "floor_reason": str(error)}
+                self._roofline = {"floor_seconds": None, "floor_reason": str(error)}
             else:
                 self._climbed[name].reason = str(error)
 
     def _say(self, what: str) -> None:
         left = progress.seconds_left(self._climbed, self._names, self._asked.epochs)
-        self._say_left(f"{self._asked.device}: {what}", left + (0.0 if self._floor else FLOOR_SECONDS))
+        self._say_left(f"{self._asked.device}: {what}", left + (0.0 if self._roofline else ROOFLINE_SECONDS))
 
     def _save(self) -> None:
         with interruption.deferred():
@@ -232,17 +232,17 @@ class _Climb:
             steps=[_step(one, self._asked, interrupted, self._reference) for one in self._climbed.values()],
             disturbed="; ".join(filter(None, (self._disturbed_before, joined(self._disturbances)))) or None,
             interrupted=interrupted,
-            **(self._floor or {"floor_seconds": None, "floor_reason": INTERRUPTED}),
+            **(self._roofline or {"floor_seconds": None, "floor_reason": INTERRUPTED}),
         )
 
 
 def _begun(asked: ClimbRequest, earlier: Ladder | None) -> dict[str, Climbed]:
     before = {step.name: step for step in earlier.steps} if earlier else {}
-    return {rung.name: Climbed.begin(rung, before.get(rung.name)) for rung in asked.rungs}
+    return {row.name: Climbed.begin(row, before.get(row.name)) for row in asked.rows}
 
 
-def _floor_of(earlier: Ladder | None) -> dict[str, Any] | None:
-    """What is known of the floor; None if nothing is."""
+def _roofline_of(earlier: Ladder | None) -> dict[str, Any] | None:
+    """What is known of the roofline bound; None if nothing is."""
     if earlier is None or (earlier.floor_seconds is None and earlier.floor_reason == INTERRUPTED):
         return None
     return {name: getattr(earlier, name) for name in ("floor_seconds", "floor_bound", "floor_reason")}
@@ -251,7 +251,7 @@ def _floor_of(earlier: Ladder | None) -> dict[str, Any] | None:
 def _step(one: Climbed, asked: ClimbRequest, interrupted: bool, reference: accuracy.Reference | None) -> LadderStep:
     reason = one.reason or (INTERRUPTED if interrupted and not one.seconds else None)
     step = LadderStep(
-        one.rung.name, one.rung.removed, lines_changed(one.rung, asked.device), one.rung in PEERS, reason=reason
+        one.row.name, one.row.removed, lines_changed(one.row, asked.device), one.row in PEERS, reason=reason
     )
     if one.reason:
         return step

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.ladder.program import BATCH_SIZE, Program, Steps
-from bench.ladder.rungs import generated, written_out
+from bench.ladder.steps import generated, written_out
 from bench.workers.capture import aside, capture, put_back
 from fcnn import train
 from fcnn.data import Images, as_tensors

@@ -14,7 +14,7 @@ from typing import Any
 from bench.errors import USAGE, BenchError
 from bench.ladder import show
 from bench.ladder.model import Ladder
-from bench.ladder.table import RUNGS
+from bench.ladder.table import STEPS
 from bench.record import files, store
 from bench.record.typed import converted
 from bench.report import later
@@ -29,7 +29,7 @@ class Kept:
     """What `ladder.json` holds.
 
     Attributes:
-        asked: `rungs`, `device` and `epochs` as the command line said, the devices those that are here.
+        asked: `rungs` (the steps), `device` and `epochs` as the command line said, the devices those that are here.
         identity: What `SAME` names.
         ladders: By device; of a device that was not begun there is none.
         visible_gpus: As `bench.axes.devices.visible_gpus` told it.
@@ -72,7 +72,7 @@ def check_same(kept: Kept, now: Mapping[str, Any], folder: Path) -> None:
 
 
 def write_progress(kept: Kept, folder: Path) -> None:
-    """What is there so far, without pictures, which take longer than a rung; what fails here is met at the end."""
+    """What is there so far, without pictures, which take longer than a step; what fails here is met at the end."""
     with contextlib.suppress(BenchError):
         _write(kept, {}, folder)
 
@@ -92,7 +92,7 @@ def write(kept: Kept, pictures: Mapping[str, Plot], folder: Path) -> tuple[Path,
         elsewhere = Path(tempfile.mkdtemp(prefix="fcnn-bench-"))
         _write(kept, pictures, elsewhere)
         return elsewhere, f"{error}; the ladder is in {elsewhere}"
-    for device in RUNGS:
+    for device in STEPS:
         if device not in pictures or not pictures[device].svg:
             (folder / show.picture_file(device)).unlink(missing_ok=True)
     return folder, None

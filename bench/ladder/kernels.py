@@ -1,4 +1,4 @@
-"""A training step in two kernels, in Triton, for the rung that no longer has a kernel an operator.
+"""A training step in two kernels, in Triton, for the ladder step that no longer has a kernel an operator.
 
 A batch of 64 is little for a GPU, and whatever is done one after the other is what takes the time. So the products of
 images and weights, summed over 784 pixels, are begun in parts: each program of `begin` has some images and some pixels.
@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from bench.ladder.program import BATCH_SIZE, BETAS, EPSILON, LEARNING_RATE, Steps, flat_images, parameters
-from bench.ladder.rungs import flattened
+from bench.ladder.steps import flattened
 from fcnn.data import Images
 from fcnn.hyperparameters import REFERENCE
 

@@ -16,7 +16,7 @@ class LadderStep:
 
     Attributes:
         seconds: Epochs, each of a fresh training, one per round; empty where there is a `reason`.
-        rounds: The number of the round that each of them is of. Round 0 is none: every rung is then timed right after
+        rounds: The number of the round that each of them is of. Round 0 is none: every step is then timed right after
             its epoch from cold, so that a ladder that is ended before the first round has a number for it.
         cold_seconds: The first epoch of a fresh process, with all that it prepares and compiles.
         accuracy_p: The probability of a mean accuracy so far from the reference's, were they of one distribution.
@@ -61,14 +61,14 @@ class LadderStep:
 
 @dataclass(frozen=True)
 class Ladder:
-    """All rows and the floor of a device, of one run on one machine.
+    """All rows and the roofline bound of a device, of one run on one machine.
 
     Attributes:
         floor_seconds: The least that an epoch can take here; None where it could not be measured.
-        floor_bound: What sets it, as `bench.analyse.floor.Floor.bound` has it.
-        floor_reason: What is not known of the floor, and why; None if all is.
-        disturbed: What went on beside it, so that the times are not the rungs' own; None if nothing did.
-        interrupted: Whether it was ended early: fewer rounds than were asked for, or rungs that had no turn.
+        floor_bound: What sets it, as `bench.analyse.roofline.Roofline.bound` has it.
+        floor_reason: What is not known of the roofline bound, and why; None if all is.
+        disturbed: What went on beside it, so that the times are not the steps' own; None if nothing did.
+        interrupted: Whether it was ended early: fewer rounds than were asked for, or steps that had no turn.
     """
 
     device: str
@@ -94,7 +94,7 @@ class Ladder:
 
     @functools.cached_property
     def best(self) -> LadderStep:
-        """The fastest rung whose accuracy is the tutorial's, if that could be judged; peers are no rungs."""
+        """The fastest step whose accuracy is the tutorial's, if that could be judged; peers are no steps."""
         fit = [
             step
             for step in self.steps

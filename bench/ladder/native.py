@@ -1,4 +1,4 @@
-"""The rung that leaves Python: an epoch in C, compiled when it is first needed."""
+"""The ladder step that leaves Python: an epoch in C, compiled when it is first needed."""
 
 from __future__ import annotations
 

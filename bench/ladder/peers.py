@@ -68,7 +68,7 @@ def jax_scan(images: Images, seed: int, device: torch.device = CPU) -> Program:
 
     # The process that asked is to have no other device, not even for what is made on the way.
     jax.config.update("jax_default_device", jax.devices(device.type)[0])
-    jax.config.update("jax_default_matmul_precision", "highest")  # on a GPU it would take TF32, as no rung does
+    jax.config.update("jax_default_matmul_precision", "highest")  # on a GPU it would take TF32, as no step does
     pixels, labels = (jnp.asarray(tensor.numpy()) for tensor in flat_images(images))
     count = len(labels)
     whole = count // BATCH_SIZE * BATCH_SIZE

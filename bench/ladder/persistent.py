@@ -1,4 +1,4 @@
-"""The rungs whose epoch is one kernel, whose blocks wait for each other in every step: in CUDA C++, and in Triton.
+"""The ladder steps whose epoch is one kernel, whose blocks wait for each other in every step: in CUDA C++, and in Triton.
 
 The first asks for no CUDA toolkit (`bench.measure.nvrtc`). Sums are added up by atomic operations in whatever order
 blocks come, so that the last bits of the weights differ from run to run.
@@ -27,7 +27,7 @@ from bench.ladder.program import (
     parameters,
     steps_of,
 )
-from bench.ladder.rungs import flattened
+from bench.ladder.steps import flattened
 from bench.measure import nvrtc
 from fcnn.data import Images
 from fcnn.hyperparameters import REFERENCE

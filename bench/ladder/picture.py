@@ -1,4 +1,4 @@
-"""The ladder's picture: a bar a rung, seconds on a logarithmic axis, the floor as a line."""
+"""The ladder's picture: a bar a step, seconds on a logarithmic axis, the roofline bound as a line."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def _svg(ladder: Ladder, name: str) -> str:
         axes.barh(list(places), medians, color=colours, height=0.62)
         for place, median in zip(places, medians, strict=True):
             axes.annotate(units.duration(median), (median, place), (4, 0), textcoords="offset points", va="center")
-        if floor := ladder.floor_seconds:
-            axes.axvline(floor, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
-            axes.annotate("roofline bound", (floor, len(climbed) + 0.55), ha="center", color=SOFT)
+        if bound := ladder.floor_seconds:
+            axes.axvline(bound, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.annotate("roofline bound", (bound, len(climbed) + 0.55), ha="center", color=SOFT)
         axes.set_ylim(0.4, len(climbed) + 0.95)
         axes.set_xscale("log")
-        axes.set_xlim(min([floor or medians[0], *medians]) / 2, max(medians) * 4)
+        axes.set_xlim(min([bound or medians[0], *medians]) / 2, max(medians) * 4)
         axes.set_yticks(list(places), [step.name for step in climbed])
         axes.xaxis.set_major_formatter(drawing.FuncFormatter(lambda value, _: units.round_duration(value)))
         axes.set_xlabel("time per epoch")

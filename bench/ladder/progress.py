@@ -1,4 +1,4 @@
-"""What has come of every rung so far, and what is left of a ladder: in which order, how often, and about how long."""
+"""What has come of every step so far, and what is left of a ladder: in which order, how often, and about how long."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.ladder.model import LadderStep
-from bench.ladder.table import Rung
+from bench.ladder.table import LadderRow
 
 # More epochs than were asked for, as long as they are quick. The slow ones are those that need no third digit.
 MOST_EPOCHS, ENOUGH_SECONDS = 12, 8.0
 INTERRUPTED = "interrupted"
-# For the expected time of what has not been measured: the first rung's epoch, how much of an epoch the next rung takes
-# of the one before, a process until its first epoch, and torch.compile with its search for the fastest kernels. Rungs
+# For the expected time of what has not been measured: the first step's epoch, how much of an epoch the next step takes
+# of the one before, a process until its first epoch, and torch.compile with its search for the fastest kernels. Steps
 # that have been measured correct the guess of those after them.
 FIRST_SECONDS, NEXT_FRACTION, START_SECONDS, COMPILE_SECONDS = 7.0, 0.6, 1.5, 40.0
 
 
 @dataclass
 class Climbed:
-    """What has come of a rung so far, after `Step`; `earlier` is what an interrupted ladder had of it."""
+    """What has come of a step so far, after `Step`; `earlier` is what an interrupted ladder had of it."""
 
-    rung: Rung
+    row: LadderRow
     reason: str | None = None
     cold_seconds: float | None = None
     seconds: list[float] = field(default_factory=list)
@@ -33,23 +33,23 @@ class Climbed:
     turns: int = 0  # epochs timed in rounds since it was started
 
     @classmethod
-    def begin(cls, rung: Rung, earlier: LadderStep | None) -> Climbed:
-        """Nothing yet, or what the ladder that is gone on with had measured; a rung that failed has failed."""
+    def begin(cls, row: LadderRow, earlier: LadderStep | None) -> Climbed:
+        """Nothing yet, or what the ladder that is gone on with had measured; a step that failed has failed."""
         if earlier is None:
-            return cls(rung, rung.why_not())
+            return cls(row, row.why_not())
         reason = None if earlier.reason == INTERRUPTED else earlier.reason
         of_rounds = [*earlier.seconds], [*earlier.rounds]
-        return cls(rung, reason, earlier.cold_seconds, *of_rounds, [*earlier.test_accuracy_fraction])
+        return cls(row, reason, earlier.cold_seconds, *of_rounds, [*earlier.test_accuracy_fraction])
 
     def wants(self, epochs: int) -> bool:
-        """Whether the rung has not been timed enough."""
+        """Whether the step has not been timed enough."""
         if self.reason or len(self.seconds) >= max(MOST_EPOCHS, epochs):
             return False
         return len(self.seconds) < epochs or sum(self.seconds) <= ENOUGH_SECONDS
 
 
 def in_order(climbed: Mapping[str, Climbed], epochs: int) -> list[str]:
-    """The rungs to be started: those that are not done, and the first, by which all others are told.
+    """The steps to be started: those that are not done, and the first, by which all others are told.
 
     Those that compile come last: should the ladder be ended early, the others have been measured.
     """
@@ -57,11 +57,11 @@ def in_order(climbed: Mapping[str, Climbed], epochs: int) -> list[str]:
     wanting = [name for name in others if climbed[name].wants(epochs)]
     if climbed[first].wants(epochs) or (wanting and not climbed[first].reason):
         wanting = [first, *wanting]
-    return sorted(wanting, key=lambda name: climbed[name].rung.compiles)
+    return sorted(wanting, key=lambda name: climbed[name].row.compiles)
 
 
 def in_round(climbed: Mapping[str, Climbed], epochs: int) -> list[str]:
-    """The rungs of the next round; the first is with all others for so many, also where it had been done before."""
+    """The steps of the next round; the first is with all others for so many, also where it had been done before."""
     first = next(iter(climbed))
     started = [name for name, one in climbed.items() if one.started and not one.reason]
     wanting = [name for name in started if climbed[name].wants(epochs)]
@@ -78,7 +78,7 @@ def seconds_left(climbed: Mapping[str, Climbed], names: Sequence[str], epochs: i
             continue
         timed, spent = len(one.seconds), sum(one.seconds)
         if not one.started:
-            left += START_SECONDS + 2 * guess + (COMPILE_SECONDS if one.rung.compiles else 0.0)
+            left += START_SECONDS + 2 * guess + (COMPILE_SECONDS if one.row.compiles else 0.0)
             timed, spent = timed + 1, spent + guess
         more = max(epochs - timed, math.ceil((ENOUGH_SECONDS - spent) / guess))
         left += guess * max(0, min(more, max(MOST_EPOCHS, epochs) - timed))

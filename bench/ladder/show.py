@@ -68,7 +68,7 @@ def notices(ladder: Ladder) -> list[str]:
 
 
 def sentences(ladder: Ladder) -> list[str]:
-    """What the best rung is worth, against the tutorial, the floor and the peers; nothing of it if it was disturbed."""
+    """What the best step is worth, against the tutorial, the roofline bound and the peers; nothing of it if it was disturbed."""
     best = ladder.best
     times = best.times(ladder.first)
     if best.median is None or times is None or sum(bool(step.seconds) for step in ladder.steps) < 2:
@@ -84,7 +84,7 @@ def sentences(ladder: Ladder) -> list[str]:
 def _verdict(ladder: Ladder, best: LadderStep, median: float, times: float) -> list[str]:
     said = [
         f"The best step, {best.name}, takes {units.duration(median)} per epoch: {times:,.1f}× as fast as the "
-        f"tutorial{_above_the_floor(ladder, median)}."
+        f"tutorial{_above_the_roofline(ladder, median)}."
     ]
     for peer in (step for step in ladder.steps if step.is_peer):
         if (times_peer := best.times(peer)) is None or peer.median is None:
@@ -96,11 +96,11 @@ def _verdict(ladder: Ladder, best: LadderStep, median: float, times: float) -> l
     return said
 
 
-def _above_the_floor(ladder: Ladder, seconds: float) -> str:
-    """How many times the floor it takes, and by what that is set where it is neither arithmetic nor bytes."""
+def _above_the_roofline(ladder: Ladder, seconds: float) -> str:
+    """How many times the roofline bound it takes, and by what that is set where it is neither arithmetic nor bytes."""
     if not ladder.floor_seconds:
         return ""
-    least = words.FLOORS.get(ladder.floor_bound or "")
+    least = words.ROOFLINES.get(ladder.floor_bound or "")
     what, bound = f", the least that {least}" if least else "", units.duration(ladder.floor_seconds)
     return f" and {seconds / ladder.floor_seconds:.1f}× the roofline bound of {bound}{what}"
 

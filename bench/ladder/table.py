@@ -1,4 +1,4 @@
-"""All rows of the ladder: for each device its rungs in their order, then the peers."""
+"""All rows of the ladder: for each device its steps in their order, then the peers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from bench.axes.compilers import COMPILERS
-from bench.ladder import graphs, native, peers, persistent, rungs
+from bench.ladder import graphs, native, peers, persistent, steps
 from bench.ladder.program import Program
 from bench.measure.facts import has
 from bench.workers.capture import capture
@@ -25,12 +25,12 @@ KERNELS, PERSISTENT_KERNEL = (Path(__file__).with_name(name) for name in ("kerne
 
 
 @dataclass(frozen=True)
-class Rung:
+class LadderRow:
     """A row of the ladder.
 
     Attributes:
         make: A fresh training from images and a seed, on a device.
-        removed: What the rung takes away from the one before it.
+        removed: What the step takes away from the one before it.
         why_not: Why it cannot be climbed here; None if it can.
         also: Functions and files that belong to it, beside `make`.
     """
@@ -44,7 +44,7 @@ class Rung:
     @property
     def compiles(self) -> bool:
         """Whether torch.compile generates its code, which takes the most of a minute from cold."""
-        return rungs.generated in self.also
+        return steps.generated in self.also
 
 
 def _without_bf16() -> str | None:
@@ -67,34 +67,34 @@ def _no_dependent_launch() -> str | None:
 
 _uncompiled = {device: functools.partial(COMPILERS["default"].why_not, device) for device in ("cpu", "cuda")}
 
-TUTORIAL = Rung("tutorial", rungs.tutorial, "")
-WORKERS = Rung("workers", rungs.workers, "waiting for images: other processes decode them")
-DECODED_ONCE = Rung("decoded once", rungs.decoded_once, "decoding: PIL images and ToTensor, 60,000 times an epoch")
-INDEX_SELECT = Rung("index_select", rungs.index_select, "collecting a batch from 64 tensors in Python")
+TUTORIAL = LadderRow("tutorial", steps.tutorial, "")
+WORKERS = LadderRow("workers", steps.workers, "waiting for images: other processes decode them")
+DECODED_ONCE = LadderRow("decoded once", steps.decoded_once, "decoding: PIL images and ToTensor, 60,000 times an epoch")
+INDEX_SELECT = LadderRow("index_select", steps.index_select, "collecting a batch from 64 tensors in Python")
 
-RUNGS = {
+STEPS = {
     "cpu": (
         TUTORIAL,
         WORKERS,
         DECODED_ONCE,
         INDEX_SELECT,
-        Rung("fused Adam", rungs.fused_adam, "34 of a step's 75 operator calls, the optimizer's"),
-        Rung("one thread", rungs.one_thread, "handing pieces of small operators to another core"),
-        Rung(
+        LadderRow("fused Adam", steps.fused_adam, "34 of a step's 75 operator calls, the optimizer's"),
+        LadderRow("one thread", steps.one_thread, "handing pieces of small operators to another core"),
+        LadderRow(
             "by hand",
-            rungs.by_hand,
+            steps.by_hand,
             "autograd, modules and the optimizer's Python; one tensor instead of four",
-            also=(rungs.written_out,),
+            also=(steps.written_out,),
         ),
-        Rung(
+        LadderRow(
             "compiled",
-            rungs.compiled,
+            steps.compiled,
             "the calls of single operators",
             _uncompiled["cpu"],
-            (rungs.generated, rungs.pure_step),
+            (steps.generated, steps.pure_step),
         ),
-        Rung("bf16", rungs.bf16, "half of the bytes, where the CPU has the instructions", _without_bf16),
-        Rung(
+        LadderRow("bf16", steps.bf16, "half of the bytes, where the CPU has the instructions", _without_bf16),
+        LadderRow(
             "one function in C",
             native.one_function,
             "Python, all calls, and the arithmetic on black pixels",
@@ -107,63 +107,63 @@ RUNGS = {
         WORKERS,
         DECODED_ONCE,
         INDEX_SELECT,
-        Rung("resident", rungs.resident, "copies to the GPU: all images lie there, and batches are gathered there"),
-        Rung("fused Adam", rungs.fused_adam, "most of the optimizer's launches"),
-        Rung("same thread", rungs.same_thread, "waking autograd's thread for each backward pass, and being woken"),
-        Rung(
+        LadderRow("resident", steps.resident, "copies to the GPU: all images lie there, and batches are gathered there"),
+        LadderRow("fused Adam", steps.fused_adam, "most of the optimizer's launches"),
+        LadderRow("same thread", steps.same_thread, "waking autograd's thread for each backward pass, and being woken"),
+        LadderRow(
             "graph a step",
             graphs.graph_a_step,
             "Python and all launches of a step but one",
             also=(graphs.reference_steps, graphs.replayed_steps, capture),
         ),
-        Rung(
+        LadderRow(
             "graph an epoch",
             graphs.graph_an_epoch,
             "Python and all launches of an epoch but one",
             also=(graphs.reference_steps, graphs.replayed_epochs, capture),
         ),
-        Rung(
+        LadderRow(
             "by hand",
             graphs.by_hand_in_a_graph,
             "kernels of autograd; one tensor for Adam instead of four",
-            also=(rungs.written_out, graphs.replayed_epochs, capture),
+            also=(steps.written_out, graphs.replayed_epochs, capture),
         ),
-        Rung(
+        LadderRow(
             "compiled",
             graphs.compiled_in_a_graph,
             "a kernel an operator: those that can be are made one",
             _uncompiled["cuda"],
-            (rungs.generated, rungs.pure_step, graphs.replayed_epochs, capture),
+            (steps.generated, steps.pure_step, graphs.replayed_epochs, capture),
         ),
-        Rung(
+        LadderRow(
             "bf16",
             graphs.bf16_in_a_graph,
             "half of the products' bytes, on tensor cores",
             _no_bf16_cores,
-            (rungs.generated, rungs.pure_step, graphs.replayed_epochs, capture),
+            (steps.generated, steps.pure_step, graphs.replayed_epochs, capture),
         ),
-        Rung(
+        LadderRow(
             "two kernels",
             graphs.two_kernels,
             "all kernels of a step but two, and gradients in memory",
             _uncompiled["cuda"],
             (KERNELS, graphs.replayed_epochs, capture),
         ),
-        Rung(
+        LadderRow(
             "dependent launch",
             graphs.two_kernels_early,
             "what is left of waiting for a launch: a kernel begins before the one before it ends",
             _no_dependent_launch,
             (KERNELS, graphs.replayed_epochs, capture),
         ),
-        Rung(
+        LadderRow(
             "one kernel in Triton",
             persistent.in_triton,
             "all kernels of an epoch but one: weights stay in registers",
             persistent.triton_why_not,
             (PERSISTENT_KERNEL, persistent.Resident.learn),
         ),
-        Rung(
+        LadderRow(
             "one kernel in C++",
             persistent.in_cuda,
             "most of what threads of a block wait for each other",
@@ -173,30 +173,30 @@ RUNGS = {
     ),
 }
 PEERS = (
-    Rung("scikit-learn", peers.scikit_learn, "peer: MLPClassifier", peers.missing("sklearn", "scikit-learn")),
-    Rung("JAX", peers.jax_scan, "peer: jit + scan", peers.missing("jax", "'.[peers]'")),
+    LadderRow("scikit-learn", peers.scikit_learn, "peer: MLPClassifier", peers.missing("sklearn", "scikit-learn")),
+    LadderRow("JAX", peers.jax_scan, "peer: jit + scan", peers.missing("jax", "'.[peers]'")),
 )
 
 
-def rows(device: str) -> tuple[Rung, ...]:
-    """The device's rungs, then the peers."""
-    return (*RUNGS[device], *PEERS)
+def rows(device: str) -> tuple[LadderRow, ...]:
+    """The device's steps, then the peers."""
+    return (*STEPS[device], *PEERS)
 
 
-def lines_changed(rung: Rung, device: str) -> int | None:
-    """Lines of the rung's code that the one before it does not have; None for the first and for peers."""
-    ladder = RUNGS[device]
-    at = next((number for number, one in enumerate(ladder) if one is rung), 0)
+def lines_changed(row: LadderRow, device: str) -> int | None:
+    """Lines of the step's code that the one before it does not have; None for the first and for peers."""
+    ladder = STEPS[device]
+    at = next((number for number, one in enumerate(ladder) if one is row), 0)
     if at == 0:
         return None
-    before, after = _code(ladder[at - 1]), _code(rung)
+    before, after = _code(ladder[at - 1]), _code(row)
     kept = difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
     return len(after) - sum(block.size for block in kept)
 
 
-def _code(rung: Rung) -> list[str]:
-    """The lines of a rung's functions and files, without the functions' heads, docstrings and comments."""
-    return [line for one in (rung.make, *rung.also) for line in _lines(one)]
+def _code(row: LadderRow) -> list[str]:
+    """The lines of a step's functions and files, without the functions' heads, docstrings and comments."""
+    return [line for one in (row.make, *row.also) for line in _lines(one)]
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""`fcnn-bench ladder`: every rung and every peer in a process of its own, then a table and a picture a device."""
+"""`fcnn-bench ladder`: every step and every peer in a process of its own, then a table and a picture a device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.ladder import climb, kept, show
 from bench.ladder.kept import Kept
 from bench.ladder.model import Ladder
 from bench.ladder.picture import picture
-from bench.ladder.table import PEERS, RUNGS, Rung, rows
+from bench.ladder.table import PEERS, STEPS, LadderRow, rows
 from bench.measure import facts
 from bench.profile.destination import destination
 from bench.record import files
@@ -33,7 +33,7 @@ from fcnn.data import Images
 class LadderOptions:
     """What the command line says; the fields are its options."""
 
-    rungs: Sequence[str] | None
+    steps: Sequence[str] | None
     device: Sequence[str] | None
     epochs: int
     data: Path | None
@@ -43,24 +43,24 @@ class LadderOptions:
 
 
 def run_ladder(asked: LadderOptions) -> int:
-    """Climbs the named rungs, or all, and the peers, on the devices asked for that are here; writes the ladder's files.
+    """Climbs the named steps, or all, and the peers, on the devices asked for that are here; writes the ladder's files.
 
-    The tutorial is always climbed: all others are told by it. What was measured is written after every rung and every
+    The tutorial is always climbed: all others are told by it. What was measured is written after every step and every
     round, and after an interruption `--resume` goes on with it.
 
     Raises:
-        BenchError: There is no such rung, nothing could be measured, or not all that was asked for.
+        BenchError: There is no such step, nothing could be measured, or not all that was asked for.
     """
     terminal = console.make()
     begun = kept.read(asked.resume) if asked.resume else None
     if begun:
         asked = dataclasses.replace(asked, **begun.asked)
         see_again(begun.visible_gpus)
-    wanted = list(asked.device or RUNGS)
+    wanted = list(asked.device or STEPS)
     missing = {device: reason for device in wanted if (reason := why_unusable(DEVICES[device]))}
     here = [device for device in wanted if device not in missing]
-    known = dict.fromkeys(rung.name for device in wanted for rung in rows(device))
-    if unknown := [name for name in asked.rungs or () if name not in known]:
+    known = dict.fromkeys(row.name for device in wanted for row in rows(device))
+    if unknown := [name for name in asked.steps or () if name not in known]:
         raise BenchError(f"there is no ladder step {unknown[0]!r}; there are {', '.join(map(repr, known))}", USAGE)
     if not here:
         raise BenchError(f"nothing can be measured: {'; '.join(missing.values())}")
@@ -71,14 +71,14 @@ def run_ladder(asked: LadderOptions) -> int:
         files.check_writable(asked.resume, "--resume")
     folder = asked.resume or destination(asked.run, asked.results)
     ladders = Kept(
-        {"rungs": asked.rungs, "device": here, "epochs": asked.epochs},
+        {"rungs": asked.steps, "device": here, "epochs": asked.epochs},
         now,
         begun.ladders if begun else {},
         visible_gpus(),
     )
     request = requested(loaded, "MNIST", asked.data)
     chosen = {
-        device: climb.ClimbRequest(device, _chosen(device, asked.rungs), loaded, request, asked.epochs)
+        device: climb.ClimbRequest(device, _chosen(device, asked.steps), loaded, request, asked.epochs)
         for device in here
     }
     with interruption.deferred():  # from the first epoch until all files are written
@@ -139,8 +139,8 @@ def _show_plan(terminal: Console, chosen: Mapping[str, climb.ClimbRequest], seco
     first = next(iter(chosen.values()))
     terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  {first.images.label}"), soft_wrap=True)
     for device, asked in chosen.items():
-        peers = sum(rung in PEERS for rung in asked.rungs)
-        what = f"{counted(len(asked.rungs) - peers, 'step')}" + (f", {counted(peers, 'peer')}" if peers else "")
+        peers = sum(row in PEERS for row in asked.rows)
+        what = f"{counted(len(asked.rows) - peers, 'step')}" + (f", {counted(peers, 'peer')}" if peers else "")
         terminal.print(f"  {device:6}{what}")
     terminal.print(Text.assemble("  expected time about ", (duration(seconds), "bold")))
 
@@ -165,6 +165,6 @@ def _failures(ladder: Ladder) -> list[str]:
     return failures
 
 
-def _chosen(device: str, names: Sequence[str] | None) -> list[Rung]:
+def _chosen(device: str, names: Sequence[str] | None) -> list[LadderRow]:
     first, *others = rows(device)
-    return [first, *(rung for rung in others if not names or rung.name in names)]
+    return [first, *(row for row in others if not names or row.name in names)]

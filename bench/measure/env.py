@@ -16,10 +16,10 @@ from bench.axes import matrix
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES, try_out, why_unusable
 from bench.errors import DONE
-from bench.measure import energy, facts, honesty, nvml, settings
+from bench.measure import energy, facts, validity, nvml, settings
 from bench.measure.clock import clock_resolution_seconds
 from bench.measure.conditions import Condition, conditions
-from bench.measure.honesty import Observation
+from bench.measure.validity import Observation
 from bench.measure.kernel import KernelWatch
 from bench.measure.surroundings import Watch
 from bench.table import PROSE, Column, Table, on_terminal
@@ -118,7 +118,7 @@ def disturbing(conditions: Sequence[Condition]) -> Grid:
 
 def warnings(around: Around) -> list[str]:
     """What would mark a run that started now, why, and what to do, one sentence each."""
-    flags = [f"{flag.name}: {flag.reason}; {ADVICE[flag.name]}" for flag in honesty.flags(around.seen)]
+    flags = [f"{flag.name}: {flag.reason}; {ADVICE[flag.name]}" for flag in validity.flags(around.seen)]
     if around.disturbance is None:
         return flags
     return [f"disturbed: {around.disturbance}; the remedy is above", *flags]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.axes.workloads import workload
-from bench.record.journal import INTERRUPTED, Line, failures, of_kind
+from bench.record.journal import CALIBRATIONS_ONCE, INTERRUPTED, Line, failures, of_kind
 from bench.record.measurement import (
     Accuracy,
     Breakdown,
@@ -25,13 +25,13 @@ from bench.record.measurement import (
 )
 from bench.record.model import (
     Beside,
+    Calibration,
     Commit,
     Dataset,
     Machine,
     Record,
     Round,
     Unmeasured,
-    Yardstick,
 )
 from bench.text import one_line
 
@@ -64,7 +64,7 @@ def folded(lines: Sequence[Line]) -> Record:
         measurements=measurements,
         unmeasured=unmeasured,
         rounds=[_round(line) for line in rounds],
-        yardsticks=_yardsticks(lines),
+        calibrations=_calibrations(lines),
     )
 
 
@@ -82,17 +82,16 @@ def _round(line: Line) -> Round:
     return Round(line["number"], line["group"], line["process"], line["took"], beside, line.get("disturbed"))
 
 
-def _yardsticks(lines: Sequence[Line]) -> list[Yardstick]:
+def _calibrations(lines: Sequence[Line]) -> list[Calibration]:
     """Those of the first calibration, with the samples of the last beside them, if these are of the same work."""
-    calibrations = of_kind(lines, "calibration")
-    if not calibrations:
+    probed = of_kind(lines, "calibration")
+    if not probed:
         return []
-    before = [Yardstick(**yardstick) for yardstick in calibrations[0]["yardsticks"]]
-    if len(calibrations) == 1:
+    first, last = (line.get("calibrations") or line[CALIBRATIONS_ONCE] for line in (probed[0], probed[-1]))
+    before = [Calibration(**one) for one in first]
+    if len(probed) == 1:
         return before
-    after = {
-        (y["device"], y["name"], y["work_per_repetition"]): y["samples_seconds"] for y in calibrations[-1]["yardsticks"]
-    }
+    after = {(y["device"], y["name"], y["work_per_repetition"]): y["samples_seconds"] for y in last}
     return [
         dataclasses.replace(y, after_samples_seconds=after.get((y.device, y.name, y.work_per_repetition)) or None)
         for y in before

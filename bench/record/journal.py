@@ -29,6 +29,7 @@ except ImportError:  # as on Windows, where two runs can resume one journal
 
 JOURNAL_FILE = "journal.jsonl"
 INTERRUPTED: Final = "interrupted"
+CALIBRATIONS_ONCE = "yardsticks"  # what earlier records and journals call their calibrations
 DIGITS = 6  # of a time; the clock has fewer
 Line = dict[str, Any]
 

@@ -88,7 +88,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class Calibration:
     """A probe of the machine, timed before and after the cases.
 
     Attributes:
@@ -151,7 +151,7 @@ class Record:
 
     Attributes:
         rounds: In which the samples were taken.
-        yardsticks: Probes of the machine, timed before and after the cases.
+        calibrations: Probes of the machine, timed before and after the cases.
         environment: Groups (`hardware`, `software`, `settings`) of named plain values.
         partial: True if the run was interrupted; what was measured by then is complete and valid.
     """
@@ -167,7 +167,7 @@ class Record:
     measurements: list[Measurement]
     unmeasured: list[Unmeasured]
     rounds: list[Round] = field(default_factory=list)
-    yardsticks: list[Yardstick] = field(default_factory=list)
+    calibrations: list[Calibration] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
     timing_rule_version: PositiveInt = TIMING_RULE_VERSION
 

@@ -32,6 +32,8 @@ def of_json(data: Any, source: str) -> Record:
     elif isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
         version = data.get("schema_version", "none")
         raise BenchError(f"{source}: schema version {version}, this program reads version {SCHEMA_VERSION}")
+    if isinstance(data, dict) and journal.CALIBRATIONS_ONCE in data:
+        data = {"calibrations" if name == journal.CALIBRATIONS_ONCE else name: one for name, one in data.items()}
     try:
         record = converted(Record, data)
     except ValueError as error:

@@ -26,13 +26,13 @@ KINDS = (column.STEP, column.PARTS, column.EPOCH, column.ACCURACY)
 # The page and the CSV files have the rest.
 COLUMNS = (
     *(axis.field for axis in AXES),
-    "time_seconds", "images_per_second", "speedup", "share_of_step", "times_above_floor", "bound", "bound_share",
+    "time_seconds", "images_per_second", "speedup", "share_of_step", "times_above_roofline", "bound", "bound_share",
     "test_accuracy_mean_fraction", "seeds_at_target",
 )  # fmt: skip
 # Headings that would be wider than what stands below them.
 NARROW = {"precision": "Preci-\nsion", "optimizer": "Opti-\nmizer"}
 # Where a table is wider than the terminal, these go one after the other: the least useful first.
-EXPENDABLE = ("images_per_second", "bound_share", "speedup", "bound", "times_above_floor")
+EXPENDABLE = ("images_per_second", "bound_share", "speedup", "bound", "times_above_roofline")
 
 
 def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> None:

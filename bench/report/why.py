@@ -10,7 +10,7 @@ from bench.analyse.cell import Cell
 from bench.analyse.cells import measured_devices, plain_step
 from bench.analyse.gains import Gain, changes
 from bench.report import units
-from bench.report.words import BOUNDS, FLOORS, LAUNCH_BOUND, REFERENCE_BATCH, name
+from bench.report.words import BOUNDS, ROOFLINES, LAUNCH_BOUND, REFERENCE_BATCH, name
 
 MEANINGS = {
     DATA: "is spent waiting for batches",
@@ -131,11 +131,11 @@ def _against(gain: Gain) -> str:
 
 def _bound(cell: Cell, told: set[str]) -> str:
     """How far the time is from the roofline bound; what that is, or why it is not known, is added to `told`."""
-    known = FLOORS.get(cell.floor.bound if cell.floor else "", "the arithmetic and the bytes allow")
-    unknown = f" ({cell.why_half_a_floor})" if cell.why_half_a_floor else ""
-    meaning = f", the least that {known} here{unknown}" if cell.floor else f" is not known: {cell.why_no_floor}"
+    known = ROOFLINES.get(cell.roofline.bound if cell.roofline else "", "the arithmetic and the bytes allow")
+    unknown = f" ({cell.why_half_a_roofline})" if cell.why_half_a_roofline else ""
+    meaning = f", the least that {known} here{unknown}" if cell.roofline else f" is not known: {cell.why_no_roofline}"
     shown = "" if meaning in told else meaning
     told.add(meaning)
-    if cell.times_above_floor is None:
+    if cell.times_above_roofline is None:
         return f"Its roofline bound{shown}." if shown else ""
-    return f"It takes {units.rate(cell.times_above_floor)} times its roofline bound{shown}."
+    return f"It takes {units.rate(cell.times_above_roofline)} times its roofline bound{shown}."

@@ -29,8 +29,8 @@ BOUNDS = {
     "arithmetic": "compute-bound", "memory": "bound by memory traffic", "unexplained": "not explained",
 }  # fmt: skip
 LAUNCH_BOUND = "launch-bound"  # overhead-bound on a device, which waits for its host
-# What sets a floor that neither arithmetic nor bytes set, by `bench.analyse.floor.Floor.bound`.
-FLOORS = {
+# What sets a roofline bound that neither arithmetic nor bytes set, by `bench.analyse.roofline.Roofline.bound`.
+ROOFLINES = {
     "graph_node": "launch latency allows (a kernel of a CUDA graph per step)",
     "grid_barrier": "launch latency allows (a barrier of the whole GPU per step)",
 }

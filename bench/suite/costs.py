@@ -40,7 +40,7 @@ class Costs:
     Attributes:
         context: In each process, before its first operation is done.
         prepare: Of a step's case in each process: built and warmed.
-        calibrate: Of its yardsticks, once.
+        calibrate: Of its calibrations, once.
         energy: Of a case in a thorough run, where the device has a counter of its energy that everyone may read.
     """
 

@@ -107,7 +107,7 @@ class Plan:
     Attributes:
         effort: How much to measure.
         shares: By group.
-        calibrations: How often the yardsticks are timed: before, and if the effort is thorough also after.
+        calibrations: How often the calibrations are timed: before, and if the effort is thorough also after.
         calibrate_seconds: For that, together.
         compile_seconds: For compiling from cold.
         observe_seconds: For taking the cases apart.

@@ -98,7 +98,7 @@ class Session:
         self._journal.write("end")
 
     def _calibrate(self, times: int) -> None:
-        """The yardsticks, unless they have been timed so many times."""
+        """The calibrations, unless they have been timed so many times."""
         if len(of_kind(self._journal.lines, "calibration")) >= times or not self.cases:
             return
         self._say("calibration", self._done)
@@ -109,15 +109,15 @@ class Session:
         threads = max(case.threads for case in cases)
         try:
             with self._workers.start("the calibration") as worker:
-                yardsticks = self._calibrated(worker, devices=devices, threads=threads, precisions=precisions)
-        except WorkerError as error:  # without a yardstick there is no bound, and no number is lost
+                calibrations = self._calibrated(worker, devices=devices, threads=threads, precisions=precisions)
+        except WorkerError as error:  # without a calibration there is no bound, and no number is lost
             self._journal.write("problem", what=f"the calibration failed: {error}")
         else:
-            self._journal.write("calibration", yardsticks=yardsticks)
+            self._journal.write("calibration", calibrations=calibrations)
         self._done += self._plan.calibrate_seconds / self._plan.calibrations
 
     def _calibrated(self, worker: Any, **arguments: Any) -> list[dict[str, Any]]:
-        """Of every yardstick its quickest probe, of as many as it takes until nothing disturbs, a few at most.
+        """Of every calibration its quickest probe, of as many as it takes until nothing disturbs, a few at most.
 
         A peak that was looked for beside others is too low, and what is measured later then seems impossible.
         """
@@ -210,10 +210,10 @@ class Session:
             self._done += costs.START_UP_SECONDS
 
 
-def _quickest(yardstick: Mapping[str, Any]) -> float:
+def _quickest(calibration: Mapping[str, Any]) -> float:
     """Seconds per unit of work; infinite for one that could not be timed."""
-    samples = yardstick["samples_seconds"]
-    return min(samples) / yardstick["work_per_repetition"] if samples else math.inf
+    samples = calibration["samples_seconds"]
+    return min(samples) / calibration["work_per_repetition"] if samples else math.inf
 
 
 class _Kept:

@@ -12,14 +12,14 @@ from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
-from bench.measure import honesty, settings
+from bench.measure import validity, settings
 from bench.measure.breakdown import measure_breakdown
 from bench.measure.clock import Clock, clock_resolution_seconds
 from bench.measure.compilation import compilations
 from bench.measure.counters import GROWTH_REPETITION_SECONDS, count
 from bench.measure.device_use import device_use
 from bench.measure.energy import measure_energy
-from bench.measure.honesty import Observation
+from bench.measure.validity import Observation
 from bench.measure.phases import FEW_ROUNDS, measure_phases
 from bench.record.measurement import Flag, Phases
 from bench.workers import cold, workloads
@@ -66,7 +66,7 @@ def observe(
     settings.apply(built)
     with compilations() as compiled:
         seen, fields = _observe(built, state.images, seconds, repetitions, thorough)
-    flags = honesty.flags(seen)
+    flags = validity.flags(seen)
     if COMPILERS[built.compiler].mode:
         fields["compilation"] = vars(compiled)
         if not compiled.graphs:

@@ -13,7 +13,7 @@ from bench.axes import devices as devices_axis
 from bench.axes import matrix
 from bench.axes.case import Case, why_impossible
 from bench.axes.devices import DEVICES, try_out, why_unusable
-from bench.measure import facts, nvml, settings, yardsticks
+from bench.measure import calibration, facts, nvml, settings
 from bench.measure.clock import Clock
 from bench.workers import images, workloads
 
@@ -134,7 +134,7 @@ def rates(state: State, devices: list[str], threads: int) -> dict[str, Any]:
 
 
 def calibrate(state: State, devices: list[str], threads: int, precisions: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """The yardsticks of every device, with the fields of `bench.record.model.Yardstick`.
+    """The calibrations of every device, with the fields of `bench.record.model.Calibration`.
 
     Args:
         state: Is not used.
@@ -142,5 +142,5 @@ def calibrate(state: State, devices: list[str], threads: int, precisions: dict[s
         threads: CPU threads.
         precisions: By device, those that its cases use.
     """
-    timed = [yardsticks.run(device, threads, set(precisions[device])) for device in devices]
-    return [dataclasses.asdict(yardstick) for of_device in timed for yardstick in of_device]
+    timed = [calibration.run(device, threads, set(precisions[device])) for device in devices]
+    return [dataclasses.asdict(calibration) for of_device in timed for calibration in of_device]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.record.measurement import Counters, Flag, Measurement, Phases
-from bench.record.model import Record, Yardstick
+from bench.record.model import Calibration, Record
 from tests.data.measurements import case, measured
 from tests.data.records import CPU_RECORD
 
@@ -35,24 +35,24 @@ def steady(seconds: float, n: int = 40) -> list[float]:
     return [seconds * factor for factor in (some * n)[:n]]
 
 
-def yardstick(name: str, device: str = "cpu", after: float | None = 1.0, **changes: Any) -> Yardstick:
-    """A yardstick that takes `after` times as long after the run as before; None has no after."""
+def calibration(name: str, device: str = "cpu", after: float | None = 1.0, **changes: Any) -> Calibration:
+    """A calibration that takes `after` times as long after the run as before; None has no after."""
     unit, rate = RATES.get(name, ("call", 1e6))
     work = 1.0 if unit == "call" else rate / 1000
     before = steady(work / rate)
     later = None if after is None else [after * seconds for seconds in before]
-    return Yardstick(**{**dataclasses.asdict(Yardstick(name, device, unit, work, before, later)), **changes})
+    return Calibration(**{**dataclasses.asdict(Calibration(name, device, unit, work, before, later)), **changes})
 
 
-def latencies(**seconds: float) -> list[Yardstick]:
+def latencies(**seconds: float) -> list[Calibration]:
     """How long a GPU takes for one of `graph_node` or `grid_barrier`, timed a thousand at once."""
-    return [Yardstick(name, "cuda", "node", 1000.0, steady(1000 * each)) for name, each in seconds.items()]
+    return [Calibration(name, "cuda", "node", 1000.0, steady(1000 * each)) for name, each in seconds.items()]
 
 
-def yardsticks(device: str = "cpu", **after: float) -> list[Yardstick]:
+def calibrations(device: str = "cpu", **after: float) -> list[Calibration]:
     """All that a device has, with how some of them moved."""
     call = "dispatch" if device == "cpu" else "launch"
-    return [yardstick(name, device, after.get(name, 1.0)) for name in (*RATES, call)]
+    return [calibration(name, device, after.get(name, 1.0)) for name in (*RATES, call)]
 
 
 def step(
@@ -77,10 +77,10 @@ def phases(**host_seconds: float) -> Phases:
     return Phases(dict(host_seconds), total, total, None)
 
 
-def record(*measurements: Measurement, sticks: Sequence[Yardstick] | None = None) -> Record:
-    """A run on one CPU, or on what the yardsticks are of."""
-    sticks = yardsticks() if sticks is None else sticks
-    return dataclasses.replace(CPU_RECORD, measurements=list(measurements), unmeasured=[], yardsticks=list(sticks))
+def record(*measurements: Measurement, sticks: Sequence[Calibration] | None = None) -> Record:
+    """A run on one CPU, or on what the calibrations are of."""
+    sticks = calibrations() if sticks is None else sticks
+    return dataclasses.replace(CPU_RECORD, measurements=list(measurements), unmeasured=[], calibrations=list(sticks))
 
 
 def names(flags: Sequence[Flag]) -> list[str]:

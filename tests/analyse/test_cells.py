@@ -151,43 +151,43 @@ def test_looking_up_steps_and_devices():
     assert plain_step(cells(CPU_RECORD), "cuda", 64) is None  # planned, but without a number
 
 
-def test_a_cell_knows_its_floor_and_what_takes_its_time():
+def test_a_cell_knows_its_roofline_and_what_takes_its_time():
     cell = by_id(CPU_RECORD)["step[cpu-b64-fp32]"]
-    assert cell.floor.flops == 159_800 * 64
-    assert cell.times_above_floor == pytest.approx(391e-6 / cell.floor.seconds, rel=1e-6)
-    assert cell.share_of_peak == pytest.approx(159_800 * 64 / 391e-6 / cell.floor.peak_flops_per_second, rel=1e-6)
+    assert cell.roofline.flops == 159_800 * 64
+    assert cell.times_above_roofline == pytest.approx(391e-6 / cell.roofline.seconds, rel=1e-6)
+    assert cell.share_of_peak == pytest.approx(159_800 * 64 / 391e-6 / cell.roofline.peak_flops_per_second, rel=1e-6)
     assert cell.account.largest == "overhead"
     missing = by_id(CPU_RECORD)["step[cuda-b64-fp32]"]
-    assert (missing.floor, missing.account, missing.times_above_floor, missing.share_of_peak) == (None,) * 4
+    assert (missing.roofline, missing.account, missing.times_above_roofline, missing.share_of_peak) == (None,) * 4
 
 
-def test_without_counts_or_yardsticks_there_is_no_floor():
+def test_without_counts_or_calibrations_there_is_no_roofline():
     for cell in by_id(bare(CPU_RECORD)).values():
-        assert (cell.floor, cell.account, cell.payoff, cell.times_above_floor, cell.share_of_peak) == (None,) * 5
+        assert (cell.roofline, cell.account, cell.payoff, cell.times_above_roofline, cell.share_of_peak) == (None,) * 5
 
 
-def test_a_floor_above_the_time_is_none():
+def test_a_roofline_above_the_time_is_none():
     """Threads wait for one whose core is taken: a short copy then takes a thousand times as long."""
     slow = [
         dataclasses.replace(y, samples_seconds=[8e-3] * 12, after_samples_seconds=[8e-3] * 12)
         if y.name == "copy_cached"
         else y
-        for y in CPU_RECORD.yardsticks
+        for y in CPU_RECORD.calibrations
     ]
-    found = by_id(dataclasses.replace(CPU_RECORD, yardsticks=slow))
+    found = by_id(dataclasses.replace(CPU_RECORD, calibrations=slow))
     step, forward = found["step[cpu-b64-fp32]"], found["forward[cpu-b64-fp32]"]
-    assert (step.floor, step.why_no_floor) == (None, DISTURBED)
-    assert step.account is not None  # which needs no yardstick
-    assert forward.floor is not None  # which updates nothing
-    assert forward.why_no_floor is None
+    assert (step.roofline, step.why_no_roofline) == (None, DISTURBED)
+    assert step.account is not None  # which needs no calibration
+    assert forward.roofline is not None  # which updates nothing
+    assert forward.why_no_roofline is None
 
 
-def test_a_flagged_cell_shows_its_floor_and_has_no_payoff():
+def test_a_flagged_cell_shows_its_roofline_and_has_no_payoff():
     found = by_id(GPU_RECORD)
     assert found["step[cuda-b64-fp32-compile]"].payoff.steps > 0
     assert found["step[cuda-b64-fp32-compile]"].why_no_payoff is None
     flag = found["step[cuda-b64-bf16-compile]"]
-    assert flag.floor is not None
+    assert flag.roofline is not None
     assert (flag.payoff, flag.why_no_payoff) == (None, "flagged: cold")
     other = by_id(flagged(GPU_RECORD, "step[cuda-b64-fp32]"))["step[cuda-b64-fp32-compile]"]
     assert (other.payoff, other.why_no_payoff) == (None, "its baseline is flagged: cold")

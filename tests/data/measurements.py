@@ -20,7 +20,7 @@ from bench.record.measurement import (
     Measurement,
     Phases,
 )
-from bench.record.model import Beside, Dataset, Round, Unmeasured, Yardstick
+from bench.record.model import Beside, Calibration, Dataset, Round, Unmeasured
 
 MNIST = Dataset("MNIST", "MNIST (60,000 training and 10,000 test images)", "a" * 64, 60_000, 10_000)
 FALLBACK = Dataset(
@@ -144,15 +144,15 @@ def breakdown(case: CaseFields, median: float) -> Breakdown | None:
     return Breakdown(step, empty, parts, work, PROFILED)
 
 
-def yardsticks(device: str, rates: dict[str, float], call: float) -> list[Yardstick]:
+def calibrations(device: str, rates: dict[str, float], call: float) -> list[Calibration]:
     """Probes with the given rates in a second, and the seconds of a call."""
     made = []
     for name, rate in rates.items():
         unit, work = ("flop", 2.0 * 1024**3) if name.startswith("matmul") else ("byte", 2.0**27)
         work = 2.0**20 if name == "copy_cached" else work
-        made.append(Yardstick(name, device, unit, work, *(samples(f"{name} {at}", work / rate, 12) for at in "ab")))
+        made.append(Calibration(name, device, unit, work, *(samples(f"{name} {at}", work / rate, 12) for at in "ab")))
     name = "dispatch" if device == "cpu" else "launch"
-    return [*made, Yardstick(name, device, "call", 1.0, *(samples(f"{name} {at}", call, 12) for at in "ab"))]
+    return [*made, Calibration(name, device, "call", 1.0, *(samples(f"{name} {at}", call, 12) for at in "ab"))]
 
 
 def measured(

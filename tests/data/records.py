@@ -20,10 +20,10 @@ from tests.data.measurements import (
     MNIST,
     NO_GPU,
     ROUNDS,
+    calibrations,
     case,
     gap,
     measured,
-    yardsticks,
 )
 
 # From nothing to the target: longer on a GPU, whose context and first kernels come with it.
@@ -45,15 +45,15 @@ AMP_ACCURACY = dataclasses.replace(
     test_accuracy_fraction=[0.9309, 0.9290, 0.9327, 0.9311, 0.9290],
     seconds_to_target=[0.47, 0.71, 0.44, 0.48, None],
 )
-CPU_YARDSTICKS = yardsticks(
+CPU_CALIBRATIONS = calibrations(
     "cpu", {"matmul_fp32": 120e9, "matmul_bf16": 90e9, "matmul_fp16": 60e9, "copy": 12e9, "copy_cached": 40e9}, 3.85e-6
 )
-GPU_YARDSTICKS = yardsticks(
+GPU_CALIBRATIONS = calibrations(
     "cuda",
     {"matmul_fp32": 50e12, "matmul_tf32": 300e12, "matmul_bf16": 600e12, "copy": 2.4e12, "copy_cached": 250e9},
     3.9e-6,
 )
-OTHER_CPU_YARDSTICKS = yardsticks("cpu", {"matmul_fp32": 150e9, "copy": 16e9, "copy_cached": 50e9}, 3e-6)
+OTHER_CPU_CALIBRATIONS = calibrations("cpu", {"matmul_fp32": 150e9, "copy": 16e9, "copy_cached": 50e9}, 3e-6)
 BROKEN = Compilation(
     9.1,
     2,
@@ -105,7 +105,7 @@ CPU_RECORD = Record(
         measured(case("accuracy"), 0.381, n=5, accuracy=ACCURACY, start_ups=START_UPS["cpu"]),
         measured(case("accuracy", precision="bf16"), 0.492, n=5, accuracy=AMP_ACCURACY),
     ],
-    yardsticks=CPU_YARDSTICKS,
+    calibrations=CPU_CALIBRATIONS,
     rounds=ROUNDS,
     unmeasured=[
         *(gap(case(part, "cuda")) for part in PARTS),
@@ -151,7 +151,7 @@ GPU_RECORD = dataclasses.replace(
         measured(case("epoch", "cuda", feed="device"), 0.402, n=6),
         measured(case("accuracy", "cuda"), 0.41, n=5, accuracy=ACCURACY, start_ups=START_UPS["cuda"]),
     ],
-    yardsticks=OTHER_CPU_YARDSTICKS + GPU_YARDSTICKS,
+    calibrations=OTHER_CPU_CALIBRATIONS + GPU_CALIBRATIONS,
     unmeasured=[],
 )
 
@@ -164,7 +164,7 @@ def only(record: Record, *ids: str, **changes: Any) -> Record:
 
 
 def bare(record: Record) -> Record:
-    """The record as one without counts, parts and yardsticks: interrupted early, or of an older version."""
+    """The record as one without counts, parts and calibrations: interrupted early, or of an older version."""
     nothing = {
         "counters": None,
         "phases": None,
@@ -174,7 +174,7 @@ def bare(record: Record) -> Record:
         "start_ups": [],
     }
     kept = [dataclasses.replace(m, **nothing) for m in record.measurements]
-    return dataclasses.replace(record, measurements=kept, yardsticks=[])
+    return dataclasses.replace(record, measurements=kept, calibrations=[])
 
 
 def flagged(record: Record, id: str, flag: Flag = COLD) -> Record:

@@ -43,7 +43,7 @@ class Simulated:
     """
 
     pid = -1
-    yardsticks: ClassVar = CPU_RECORD.yardsticks
+    calibrations: ClassVar = CPU_RECORD.calibrations
 
     def __init__(
         self, slowdown=0.0, machine=0.0, calls=0, flags=(), beside=None, first=1.0, graphs=0, busy=None, dies=False
@@ -96,12 +96,12 @@ class Simulated:
 
     def calibrate(self, devices, threads, precisions):
         assert precisions == {device: ["fp32"] for device in devices}
-        return [dataclasses.asdict(self.timed(y)) for y in self.yardsticks if y.device in devices]
+        return [dataclasses.asdict(self.timed(y)) for y in self.calibrations if y.device in devices]
 
-    def timed(self, yardstick):
-        level = self.level(min(yardstick.samples_seconds) * (1 + self.machine))
+    def timed(self, calibration):
+        level = self.level(min(calibration.samples_seconds) * (1 + self.machine))
         return dataclasses.replace(
-            yardstick, samples_seconds=[self.block(level) for _ in range(32)], after_samples_seconds=None
+            calibration, samples_seconds=[self.block(level) for _ in range(32)], after_samples_seconds=None
         )
 
     def level(self, seconds):
@@ -166,11 +166,11 @@ def test_a_machine_that_has_changed_is_not_the_programs_fault(checked):
 
 
 @pytest.mark.parametrize("missing", ["then", "now"])
-def test_without_yardsticks_nothing_is_judged(checked, monkeypatch, missing):
+def test_without_calibrations_nothing_is_judged(checked, monkeypatch, missing):
     if missing == "then":
         monkeypatch.setattr(baseline, "concerning", lambda measurement, record: [])
     else:
-        monkeypatch.setattr(Simulated, "yardsticks", [])
+        monkeypatch.setattr(Simulated, "calibrations", [])
     found = checked(Simulated(), gates=("timing",))
     assert verdicts(found) == {("timing", DEFAULT_ID): INCONCLUSIVE}
     assert "whether the machine has changed cannot be told" in found.outcomes[0].reason
@@ -220,13 +220,13 @@ def test_a_real_process_observes_the_case(mnist_root, tmp_path):
     file = check.save_images(images, tmp_path, len(images.train))
     step = next(m for m in CPU_RECORD.measurements if m.id == DEFAULT_ID)
     step = dataclasses.replace(step, case=dataclasses.replace(step.case, threads=1))
-    seen, yardsticks = baseline.Remeasured(), {}
+    seen, calibrations = baseline.Remeasured(), {}
     with baseline._process(file, program_of(ROOT, tmp_path / "candidate")) as worker:
         baseline._observe(worker, step, CPU_RECORD, seen, "screening")
-        baseline._time_yardsticks(worker, [step.case], yardsticks)
+        baseline._time_calibrations(worker, [step.case], calibrations)
     (seconds,) = seen.samples_seconds
     assert len(seconds) == baseline.TURNS
     assert min(seconds) > 0
     assert seen.screening or seen.flags  # as where something else is busy
     assert seen.counters["flops"] == 5_081_600 + 5_145_600
-    assert set(yardsticks) == {("cpu", name) for name in ("matmul_fp32", "copy", "copy_cached", "dispatch")}
+    assert set(calibrations) == {("cpu", name) for name in ("matmul_fp32", "copy", "copy_cached", "dispatch")}

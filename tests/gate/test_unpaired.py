@@ -34,7 +34,7 @@ def verdicts(records: int, slowdown: float, trials: int, **options: float) -> di
 @sizes(40, 1000)
 @pytest.mark.parametrize("records", [1, 5])
 @pytest.mark.parametrize("deviation", [0.003, 0.01])
-def test_error_rates_hold_on_any_day_that_the_yardsticks_let_through(records, deviation, trials, record_property):
+def test_error_rates_hold_on_any_day_that_the_calibrations_let_through(records, deviation, trials, record_property):
     for day in (-MACHINE_FRACTION, 0.0, MACHINE_FRACTION):
         same, slower = (
             verdicts(records, slowdown, trials, deviation=deviation, day=day) for slowdown in (0.0, RULE.bound_fraction)

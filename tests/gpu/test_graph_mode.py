@@ -12,7 +12,7 @@ import torch
 
 from bench.axes.case import why_impossible
 from bench.axes.devices import DEVICES
-from bench.measure import settings, yardsticks
+from bench.measure import calibration, settings
 from bench.measure.claims import why_not_as_claimed
 from bench.measure.clock import Clock
 from bench.measure.counters import count
@@ -167,7 +167,7 @@ def test_a_backward_pass_of_nothing_wakes_autograds_thread(clock):
         torch.autograd.grad(view.sum(), leaf)
     assert threads[0] != threading.get_ident()
     assert threads[1] == threading.get_ident()
-    assert device_work(yardsticks._backward_thread("cuda", clock).repeat, clock).kernels_launched == 0
+    assert device_work(calibration._backward_thread("cuda", clock).repeat, clock).kernels_launched == 0
 
 
 def test_a_block_has_the_time_between_its_events(clock):

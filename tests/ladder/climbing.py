@@ -17,7 +17,7 @@ class Machine:
         interrupted_at: The name and the seed at which a signal comes.
         interrupted_on: The device on which it comes at the first epoch.
         disturbances: What goes on beside a part of the ladder, by its number.
-        unknown: What is not known of the floor.
+        unknown: What is not known of the roofline bound.
         caches: The compilers' folders of every process.
     """
 
@@ -66,7 +66,7 @@ class Machine:
             def begin(self, name, **arguments):
                 assert name == "ladder_prepare"
                 check_request(name, arguments)
-                self.device, self.name = arguments["device"], arguments["rung"] or "floor"
+                self.device, self.name = arguments["device"], arguments["step"] or "roofline"
                 machine.open.append(self.name)
                 machine.importing += 1
                 machine.imported_at_once = max(machine.imported_at_once, machine.importing)
@@ -75,14 +75,14 @@ class Machine:
                 assert 0 < limit_seconds < 3600
                 machine.importing -= 1
                 machine.asked.append((self.device, self.name, None))
-                return None if self.name == "floor" else machine._answer(self.name, None)
+                return None if self.name == "roofline" else machine._answer(self.name, None)
 
             def ask(self, name, limit_seconds, **arguments):
                 check_request(name, arguments)
                 assert 0 < limit_seconds < 3600
                 assert machine.importing == 0  # beside what is measured nothing is imported
                 if name == "ladder_bound":
-                    return machine._answer("floor", {"seconds": 0.05, "bound": "compute", "unknown": machine.unknown})
+                    return machine._answer("roofline", {"seconds": 0.05, "bound": "compute", "unknown": machine.unknown})
                 assert name == "ladder_epoch"
                 seed = arguments["seed"]
                 machine.asked.append((self.device, self.name, seed))

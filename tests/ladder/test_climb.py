@@ -39,7 +39,7 @@ def test_the_verb_writes_the_ladder(machine, tmp_path, capsys):
     assert machine.open == []
 
 
-def test_the_rungs_take_turns_and_the_quick_ones_go_on(machine, tmp_path):
+def test_the_steps_take_turns_and_the_quick_ones_go_on(machine, tmp_path):
     machine.answers = {"tutorial": 7.0, "index_select": 2.5, "fused Adam": 0.1}
     words = ["ladder", "--run", "run", "--device", "cpu", "--steps", "index_select", "fused Adam", "--epochs", "3"]
     assert main(words) == 0
@@ -56,7 +56,7 @@ def test_the_rungs_take_turns_and_the_quick_ones_go_on(machine, tmp_path):
     assert [step["rounds"] for step in data["steps"]] == [[0, 1, 2], [0, 1, 2, 3], list(range(progress.MOST_EPOCHS))]
 
 
-def test_the_rungs_that_compile_are_started_last(machine, tmp_path):
+def test_the_steps_that_compile_are_started_last(machine, tmp_path):
     words = ["ladder", "--run", "run", "--device", "cpu", "--steps", "fused Adam", "compiled", "JAX"]
     assert main(words) == 0
     cold = [name for _, name, seed in machine.asked if seed == 0]
@@ -68,7 +68,7 @@ def test_the_rungs_that_compile_are_started_last(machine, tmp_path):
 def test_as_many_processes_import_at_once_as_there_are_cores(machine, tmp_path, monkeypatch, cores, most):
     monkeypatch.setattr(climb.settings, "default_threads", lambda: cores)
     assert main(SHORT) == 0
-    assert machine.imported_at_once == most  # the floor's and two rungs'
+    assert machine.imported_at_once == most  # the roofline bound's and two steps'
     assert all(step["seconds"] for step in ladders(tmp_path)[0]["steps"])
 
 
@@ -109,7 +109,7 @@ def test_a_device_that_has_no_ladder_is_a_usage_error(capsys):
 
 
 @pytest.mark.parametrize("when", ["at once", 0, 3])
-def test_a_rung_that_fails_is_kept_with_its_reason_and_the_others_go_on(machine, tmp_path, when):
+def test_a_step_that_fails_is_kept_with_its_reason_and_the_others_go_on(machine, tmp_path, when):
     if when == "at once":
         machine.answers["fused Adam"] = "RuntimeError: planted"
     else:
@@ -122,9 +122,9 @@ def test_a_rung_that_fails_is_kept_with_its_reason_and_the_others_go_on(machine,
     assert len(data["steps"][0]["seconds"]) > 5
 
 
-def test_a_rung_whose_process_cannot_be_started_costs_no_other(machine, tmp_path, monkeypatch):
+def test_a_step_whose_process_cannot_be_started_costs_no_other(machine, tmp_path, monkeypatch):
     def start(words, environment):
-        if len(machine.caches) == 2:  # the floor's and the tutorial's
+        if len(machine.caches) == 2:  # the roofline bound's and the tutorial's
             raise WorkerError("python cannot be started: planted")
         return machine.process(words, environment)
 
@@ -148,8 +148,8 @@ def test_where_nothing_was_measured_the_reasons_are_written(machine, tmp_path):
     assert "Nothing was measured that could be compared." in (tmp_path / "run" / "ladder.md").read_text()
 
 
-def test_without_a_floor_the_ladder_has_its_reason_in_place_of_one(machine, tmp_path, capsys):
-    machine.answers["floor"] = "planted"
+def test_without_a_roofline_the_ladder_has_its_reason_in_place_of_one(machine, tmp_path, capsys):
+    machine.answers["roofline"] = "planted"
     assert main(["ladder", "--run", "run", "--device", "cpu"]) == 3
     out, err = capsys.readouterr()
     assert err == "fcnn-bench: cpu: the roofline bound could not be measured: planted\n"
@@ -160,14 +160,14 @@ def test_without_a_floor_the_ladder_has_its_reason_in_place_of_one(machine, tmp_
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
 
 
-def test_what_is_not_known_of_a_floor_is_told_and_no_failure(machine, tmp_path, capsys):
+def test_what_is_not_known_of_a_roofline_is_told_and_no_failure(machine, tmp_path, capsys):
     machine.unknown = "grid_barrier is not known: planted"
     assert main(SHORT) == 0
     assert "Not all of the roofline bound is known: grid_barrier is not known: planted." in capsys.readouterr().out
     assert ladders(tmp_path)[0]["floor_seconds"] == 0.05
 
 
-def test_an_unknown_rung_is_named(machine, capsys):
+def test_an_unknown_step_is_named(machine, capsys):
     assert main(["ladder", "--steps", "rocket"]) == 2
     err = capsys.readouterr().err
     assert "there is no ladder step 'rocket'; there are 'tutorial', 'workers'" in err

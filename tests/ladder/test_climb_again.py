@@ -42,7 +42,7 @@ def test_what_is_timed_before_the_first_round_can_be_compared(machine, tmp_path,
     assert "8.0× as fast as the tutorial" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("name", ["floor", "tutorial"])
+@pytest.mark.parametrize("name", ["roofline", "tutorial"])
 def test_an_interruption_before_anything_was_measured_leaves_nothing(machine, tmp_path, capsys, name):
     machine.interrupted_at = (name, None)
     assert main(SHORT) == 3
@@ -72,7 +72,7 @@ def test_a_ladder_goes_on_with_the_gpu_that_it_was_begun_on(machine, gpu, monkey
     assert os.environ[VISIBLE] == "7"
 
 
-def test_every_rung_and_every_round_is_written_at_once(machine, tmp_path, monkeypatch):
+def test_every_step_and_every_round_is_written_at_once(machine, tmp_path, monkeypatch):
     seen = []
     replaced = climb._Climb._epoch
 
@@ -101,7 +101,7 @@ def test_a_ladder_goes_on_where_it_was_ended(machine, tmp_path, capsys):
     (after,) = ladders(tmp_path)
     assert not after["interrupted"]
     tutorial, index_select, fused, compiled = after["steps"]
-    assert "floor" not in {name for _, name, _ in machine.asked}
+    assert "roofline" not in {name for _, name, _ in machine.asked}
     # No seed twice, whose accuracy would be the same.
     seeds = {name: [seed for _, other, seed in machine.asked if other == name and seed is not None]
              for name in ("tutorial", "index_select", "fused Adam")}  # fmt: skip
@@ -114,7 +114,7 @@ def test_a_ladder_goes_on_where_it_was_ended(machine, tmp_path, capsys):
     assert "fcnn-bench ladder --resume" not in capsys.readouterr().err.split("\n", 1)[1]
 
 
-def test_a_rung_that_was_done_is_not_climbed_again_but_the_first_is_beside_the_others(machine, tmp_path):
+def test_a_step_that_was_done_is_not_climbed_again_but_the_first_is_beside_the_others(machine, tmp_path):
     machine.answers = {"tutorial": 9.0, "index_select": 9.0, "fused Adam": 1.0}
     machine.interrupted_at = ("fused Adam", 6)
     words = ["ladder", "--run", "run", "--device", "cpu", "--epochs", "3", "--steps", "index_select", "fused Adam"]

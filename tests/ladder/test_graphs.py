@@ -1,4 +1,4 @@
-"""The rungs of a GPU, on the CPU: a recorder stands for the CUDA graph, Triton's interpreter for its compiler.
+"""The steps of a GPU, on the CPU: a recorder stands for the CUDA graph, Triton's interpreter for its compiler.
 
 What no CPU can show is that the driver takes the recording and the GPU the kernels.
 """
@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.ladder import graphs, rungs
+from bench.ladder import graphs, steps
 from bench.ladder.program import CPU, accuracy
 from fcnn.data import load_images
 
@@ -55,7 +55,7 @@ def recorded(run, warm):
 def images(mnist_root, monkeypatch):
     monkeypatch.setattr(graphs, "capture", recorded)
     # What the compiler makes of it is not made of operators; the function is the same.
-    monkeypatch.setattr(rungs, "_compiled", lambda mode: rungs.pure_step)
+    monkeypatch.setattr(steps, "_compiled", lambda mode: steps.pure_step)
     return load_images("MNIST", mnist_root)
 
 
@@ -71,7 +71,7 @@ def trained(make, images, epochs=3, seed=4):
 
 
 SAME = [
-    rungs.resident,
+    steps.resident,
     graphs.graph_a_step,
     graphs.graph_an_epoch,
     graphs.by_hand_in_a_graph,
@@ -85,7 +85,7 @@ SAME = [
 def test_a_replayed_epoch_reaches_the_same_weights(images, make, count):
     """Recording changes nothing, every replay takes new images, and the last, smaller batch is one of them."""
     images.train.data, images.train.targets = images.train.data[:count], images.train.targets[:count]
-    (expected, expected_losses), (found, losses) = trained(rungs.index_select, images), trained(make, images)
+    (expected, expected_losses), (found, losses) = trained(steps.index_select, images), trained(make, images)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3)
     assert losses == pytest.approx(expected_losses, rel=1e-4)
@@ -93,7 +93,7 @@ def test_a_replayed_epoch_reaches_the_same_weights(images, make, count):
 
 @pytest.mark.parametrize("make", SAME)
 def test_before_its_first_epoch_it_is_as_the_reference_begins(images, make):
-    begin = weights_after(rungs.index_select, images, epochs=0)
+    begin = weights_after(steps.index_select, images, epochs=0)
     for one, other in zip(weights_after(make, images, epochs=0), begin, strict=True):
         assert torch.equal(one, other)
 
@@ -118,14 +118,14 @@ def test_the_stand_in_refuses_what_a_recording_refuses():
 
 INTERPRETED = """
 import torch
-from bench.ladder import graphs, rungs
+from bench.ladder import graphs, steps
 from fcnn.data import embedded_images
 
 graphs.capture = lambda run, warm: (warm(), run)[1]
 torch.set_num_threads(1)
 images = embedded_images("asked for")
 images.train.data, images.train.targets = images.train.data[:88], images.train.targets[:88]
-programs = [make(images, 4, torch.device("cpu")) for make in (rungs.index_select, graphs.two_kernels)]
+programs = [make(images, 4, torch.device("cpu")) for make in (steps.index_select, graphs.two_kernels)]
 expected, loss = (program.epoch() for program in programs)  # a whole batch, and a smaller last one
 assert abs(loss - expected) < 1e-4
 for one, other in zip(*(program.weights() for program in programs), strict=True):

@@ -86,7 +86,7 @@ def test_blocks_that_wait_in_vain_say_in_which_step_and_leave_the_weights(launch
 INTERPRETED = """
 import functools
 import torch
-from bench.ladder import persistent_triton, rungs
+from bench.ladder import persistent_triton, steps
 from bench.ladder.persistent import Resident
 from bench.ladder.program import CPU, order
 from fcnn.data import embedded_images
@@ -94,7 +94,7 @@ from fcnn.data import embedded_images
 torch.set_num_threads(1)
 images = embedded_images("asked for")
 images.train.data, images.train.targets = images.train.data[:280], images.train.targets[:280]
-reference, training = rungs.index_select(images, 4, CPU), Resident(images, 4, CPU)
+reference, training = steps.index_select(images, 4, CPU), Resident(images, 4, CPU)
 generator = torch.Generator().manual_seed(4)
 for _ in range(2):
     loss = training.learn(order(280, generator), functools.partial(persistent_triton.queue, columns=1024))

@@ -50,7 +50,7 @@ def shown(ladder):
     return terminal.file.getvalue()
 
 
-def test_the_best_rung_has_the_same_accuracy_and_is_no_peer():
+def test_the_best_step_has_the_same_accuracy_and_is_no_peer():
     assert LADDER.best is FAST
     peer_first = dataclasses.replace(LADDER, steps=[TUTORIAL, dataclasses.replace(PEER, seconds=[0.001])])
     assert peer_first.best is TUTORIAL
@@ -82,7 +82,7 @@ def test_a_ladder_survives_its_file():
     assert converted(Ladder, dataclasses.asdict(LADDER)) == LADDER
 
 
-def test_a_ladder_without_a_floor_has_everything_else():
+def test_a_ladder_without_a_roofline_has_everything_else():
     without = dataclasses.replace(LADDER, floor_seconds=None, floor_reason="planted")
     assert show.notices(without) == ["The roofline bound is not known: planted."]
     assert [row[3] for row in show.rows(without)] == ["-"] * len(without.steps)
@@ -91,7 +91,7 @@ def test_a_ladder_without_a_floor_has_everything_else():
     assert "roofline" not in "".join(root.itertext())
 
 
-def test_a_floor_that_latency_sets_is_called_that():
+def test_a_roofline_that_latency_sets_is_called_that():
     gpu = dataclasses.replace(
         LADDER, device="cuda", floor_bound="grid_barrier", floor_reason="graph_node is not known: x"
     )
@@ -136,20 +136,20 @@ def test_without_a_reference_the_fastest_is_the_best_and_that_is_said():
     assert "no reference" not in " ".join(show.sentences(LADDER))
 
 
-def test_without_two_rungs_there_is_no_verdict():
+def test_without_two_steps_there_is_no_verdict():
     nothing = dataclasses.replace(LADDER, steps=[dataclasses.replace(TUTORIAL, seconds=[], reason="failed")])
     alone = dataclasses.replace(LADDER, steps=[TUTORIAL, BLOCKED])
     for ladder in (nothing, alone):
         assert show.sentences(ladder) == ["Nothing was measured that could be compared."]
 
 
-def test_a_rung_below_the_floor_says_why():
+def test_a_step_below_the_roofline_says_why():
     below = dataclasses.replace(LADDER, floor_seconds=0.2)
     assert show.sentences(below)[-1] == "The roofline bound counts products with black pixels, which it skips."
-    assert "black" not in " ".join(show.sentences(dataclasses.replace(below, device="cuda")))  # there no rung does
+    assert "black" not in " ".join(show.sentences(dataclasses.replace(below, device="cuda")))  # there no step does
 
 
-def test_a_rung_that_had_no_turn_has_its_first_epoch_all_the_same():
+def test_a_step_that_had_no_turn_has_its_first_epoch_all_the_same():
     early = LadderStep("compiled", "calls", 3, False, [], 23.0, [0.93], reason="interrupted")
     ladder = dataclasses.replace(LADDER, steps=[TUTORIAL, early], interrupted=True)
     assert show.rows(ladder)[1] == ["compiled", "-", "-", "-", "23.0 s", "-", "-", "3", "calls (not here: interrupted)"]
@@ -175,7 +175,7 @@ def test_a_disturbed_ladder_says_so_before_any_number_and_gives_no_verdict():
     assert html.count("<svg") == 1
 
 
-def test_the_picture_has_a_bar_a_rung_and_the_floor():
+def test_the_picture_has_a_bar_a_step_and_the_roofline():
     root = ElementTree.fromstring(drawn().svg)
     words = ["".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")]
     for name in ("tutorial", "by hand", "JAX", "roofline bound", "110 ms"):

@@ -6,10 +6,10 @@ import torch
 from rich.console import Console
 
 from bench.axes.case import Case
-from bench.measure import energy, env, honesty, nvml, settings
+from bench.measure import energy, env, validity, nvml, settings
 from bench.measure.conditions import CPU_CONDITIONS, Condition
 from bench.measure.env import Around
-from bench.measure.honesty import Observation
+from bench.measure.validity import Observation
 from bench.measure.surroundings import Watch
 from bench.record.model import Beside
 
@@ -21,7 +21,7 @@ QUIET = Observation(STEP, clock_resolution_seconds=4e-8)
 def calm(monkeypatch):
     """A process that nothing slows down, whatever these tests run under."""
     monkeypatch.delenv("CUDA_LAUNCH_BLOCKING", raising=False)
-    monkeypatch.setitem(honesty.CHECKS, "profiled", lambda seen: None)
+    monkeypatch.setitem(validity.CHECKS, "profiled", lambda seen: None)
     monkeypatch.setattr(settings, "cpu_quota_cores", lambda: None)
     monkeypatch.setattr(settings, "usable_cores", lambda: 2)
 
@@ -73,7 +73,7 @@ def test_a_tracer_is_warned_of(monkeypatch):
 
 def test_every_flag_that_can_be_seen_beforehand_has_advice():
     # The other needs a case that has been measured.
-    assert set(env.ADVICE) == set(honesty.CHECKS) - {"not-as-claimed"}
+    assert set(env.ADVICE) == set(validity.CHECKS) - {"not-as-claimed"}
 
 
 def test_the_clock_is_told_and_whether_energy_is_measurable(monkeypatch):

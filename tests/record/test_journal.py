@@ -13,9 +13,9 @@ from bench.errors import BenchError
 from bench.record import journal, store
 from bench.record.folding import folded
 from bench.record.journal import JOURNAL_FILE, Journal, read_lines
-from bench.record.model import Yardstick
+from bench.record.model import Calibration
 from tests.data.measurements import case, counters
-from tests.data.records import CPU_YARDSTICKS
+from tests.data.records import CPU_CALIBRATIONS
 
 STEP, FUSED, GPU = "step[cpu-b64-fp32]", "step[cpu-b64-fp32-fused]", "step[cuda-b64-fp32]"
 EPOCH, TRAINING = "epoch[cpu-b64-fp32]", "accuracy[cpu-b64-fp32]"
@@ -65,7 +65,7 @@ TRAINED = {"test_accuracy_fraction": 0.93, "train_accuracy_fraction": 0.94, "sec
 def written(tmp_path):
     """A run that was stopped in its trainings."""
     found = Journal.create(tmp_path, header())
-    found.write("calibration", yardsticks=[dataclasses.asdict(y) for y in CPU_YARDSTICKS])
+    found.write("calibration", calibrations=[dataclasses.asdict(y) for y in CPU_CALIBRATIONS])
     found.write("sizes", repetitions={STEP: 20, FUSED: 30}, seconds={STEP: 5e-4, FUSED: 3e-4})
     prepared(found, 0, STEP, FUSED)
     a_round(found, 0, "steps", 0, [FUSED, STEP], [3e-4, 5e-4])
@@ -81,14 +81,14 @@ def written(tmp_path):
 
 def test_a_later_calibration_counts_where_it_did_the_same_work_and_a_failed_one_has_its_reason(tmp_path):
     def of(name, work, samples, **fields):
-        return dataclasses.asdict(Yardstick(name, "cpu", "flop", work, samples, **fields))
+        return dataclasses.asdict(Calibration(name, "cpu", "flop", work, samples, **fields))
 
     other = Journal.create(tmp_path, header())
     failed = of("grid_barrier", 1.0, [], reason="planted")
-    other.write("calibration", yardsticks=[of("same", 8.0, [1.0]), of("larger", 8.0, [1.0]), failed])
-    other.write("calibration", yardsticks=[of("same", 8.0, [1.5]), of("larger", 64.0, [9.0]), failed])
+    other.write("calibration", calibrations=[of("same", 8.0, [1.0]), of("larger", 8.0, [1.0]), failed])
+    other.write("calibration", calibrations=[of("same", 8.0, [1.5]), of("larger", 64.0, [9.0]), failed])
     other.close()
-    found = {y.name: y for y in folded(other.lines).yardsticks}
+    found = {y.name: y for y in folded(other.lines).calibrations}
     assert found["same"].after_samples_seconds == [1.5]
     assert found["larger"].after_samples_seconds is None
     assert (found["grid_barrier"].samples_seconds, found["grid_barrier"].after_samples_seconds) == ([], None)
@@ -114,7 +114,7 @@ def test_the_record_is_made_of_the_journal(written, tmp_path):
     assert [(u.id, u.kind, u.reason) for u in record.unmeasured] == [
         (GPU, "impossible", "no GPU"), (EPOCH, "failed", "it was killed by SIGKILL"),
     ]  # fmt: skip
-    assert record.yardsticks[0].after_samples_seconds == CPU_YARDSTICKS[0].after_samples_seconds
+    assert record.calibrations[0].after_samples_seconds == CPU_CALIBRATIONS[0].after_samples_seconds
 
 
 def test_a_run_is_partial_until_its_end(written, tmp_path):
@@ -133,9 +133,9 @@ def test_a_case_without_a_turn_is_said_to_be_missing(tmp_path):
 
 
 def test_a_later_calibration_is_set_beside_the_first(written):
-    later = [dataclasses.replace(y, samples_seconds=[9.0], after_samples_seconds=None) for y in CPU_YARDSTICKS]
-    written.write("calibration", yardsticks=[dataclasses.asdict(y) for y in later])
-    assert {tuple(y.after_samples_seconds) for y in folded(written.lines).yardsticks} == {(9.0,)}
+    later = [dataclasses.replace(y, samples_seconds=[9.0], after_samples_seconds=None) for y in CPU_CALIBRATIONS]
+    written.write("calibration", calibrations=[dataclasses.asdict(y) for y in later])
+    assert {tuple(y.after_samples_seconds) for y in folded(written.lines).calibrations} == {(9.0,)}
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_overwritten(written, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from bench.errors import BenchError
 from bench.record import store
 from bench.record.measurement import Accuracy, CaseFields, Flag, Measurement
-from bench.record.model import Beside, Commit, Dataset, Machine, Record, Round, Unmeasured, Yardstick, to_json
+from bench.record.model import Beside, Calibration, Commit, Dataset, Machine, Record, Round, Unmeasured, to_json
 
 CASE = CaseFields(threads=2)
 RECORD = Record(
@@ -89,15 +89,22 @@ def test_a_measurement_without_real_samples_is_refused(tmp_path, samples):
         store.read(written(tmp_path, measurements=data["measurements"]))
 
 
-def test_yardsticks_of_all_kinds_survive_and_older_records_have_no_reasons(tmp_path):
+def test_calibrations_of_all_kinds_survive_and_older_records_have_no_reasons(tmp_path):
     sticks = [
-        Yardstick("graph_node", "cuda", "node", 1000.0, [1.3e-3], [1.3e-3]),
-        Yardstick("grid_barrier", "cuda", "barrier", 1.0, [], reason="cuda-bindings is not installed"),
+        Calibration("graph_node", "cuda", "node", 1000.0, [1.3e-3], [1.3e-3]),
+        Calibration("grid_barrier", "cuda", "barrier", 1.0, [], reason="cuda-bindings is not installed"),
     ]
-    data = to_json(dataclasses.replace(RECORD, yardsticks=sticks))
-    assert store.read(written(tmp_path, yardsticks=data["yardsticks"])).yardsticks == sticks
-    older = [{name: value for name, value in y.items() if name != "reason"} for y in data["yardsticks"][:1]]
-    assert store.read(written(tmp_path, yardsticks=older)).yardsticks == sticks[:1]
+    data = to_json(dataclasses.replace(RECORD, calibrations=sticks))
+    assert store.read(written(tmp_path, calibrations=data["calibrations"])).calibrations == sticks
+    older = [{name: value for name, value in y.items() if name != "reason"} for y in data["calibrations"][:1]]
+    assert store.read(written(tmp_path, calibrations=older)).calibrations == sticks[:1]
+
+
+def test_earlier_records_call_their_calibrations_otherwise():
+    data = to_json(dataclasses.replace(RECORD, calibrations=[Calibration("copy", "cpu", "byte", 1e6, [1e-3])]))
+    earlier = {**data, "yardsticks": data["calibrations"]}
+    del earlier["calibrations"]
+    assert store.of_json(earlier, "it") == store.of_json(data, "it")
 
 
 def test_missing_truncated_and_binary_files_are_refused(tmp_path):

@@ -131,7 +131,7 @@ def test_what_must_be_said_before_all_else(snapshot):
 @pytest.mark.parametrize(
     ("bare", "text"), [(1, "; 1 case was not taken apart, so without account and bound."), (0, "valid.")]
 )
-def test_an_interrupted_run_says_how_many_cases_have_no_floor(bare, text):
+def test_an_interrupted_run_says_how_many_cases_have_no_roofline(bare, text):
     stopped = [dataclasses.replace(m, counters=None) for m in CPU_RECORD.measurements[:bare]]
     record = dataclasses.replace(
         CPU_RECORD, partial=True, unmeasured=[], measurements=[*stopped, *CPU_RECORD.measurements[bare:]]

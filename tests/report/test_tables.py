@@ -106,7 +106,7 @@ def test_csv_has_raw_si_values_a_row_a_case_and_empty_for_missing():
     assert len(rows) == sum(one.case.workload == "step" for one in (*CPU_RECORD.measurements, *CPU_RECORD.unmeasured))
     plain, gap, marked = (rows.loc[f"step[{id}]"] for id in ("cpu-b64-fp32", "cuda-b64-fp32", "cpu-b64-fp16"))
     assert plain["time_seconds"] == pytest.approx(391e-6, rel=1e-6)
-    assert plain["times_above_floor"] * plain["floor_seconds"] == pytest.approx(391e-6, rel=1e-6)
+    assert plain["times_above_roofline"] * plain["roofline_seconds"] == pytest.approx(391e-6, rel=1e-6)
     assert plain["bound_share"] == pytest.approx(240 / 391, rel=1e-6)
     assert gap.isna()["time_seconds"]
     assert marked.isna()["speedup"]
@@ -189,7 +189,7 @@ def test_energy_is_a_column_only_where_a_row_has_a_number():
     assert "Energy" not in shown(CPU_RECORD, "steps")
 
 
-def test_a_record_without_counts_parts_and_yardsticks_has_no_such_tables_and_columns():
+def test_a_record_without_counts_parts_and_calibrations_has_no_such_tables_and_columns():
     record = bare(CPU_RECORD)
     assert [view.name for view in VIEWS if table(record, view)] == [
         "steps", "parts", "compiled", "epochs", "accuracy", "samples", "not_measured",

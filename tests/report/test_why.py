@@ -2,7 +2,7 @@ import dataclasses
 
 from bench.analyse.cells import cells, plain_step
 from bench.record.measurement import Breakdown
-from bench.record.model import Yardstick
+from bench.record.model import Calibration
 from bench.report.why import helps, larger, verdict, why
 from tests.data.measurements import case, measured
 from tests.data.records import CPU_RECORD, GPU_RECORD, flagged, only
@@ -95,24 +95,24 @@ def test_what_was_not_taken_apart_is_not_explained():
     assert said(record) == ""
 
 
-def test_a_gpus_floor_is_explained_by_what_sets_it():
-    node = Yardstick("graph_node", "cuda", "node", 1000.0, [4e-2] * 12)
-    missing = Yardstick("grid_barrier", "cuda", "barrier", 1.0, [], reason="planted")
+def test_a_gpus_roofline_is_explained_by_what_sets_it():
+    node = Calibration("graph_node", "cuda", "node", 1000.0, [4e-2] * 12)
+    missing = Calibration("grid_barrier", "cuda", "barrier", 1.0, [], reason="planted")
     barrier = dataclasses.replace(node, name="grid_barrier", unit="barrier", samples_seconds=[3e-2] * 12)
     for sticks, words in (
         ([node, missing], "launch latency allows (a kernel of a CUDA graph per step) here (grid_barrier is not known"),
         ([node, barrier], "launch latency allows (a barrier of the whole GPU per step) here."),
         ([missing], "arithmetic and the bytes allow here (grid_barrier is not known: planted)."),
     ):
-        text = said(dataclasses.replace(GPU_RECORD, yardsticks=[*GPU_RECORD.yardsticks, *sticks]))
+        text = said(dataclasses.replace(GPU_RECORD, calibrations=[*GPU_RECORD.calibrations, *sticks]))
         assert words in text
         assert text.count("the least that the arithmetic and the bytes allow here.") == 1  # of the CPU, once
 
 
 def test_a_bound_above_the_time_is_not_told():
     slow = [dataclasses.replace(y, samples_seconds=[8e-3] * 12, after_samples_seconds=None) for y in
-            CPU_RECORD.yardsticks if y.name == "copy_cached"]  # fmt: skip
-    rest = [y for y in CPU_RECORD.yardsticks if y.name != "copy_cached"]
-    text = said(dataclasses.replace(CPU_RECORD, yardsticks=rest + slow))
+            CPU_RECORD.calibrations if y.name == "copy_cached"]  # fmt: skip
+    rest = [y for y in CPU_RECORD.calibrations if y.name != "copy_cached"]
+    text = said(dataclasses.replace(CPU_RECORD, calibrations=rest + slow))
     assert text.count("Its roofline bound is not known: the bound came out above the time itself") == 1
     assert "is overhead-bound" in text

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from bench.analyse.trust import DERIVED
-from bench.measure.honesty import CHECKS
+from bench.measure.validity import CHECKS
 from bench.record.measurement import Flag
 from bench.report import captions
 from bench.report.markdown import markdown

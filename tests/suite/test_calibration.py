@@ -10,7 +10,7 @@ from bench.suite.session import MOST_CALIBRATIONS, Session
 
 
 class Worker:
-    """Answers with one yardstick, which takes so long, and one that cannot be timed."""
+    """Answers with one calibration, which takes so long, and one that cannot be timed."""
 
     pid = 1
 

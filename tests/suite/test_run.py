@@ -67,8 +67,8 @@ def test_a_run_leaves_a_whole_results_folder_whatever_surrounds_it(data, tmp_pat
     assert not record.partial
     assert measurement.counters.flops > 0
     assert measurement.phases.host_seconds["backward"] > 0
-    assert {y.name for y in record.yardsticks} >= {"matmul_fp32", "copy", "dispatch"}
-    assert all(y.after_samples_seconds for y in record.yardsticks)
+    assert {y.name for y in record.calibrations} >= {"matmul_fp32", "copy", "dispatch"}
+    assert all(y.after_samples_seconds for y in record.calibrations)
     assert "observed  step[cpu-b16-fp32]" in (folder / "run.log").read_text()
     assert not (folder / "journal.jsonl").exists()  # it is all in the record
 

@@ -65,7 +65,7 @@ def test_a_run_becomes_a_valid_record(images, tmp_path):
     assert (skipped.id, skipped.kind) == ("step[cpu-b64-tf32]", "impossible")
     assert record.dataset.sha256 == images.sha256
     assert {r.group for r in record.rounds} == {"steps", "epochs", "trainings"}
-    assert all(y.after_samples_seconds for y in record.yardsticks)
+    assert all(y.after_samples_seconds for y in record.calibrations)
     assert not record.partial
 
 

@@ -10,8 +10,8 @@ import torch
 from bench.analyse.cells import cells
 from bench.analyse.compare import compare
 from bench.analyse.trust import DERIVED, HARMLESS
-from bench.measure import honesty, settings
-from bench.measure.honesty import CHECKS, Observation, flags
+from bench.measure import validity, settings
+from bench.measure.validity import CHECKS, Observation, flags
 from bench.record.measurement import Flag
 from tests.axes.test_case import changed
 from tests.data.records import CPU_RECORD
@@ -24,7 +24,7 @@ CASE = changed(threads=1)
 
 
 @pytest.fixture(scope="module")
-def honest():
+def valid():
     """What is seen of the real step on a quiet machine."""
     training, step = random_step()
     return Observation(CASE, training, counters_of(step, training))
@@ -34,7 +34,7 @@ def honest():
 def quiet(monkeypatch):
     """Whoever measures these tests' coverage traces them, and the machine may have a single core."""
     monkeypatch.setattr(sys, "gettrace", lambda: None)
-    monkeypatch.setattr(honesty, "_monitors", lambda: False)
+    monkeypatch.setattr(validity, "_monitors", lambda: False)
     settings.apply(CASE)
     monkeypatch.setattr(settings, "cpu_quota_cores", lambda: None)
     monkeypatch.delenv("CUDA_LAUNCH_BLOCKING", raising=False)
@@ -46,24 +46,24 @@ def only(seen: Observation) -> tuple[str, str]:
     return name, reason
 
 
-def test_an_honest_measurement_has_no_flag(honest):
-    assert flags(honest) == []
+def test_a_valid_measurement_has_no_flag(valid):
+    assert flags(valid) == []
 
 
 # What goes on meanwhile
 
 
-def test_more_threads_than_the_control_group_grants_are_too_many(honest, monkeypatch, tmp_path):
+def test_more_threads_than_the_control_group_grants_are_too_many(valid, monkeypatch, tmp_path):
     monkeypatch.undo()  # the quota is read here, from a made-up file
     monkeypatch.setattr(sys, "gettrace", lambda: None)
-    monkeypatch.setattr(honesty, "_monitors", lambda: False)
+    monkeypatch.setattr(validity, "_monitors", lambda: False)
     groups = ControlGroups(monkeypatch, tmp_path)
     monkeypatch.setattr(settings.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     groups.quota("200000 100000\n")
 
     def with_threads(threads):
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-        return dataclasses.replace(honest, case=dataclasses.replace(CASE, threads=threads))
+        return dataclasses.replace(valid, case=dataclasses.replace(CASE, threads=threads))
 
     assert flags(with_threads(2)) == []
     assert only(with_threads(3)) == ("oversubscribed", "3 threads, and the control group grants the time of 2 cores")
@@ -75,67 +75,67 @@ def test_more_threads_than_the_control_group_grants_are_too_many(honest, monkeyp
 # The environment
 
 
-def test_launches_that_block_are_told(honest, monkeypatch):
+def test_launches_that_block_are_told(valid, monkeypatch):
     monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1")
-    assert only(honest)[0] == "launch-blocking"
+    assert only(valid)[0] == "launch-blocking"
     monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "0")
-    assert flags(honest) == []
+    assert flags(valid) == []
 
 
 @pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
-def test_anomaly_mode_is_told(honest):
+def test_anomaly_mode_is_told(valid):
     with torch.autograd.set_detect_anomaly(True):
-        assert only(honest)[0] == "anomaly-mode"
-    assert flags(honest) == []
+        assert only(valid)[0] == "anomaly-mode"
+    assert flags(valid) == []
 
 
-def test_torchs_profiler_is_told(honest):
+def test_torchs_profiler_is_told(valid):
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]):
-        name, reason = only(honest)
+        name, reason = only(valid)
     assert (name, reason) == ("profiled", "torch's profiler was recording")
-    assert flags(honest) == []
+    assert flags(valid) == []
 
 
-def test_a_python_profiler_is_told(honest):
+def test_a_python_profiler_is_told(valid):
     before = sys.getprofile()
     sys.setprofile(lambda *event: None)
     try:
-        found = flags(honest)
+        found = flags(valid)
     finally:
         sys.setprofile(before)
     assert [flag.name for flag in found] == ["profiled"]
 
 
-def test_a_debugger_is_told(honest, monkeypatch):
+def test_a_debugger_is_told(valid, monkeypatch):
     monkeypatch.setattr(sys, "gettrace", lambda: print)
-    assert only(honest)[0] == "profiled"
+    assert only(valid)[0] == "profiled"
 
 
-def test_a_tool_of_newer_pythons_monitoring_is_told(honest, monkeypatch):
+def test_a_tool_of_newer_pythons_monitoring_is_told(valid, monkeypatch):
     tools = {2: "cProfile"}
     monkeypatch.undo()
     # Not `sys` itself, whose monitoring is what measures these tests' coverage from Python 3.14 on.
     monitoring = SimpleNamespace(get_tool=tools.get)
     quiet = SimpleNamespace(gettrace=lambda: None, getprofile=lambda: None, monitoring=monitoring)
-    monkeypatch.setattr(honesty, "sys", quiet)
-    assert only(honest)[0] == "profiled"
+    monkeypatch.setattr(validity, "sys", quiet)
+    assert only(valid)[0] == "profiled"
     tools.clear()
-    assert flags(honest) == []
+    assert flags(valid) == []
 
 
-def test_a_debug_build_is_told(honest, monkeypatch):
+def test_a_debug_build_is_told(valid, monkeypatch):
     monkeypatch.setattr(torch.version, "debug", True)
-    assert only(honest)[0] == "debug-build"
+    assert only(valid)[0] == "debug-build"
 
 
-def test_a_clock_too_coarse_for_the_blocks_is_told(honest):
-    block = honest.block_seconds
-    assert only(dataclasses.replace(honest, clock_resolution_seconds=block / 500))[0] == "coarse-clock"
-    assert flags(dataclasses.replace(honest, clock_resolution_seconds=block / 2000)) == []
+def test_a_clock_too_coarse_for_the_blocks_is_told(valid):
+    block = valid.block_seconds
+    assert only(dataclasses.replace(valid, clock_resolution_seconds=block / 500))[0] == "coarse-clock"
+    assert flags(dataclasses.replace(valid, clock_resolution_seconds=block / 2000)) == []
 
 
-def test_what_is_not_as_claimed_is_told(honest):
-    name, reason = only(dataclasses.replace(honest, case=dataclasses.replace(CASE, batch_size=128)))
+def test_what_is_not_as_claimed_is_told(valid):
+    name, reason = only(dataclasses.replace(valid, case=dataclasses.replace(CASE, batch_size=128)))
     assert (name, reason.partition(",")[0]) == ("not-as-claimed", "a batch of 128 is 20")
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from bench.axes.devices import DEVICES
-from bench.measure import yardsticks
+from bench.measure import calibration
 from bench.measure.clock import Clock
 from bench.measure.probe import Prepared, Probe
 from bench.measure.sampling import SamplingRule
-from bench.record.model import Yardstick, to_json
+from bench.record.model import Calibration, to_json
 from bench.record.store import of_json
 from tests.data.records import GPU_RECORD
 from tests.measure.simulated import SimulatedTime
@@ -18,13 +18,13 @@ QUICK = SamplingRule(block_seconds=1e-4, budget_seconds=1e-3, warmup_seconds=1e-
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(yardsticks, "RULE", QUICK)
-    monkeypatch.setattr(yardsticks, "CPU_MATMUL_SIZE", 16)
-    monkeypatch.setattr(yardsticks, "CPU_COPY_BYTES", 4096)
-    monkeypatch.setattr(yardsticks, "CPU_CACHED_BYTES", 1024)
-    yardsticks._kept.cache_clear()
+    monkeypatch.setattr(calibration, "RULE", QUICK)
+    monkeypatch.setattr(calibration, "CPU_MATMUL_SIZE", 16)
+    monkeypatch.setattr(calibration, "CPU_COPY_BYTES", 4096)
+    monkeypatch.setattr(calibration, "CPU_CACHED_BYTES", 1024)
+    calibration._kept.cache_clear()
     yield
-    yardsticks._kept.cache_clear()
+    calibration._kept.cache_clear()
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def accelerator(monkeypatch):
         Probe(name, unit, lambda device, clock: Prepared(lambda: None, 10), lambda device: device == "cuda")
         for name, unit in (("graph_node", "node"), ("grid_barrier", "barrier"))
     ]
-    monkeypatch.setattr(yardsticks, "PROBES", (*yardsticks.PROBES[:-2], *chains))
+    monkeypatch.setattr(calibration, "PROBES", (*calibration.PROBES[:-2], *chains))
     return "cuda"
 
 
@@ -45,7 +45,7 @@ def by_name(found):
 
 
 def test_the_cpu_is_probed_for_its_matrix_product_copies_and_dispatch():
-    found = by_name(yardsticks.run("cpu", 1, {"fp32"}))
+    found = by_name(calibration.run("cpu", 1, {"fp32"}))
     assert set(found) == {"matmul_fp32", "copy", "copy_cached", "dispatch"}
     assert {y.device for y in found.values()} == {"cpu"}
     assert all(len(y.samples_seconds) >= QUICK.minimum_samples for y in found.values())
@@ -53,7 +53,7 @@ def test_the_cpu_is_probed_for_its_matrix_product_copies_and_dispatch():
 
 
 def test_a_gpu_is_probed_for_its_launches_and_chains_and_not_for_the_hosts_dispatch(accelerator):
-    found = by_name(yardsticks.run(accelerator, 1, {"fp32", "tf32"}))
+    found = by_name(calibration.run(accelerator, 1, {"fp32", "tf32"}))
     rates, calls = {"matmul_fp32", "matmul_tf32", "copy", "copy_cached"}, {"launch", "backward_thread"}
     assert set(found) == {*rates, *calls, "graph_node", "grid_barrier"}
     assert {y.device for y in found.values()} == {"cuda"}
@@ -64,7 +64,7 @@ def test_a_gpu_is_probed_for_its_launches_and_chains_and_not_for_the_hosts_dispa
 
 def test_only_cuda_has_graphs_and_barriers(monkeypatch):
     monkeypatch.setitem(DEVICES, "mps", SimulatedTime().device(name="mps", torch_name="meta"))
-    assert set(by_name(yardsticks.run("mps", 1, set()))) == {"copy", "copy_cached", "launch", "backward_thread"}
+    assert set(by_name(calibration.run("mps", 1, set()))) == {"copy", "copy_cached", "launch", "backward_thread"}
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_only_cuda_has_graphs_and_barriers(monkeypatch):
     [(140, 2**30, 8192), (6, 2**29, 8192), (3.5, 2**28, 4096), (0.5, 2**26, 2048), (0.1, 2**26, 2048)],
 )
 def test_buffers_follow_the_free_memory(accelerator, monkeypatch, free_gib, copied_bytes, size):
-    monkeypatch.setattr(yardsticks, "_quickest_seconds", lambda repeat, clock: 0.0)
-    monkeypatch.setitem(yardsticks.FREE_BYTES, "meta", lambda: int(free_gib * 2**30))
-    found = by_name(yardsticks.run(accelerator, 1, {"fp32"}))
+    monkeypatch.setattr(calibration, "_quickest_seconds", lambda repeat, clock: 0.0)
+    monkeypatch.setitem(calibration.FREE_BYTES, "meta", lambda: int(free_gib * 2**30))
+    found = by_name(calibration.run(accelerator, 1, {"fp32"}))
     assert found["copy"].work_per_repetition == 2 * copied_bytes
     assert found["matmul_fp32"].work_per_repetition == 2 * size**3
 
@@ -82,32 +82,32 @@ def test_buffers_follow_the_free_memory(accelerator, monkeypatch, free_gib, copi
 @pytest.mark.parametrize(("seconds", "size"), [(0.0001, 8192), (0.001, 4096), (0.01, 2048), (1.0, 2048)])
 def test_a_product_takes_no_seconds_on_a_small_card(accelerator, monkeypatch, seconds, size):
     """`seconds` are those of the smallest, of which the largest takes 64 times as long."""
-    monkeypatch.setitem(yardsticks.FREE_BYTES, "meta", lambda: 2**36)
-    monkeypatch.setattr(yardsticks, "_quickest_seconds", lambda repeat, clock: seconds)
-    found = by_name(yardsticks.run(accelerator, 1, {"fp32"}))
+    monkeypatch.setitem(calibration.FREE_BYTES, "meta", lambda: 2**36)
+    monkeypatch.setattr(calibration, "_quickest_seconds", lambda repeat, clock: seconds)
+    found = by_name(calibration.run(accelerator, 1, {"fp32"}))
     assert found["matmul_fp32"].work_per_repetition == 2 * size**3
 
 
 def test_an_idle_gpu_has_time_to_raise_its_clocks_before_sizes_are_chosen(monkeypatch):
-    monkeypatch.setattr(yardsticks, "RULE", SamplingRule(warmup_seconds=0.1))
+    monkeypatch.setattr(calibration, "RULE", SamplingRule(warmup_seconds=0.1))
     time = SimulatedTime()
     slow_at_first = iter([0.5] + [0.004] * 20 + [0.001] * 1000)  # the very first loads what it needs
-    assert yardsticks._quickest_seconds(time.repeat_taking(slow_at_first), time.clock()) == pytest.approx(0.001)
+    assert calibration._quickest_seconds(time.repeat_taking(slow_at_first), time.clock()) == pytest.approx(0.001)
 
 
 def test_a_gpu_copies_within_its_cache_in_a_graph_and_others_one_by_one(monkeypatch):
     """A launch of each would take longer than the bytes."""
-    monkeypatch.setattr(yardsticks, "_copy", lambda size: lambda device, clock: Prepared(lambda: None, 32.0))
-    monkeypatch.setattr(yardsticks.latency, "in_a_graph", lambda repeat, times: (repeat, times))
-    on_gpu, on_cpu = (yardsticks._cached_copy(device, Clock()) for device in ("cuda", "cpu"))
-    assert (on_gpu.repeat[1], on_gpu.work) == (yardsticks.GRAPH_COPIES, 32.0 * yardsticks.GRAPH_COPIES)
+    monkeypatch.setattr(calibration, "_copy", lambda size: lambda device, clock: Prepared(lambda: None, 32.0))
+    monkeypatch.setattr(calibration.latency, "in_a_graph", lambda repeat, times: (repeat, times))
+    on_gpu, on_cpu = (calibration._cached_copy(device, Clock()) for device in ("cuda", "cpu"))
+    assert (on_gpu.repeat[1], on_gpu.work) == (calibration.GRAPH_COPIES, 32.0 * calibration.GRAPH_COPIES)
     assert on_cpu.work == 32.0
 
 
 def test_an_accelerators_memory_is_given_back_after_each_probe(accelerator, monkeypatch):
     given = []
-    monkeypatch.setitem(yardsticks.GIVE_BACK, "meta", lambda: given.append(True))
-    assert len(yardsticks.run(accelerator, 1, {"fp32"})) == len(given) == 7
+    monkeypatch.setitem(calibration.GIVE_BACK, "meta", lambda: given.append(True))
+    assert len(calibration.run(accelerator, 1, {"fp32"})) == len(given) == 7
 
 
 @pytest.mark.parametrize("fails", ["prepare", "repeat", "check", "why_not"])
@@ -123,8 +123,8 @@ def test_a_probe_that_fails_has_its_reason_and_costs_no_other(monkeypatch, fails
         "broken", "call", planted if fails == "prepare" else lambda *_: prepared,
         why_not=lambda: "it is not installed" if fails == "why_not" else None,
     )  # fmt: skip
-    monkeypatch.setattr(yardsticks, "PROBES", (probe, *yardsticks.PROBES))
-    found = by_name(yardsticks.run("cpu", 1, set()))
+    monkeypatch.setattr(calibration, "PROBES", (probe, *calibration.PROBES))
+    found = by_name(calibration.run("cpu", 1, set()))
     broken = found.pop("broken")
     reason = "it is not installed" if fails == "why_not" else "RuntimeError: planted"
     assert (broken.reason, broken.samples_seconds) == (reason, [])
@@ -133,12 +133,12 @@ def test_a_probe_that_fails_has_its_reason_and_costs_no_other(monkeypatch, fails
 
 
 def test_a_record_can_hold_every_probe():
-    samples = [Yardstick(probe.name, "cuda", probe.unit, 1.0, [1.0]) for probe in yardsticks.PROBES]
-    of_json(to_json(dataclasses.replace(GPU_RECORD, yardsticks=samples)), "a record")
+    samples = [Calibration(probe.name, "cuda", probe.unit, 1.0, [1.0]) for probe in calibration.PROBES]
+    of_json(to_json(dataclasses.replace(GPU_RECORD, calibrations=samples)), "a record")
 
 
 def test_work_is_in_its_unit():
-    found = by_name(yardsticks.run("cpu", 1, {"fp32"}))
+    found = by_name(calibration.run("cpu", 1, {"fp32"}))
     assert {name: (y.unit, y.work_per_repetition) for name, y in found.items()} == {
         "matmul_fp32": ("flop", 2 * 16**3),
         "copy": ("byte", 2 * 4096),  # read and written
@@ -148,7 +148,7 @@ def test_work_is_in_its_unit():
 
 
 def test_only_the_precisions_of_the_run_are_timed_and_never_an_impossible_one():
-    names = set(by_name(yardsticks.run("cpu", 1, {"bf16", "tf32"})))
+    names = set(by_name(calibration.run("cpu", 1, {"bf16", "tf32"})))
     assert {name for name in names if name.startswith("matmul")} == {"matmul_bf16"}
 
 
@@ -165,7 +165,7 @@ def test_a_matrix_product_is_in_its_precision(monkeypatch, precision, dtype, set
     seen = []
     original = torch.mm
     monkeypatch.setattr(torch, "mm", lambda a, b, out: seen.append((a, b)) or original(a, b, out=out))
-    (probe,) = (probe for probe in yardsticks.PROBES if probe.name == f"matmul_{precision}")
+    (probe,) = (probe for probe in calibration.PROBES if probe.name == f"matmul_{precision}")
     before = torch.get_float32_matmul_precision()
     try:
         probe.prepare("cpu", Clock(DEVICES["cpu"])).repeat()
@@ -179,7 +179,7 @@ def test_a_matrix_product_is_in_its_precision(monkeypatch, precision, dtype, set
 
 def test_the_precision_of_products_is_left_at_its_default():
     torch.set_float32_matmul_precision("medium")
-    yardsticks.run("cpu", 1, {"fp32"})
+    calibration.run("cpu", 1, {"fp32"})
     assert torch.get_float32_matmul_precision() == "highest"
 
 
@@ -187,15 +187,15 @@ def test_buffers_are_made_once_a_process(monkeypatch):
     made = []
     original = torch.randn
     monkeypatch.setattr(torch, "randn", lambda *a, **k: made.append(a) or original(*a, **k))
-    yardsticks.run("cpu", 1, {"fp32"})
-    yardsticks.run("cpu", 1, {"fp32"})
+    calibration.run("cpu", 1, {"fp32"})
+    calibration.run("cpu", 1, {"fp32"})
     assert len(made) == 2  # the two factors
 
 
 def test_probes_use_the_threads_of_the_cases():
     before = torch.get_num_threads()
     try:
-        yardsticks.run("cpu", 2, set())
+        calibration.run("cpu", 2, set())
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -7,7 +7,7 @@ import torch
 
 from bench.axes.devices import DEVICES
 from bench.errors import BenchError
-from bench.measure import latency, nvrtc, yardsticks
+from bench.measure import calibration, latency, nvrtc
 from bench.measure.clock import Clock
 
 # A kernel of a graph takes about 1.3 µs on an H100 and a barrier 1 µs; no GPU takes a tenth or ten times of that.
@@ -63,7 +63,7 @@ def test_a_calibration_is_whole_and_leaves_the_memory_free():
     torch.zeros(1, device="cuda")
     torch.cuda.empty_cache()
     before = torch.cuda.memory_reserved()
-    found = {y.name: y for y in yardsticks.run("cuda", 1, {"fp32", "bf16"})}
+    found = {y.name: y for y in calibration.run("cuda", 1, {"fp32", "bf16"})}
     assert {name: y.reason for name, y in found.items() if y.reason} == {}
     assert {"matmul_fp32", "copy", "copy_cached", "launch", "graph_node", "grid_barrier"} <= set(found)
     assert all(math.isfinite(seconds) and seconds > 0 for y in found.values() for seconds in y.samples_seconds)

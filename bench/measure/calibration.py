@@ -1,8 +1,8 @@
-"""Yardsticks: fixed probes of the machine, timed in the same run by the same clock.
+"""Calibrations: fixed probes of the machine, timed in the same run by the same clock.
 
 They say what this machine can do at all (matrix product, copy), what an operator costs before it does anything
 (dispatch, launch), what it costs to hand a backward pass over to a GPU's thread (backward_thread) and how soon a GPU
-can go on with what depends on what it did (graph_node, grid_barrier), so that a case's time can be set against a floor,
+can go on with what depends on what it did (graph_node, grid_barrier), so that a case's time can be set against a roofline bound,
 and a machine that changed under way is noticed.
 """
 
@@ -21,7 +21,7 @@ from bench.measure import latency, nvrtc, settings
 from bench.measure.clock import Clock
 from bench.measure.probe import Prepared, Probe
 from bench.measure.sampling import SamplingRule, measure
-from bench.record.model import Yardstick
+from bench.record.model import Calibration
 
 RULE = SamplingRule(budget_seconds=0.15, warmup_seconds=0.1)
 # Of a matrix product on an accelerator: the largest that takes at most so long and so much of the free memory.
@@ -179,11 +179,11 @@ def _kept(probe: Probe) -> Prepared:
     return probe.prepare("cpu", Clock(DEVICES["cpu"]))
 
 
-def run(device: str, threads: int, precisions: set[str]) -> list[Yardstick]:
+def run(device: str, threads: int, precisions: set[str]) -> list[Calibration]:
     """Times every probe that makes sense on `device` with the threads that its cases use.
 
-    A probe that fails is a yardstick without samples, with its reason. Of an accelerator's memory nothing is kept: the
-    cases are to have it.
+    A probe that fails is a calibration without samples, with its reason. Of an accelerator's memory nothing is kept:
+    the cases are to have it.
 
     Args:
         device: A row of the device axis that is here.
@@ -203,9 +203,9 @@ def run(device: str, threads: int, precisions: set[str]) -> list[Yardstick]:
     return timed
 
 
-def _timed(probe: Probe, device: str) -> Yardstick:
+def _timed(probe: Probe, device: str) -> Calibration:
     clock, name = Clock(DEVICES[device]), DEVICES[device].torch_name
-    nothing = Yardstick(probe.name, device, probe.unit, 1.0, [])
+    nothing = Calibration(probe.name, device, probe.unit, 1.0, [])
     if reason := probe.why_not():
         return dataclasses.replace(nothing, reason=reason)
     try:

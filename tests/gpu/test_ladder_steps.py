@@ -1,4 +1,4 @@
-"""The ladder's rungs where they belong: the same order of images and the same formulas leave the same weights."""
+"""The ladder's steps where they belong: the same order of images and the same formulas leave the same weights."""
 
 import functools
 import gc
@@ -6,18 +6,18 @@ import gc
 import pytest
 import torch
 
-from bench.ladder import graphs, persistent, rungs
+from bench.ladder import graphs, persistent, steps
 from bench.ladder.program import BATCH_SIZE, order
-from bench.ladder.table import RUNGS
+from bench.ladder.table import STEPS
 from fcnn import train
 from fcnn.data import load_images
 
 CUDA = torch.device("cuda")
 EPOCHS = 2  # of ten steps, the last of a smaller batch
-NAMES = [rung.name for rung in RUNGS["cuda"]]
+NAMES = [row.name for row in STEPS["cuda"]]
 # From the first on that has images and generator on the GPU: those before draw another order.
-OTHERS = [rung for rung in RUNGS["cuda"][NAMES.index("resident") + 1 :] if rung.name != "bf16"]
-(BF16,) = (rung for rung in RUNGS["cuda"] if rung.name == "bf16")
+OTHERS = [row for row in STEPS["cuda"][NAMES.index("resident") + 1 :] if row.name != "bf16"]
+(BF16,) = (row for row in STEPS["cuda"] if row.name == "bf16")
 
 
 @pytest.fixture
@@ -37,16 +37,16 @@ def trained(make, images, epochs=EPOCHS, seed=4):
     return [weight.detach().cpu().clone() for weight in program.weights()], losses
 
 
-def skip_unless_here(rung):
-    if reason := rung.why_not():
+def skip_unless_here(row):
+    if reason := row.why_not():
         pytest.skip(reason)
 
 
 @pytest.mark.gpu(limit_seconds=90)
-@pytest.mark.parametrize("rung", OTHERS, ids=lambda rung: rung.name)
-def test_a_rung_reaches_the_weights_and_the_losses_of_the_resident_one(rung, images):
-    skip_unless_here(rung)
-    (expected, expected_losses), (found, losses) = trained(rungs.resident, images), trained(rung.make, images)
+@pytest.mark.parametrize("row", OTHERS, ids=lambda row: row.name)
+def test_a_step_reaches_the_weights_and_the_losses_of_the_resident_one(row, images):
+    skip_unless_here(row)
+    (expected, expected_losses), (found, losses) = trained(steps.resident, images), trained(row.make, images)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=0)
     assert losses == pytest.approx(expected_losses, rel=1e-4)
@@ -56,8 +56,8 @@ def test_a_rung_reaches_the_weights_and_the_losses_of_the_resident_one(rung, ima
 def test_in_bfloat16_the_weights_go_the_same_way(images):
     """Adam makes steps of one size from gradients of any, so that rounding shows in each weight: not in their mean."""
     skip_unless_here(BF16)
-    begin, _ = trained(rungs.resident, images, epochs=0)
-    (expected, expected_losses), (found, losses) = trained(rungs.resident, images), trained(BF16.make, images)
+    begin, _ = trained(steps.resident, images, epochs=0)
+    (expected, expected_losses), (found, losses) = trained(steps.resident, images), trained(BF16.make, images)
     for before, one, other in zip(begin, found, expected, strict=True):
         assert (one - other).abs().mean() < 0.05 * (other - before).abs().mean()
     assert losses == pytest.approx(expected_losses, rel=1e-2)

@@ -1,4 +1,4 @@
-"""The rungs, each a function in its own right that differs from the one before it by what its row says.
+"""The ladder steps, each a function in its own right that differs from the one before it by what its row says.
 
 Those that begin alike on the CPU and on a GPU. What only a GPU can do is in `bench.ladder.graphs` and
 `bench.ladder.kernels`, what needs a C compiler in `bench.ladder.native`; the rows are in `bench.ladder.table`.
