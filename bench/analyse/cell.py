@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from bench.analyse.account import Account
 from bench.analyse.compiling import Payoff
-from bench.analyse.roofline import Roofline, why_no_latency
 from bench.analyse.gains import Gain
+from bench.analyse.roofline import Roofline, why_no_latency
 from bench.analyse.statistics import Ratio, Summary
 from bench.analyse.trust import HARMLESS, objections
 from bench.record.measurement import CaseFields, Flag, Measurement
@@ -41,7 +41,8 @@ class Cell:
         against_loader: For epochs, how many times as fast as with the tutorial's DataLoader.
         against_eager: For compiled cases, how many times as fast as the same case not compiled.
         share_of_step: For the parts of a step, this part's time over the whole step's.
-        roofline: The least time that arithmetic, bytes and latency allow here; None with the reason in `why_no_roofline`.
+        roofline: The least time that arithmetic, bytes and latency allow here; None with the reason in
+            `why_no_roofline`.
         account: Where the time goes; None where the case was not taken apart.
         gains: What one other choice gains, as measured in the same run, the most first.
         payoff: For compiled cases, when compiling has paid; None with the reason in `why_no_payoff`.
@@ -89,7 +90,7 @@ class Cell:
 
     @property
     def why_half_a_roofline(self) -> str | None:
-        """Why the roofline bound lacks the latency of a GPU's dependent steps, in part or in whole; None if it does not."""
+        """Why the roofline bound lacks the latency of a GPU's dependent steps, or part of it; None if it does not."""
         return why_no_latency(self.record.calibrations, self.case.device) if self.roofline else None
 
     @property

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.analyse.roofline import MEMORY, Roofline, roofline
 from bench.analyse.levels import by_process, counting, rounds_of, time_of
 from bench.analyse.once import once_a_record
+from bench.analyse.roofline import MEMORY, Roofline, roofline
 from bench.analyse.statistics import ratio, summarise
 from bench.record.measurement import Flag, Measurement
 from bench.record.model import Calibration, Record
@@ -60,7 +60,7 @@ def drifts(record: Record) -> dict[tuple[str, str], str]:
 
 
 def impossible(measurement: Measurement, record: Record) -> str | None:
-    """Why the measured time cannot be: it computes faster than the machine's measured peak, or is far below its bound.
+    """Why the measured time cannot be: it computes faster than the measured peak, or is far below its roofline bound.
 
     Bandwidth wanders on shared machines, so half of what the bytes take is still no proof.
     """

@@ -46,7 +46,7 @@ class ClimbRequest:
 
     Attributes:
         device: Its name.
-        rows: Rows in the order in which they are shown; all others are told by the first.
+        rows: In the order in which they are shown; all others are told by the first.
         images: That the processes load as well, by `request`.
         request: See `bench.workers.images.requested`.
         epochs: Fewest timed epochs per step, each of a fresh training.

@@ -1,4 +1,4 @@
-"""The ladder steps whose epoch is one kernel, whose blocks wait for each other in every step: in CUDA C++, and in Triton.
+"""The ladder steps whose epoch is one kernel, whose blocks wait for each other: in CUDA C++, and in Triton.
 
 The first asks for no CUDA toolkit (`bench.measure.nvrtc`). Sums are added up by atomic operations in whatever order
 blocks come, so that the last bits of the weights differ from run to run.

@@ -1,4 +1,4 @@
-"""What every ladder step and every peer makes: a training whose epoch can be timed and whose weights can be looked at."""
+"""What every ladder step and peer makes: a training whose epoch can be timed and whose weights can be looked at."""
 
 from __future__ import annotations
 

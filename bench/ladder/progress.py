@@ -21,7 +21,7 @@ FIRST_SECONDS, NEXT_FRACTION, START_SECONDS, COMPILE_SECONDS = 7.0, 0.6, 1.5, 40
 
 @dataclass
 class Climbed:
-    """What has come of a step so far, after `Step`; `earlier` is what an interrupted ladder had of it."""
+    """What has come of a step so far, after `LadderStep`; `earlier` is what an interrupted ladder had of it."""
 
     row: LadderRow
     reason: str | None = None

@@ -68,7 +68,7 @@ def notices(ladder: Ladder) -> list[str]:
 
 
 def sentences(ladder: Ladder) -> list[str]:
-    """What the best step is worth, against the tutorial, the roofline bound and the peers; nothing of it if it was disturbed."""
+    """What the best step is worth, against the tutorial, the roofline bound and peers; nothing if disturbed."""
     best = ladder.best
     times = best.times(ladder.first)
     if best.median is None or times is None or sum(bool(step.seconds) for step in ladder.steps) < 2:

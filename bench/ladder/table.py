@@ -107,7 +107,9 @@ STEPS = {
         WORKERS,
         DECODED_ONCE,
         INDEX_SELECT,
-        LadderRow("resident", steps.resident, "copies to the GPU: all images lie there, and batches are gathered there"),
+        LadderRow(
+            "resident", steps.resident, "copies to the GPU: all images lie there, and batches are gathered there"
+        ),
         LadderRow("fused Adam", steps.fused_adam, "most of the optimizer's launches"),
         LadderRow("same thread", steps.same_thread, "waking autograd's thread for each backward pass, and being woken"),
         LadderRow(

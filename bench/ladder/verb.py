@@ -54,7 +54,8 @@ def run_ladder(asked: LadderOptions) -> int:
     terminal = console.make()
     begun = kept.read(asked.resume) if asked.resume else None
     if begun:
-        asked = dataclasses.replace(asked, **begun.asked)
+        before = begun.asked
+        asked = dataclasses.replace(asked, steps=before["rungs"], device=before["device"], epochs=before["epochs"])
         see_again(begun.visible_gpus)
     wanted = list(asked.device or STEPS)
     missing = {device: reason for device in wanted if (reason := why_unusable(DEVICES[device]))}

@@ -2,8 +2,8 @@
 
 They say what this machine can do at all (matrix product, copy), what an operator costs before it does anything
 (dispatch, launch), what it costs to hand a backward pass over to a GPU's thread (backward_thread) and how soon a GPU
-can go on with what depends on what it did (graph_node, grid_barrier), so that a case's time can be set against a roofline bound,
-and a machine that changed under way is noticed.
+can go on with what depends on what it did (graph_node, grid_barrier), so that a case's time can be set against a
+roofline bound, and a machine that changed under way is noticed.
 """
 
 from __future__ import annotations

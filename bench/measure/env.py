@@ -16,12 +16,12 @@ from bench.axes import matrix
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES, try_out, why_unusable
 from bench.errors import DONE
-from bench.measure import energy, facts, validity, nvml, settings
+from bench.measure import energy, facts, nvml, settings, validity
 from bench.measure.clock import clock_resolution_seconds
 from bench.measure.conditions import Condition, conditions
-from bench.measure.validity import Observation
 from bench.measure.kernel import KernelWatch
 from bench.measure.surroundings import Watch
+from bench.measure.validity import Observation
 from bench.table import PROSE, Column, Table, on_terminal
 from bench.text import fact_name, fact_value, one_line
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.roofline import Roofline, cost, roofline, latency, rate, why_no_latency
+from bench.analyse.roofline import Roofline, cost, latency, rate, roofline, why_no_latency
 from bench.record.model import Calibration
 from tests.analyse.synthetic import COUNTERS, RATES, calibration, calibrations, epoch, latencies, record, step
 

@@ -82,7 +82,9 @@ class Machine:
                 assert 0 < limit_seconds < 3600
                 assert machine.importing == 0  # beside what is measured nothing is imported
                 if name == "ladder_bound":
-                    return machine._answer("roofline", {"seconds": 0.05, "bound": "compute", "unknown": machine.unknown})
+                    return machine._answer(
+                        "roofline", {"seconds": 0.05, "bound": "compute", "unknown": machine.unknown}
+                    )
                 assert name == "ladder_epoch"
                 seed = arguments["seed"]
                 machine.asked.append((self.device, self.name, seed))

@@ -6,11 +6,11 @@ import torch
 from rich.console import Console
 
 from bench.axes.case import Case
-from bench.measure import energy, env, validity, nvml, settings
+from bench.measure import energy, env, nvml, settings, validity
 from bench.measure.conditions import CPU_CONDITIONS, Condition
 from bench.measure.env import Around
-from bench.measure.validity import Observation
 from bench.measure.surroundings import Watch
+from bench.measure.validity import Observation
 from bench.record.model import Beside
 
 STEP = Case(threads=2)

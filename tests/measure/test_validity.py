@@ -10,7 +10,7 @@ import torch
 from bench.analyse.cells import cells
 from bench.analyse.compare import compare
 from bench.analyse.trust import DERIVED, HARMLESS
-from bench.measure import validity, settings
+from bench.measure import settings, validity
 from bench.measure.validity import CHECKS, Observation, flags
 from bench.record.measurement import Flag
 from tests.axes.test_case import changed
