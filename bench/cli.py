@@ -31,6 +31,7 @@ comparable; 5 inconclusive."""
 DATA_HELP = "where the images are (default FCNN_DATA, else the user's cache folder)"
 RESULTS_HELP = "results folder (default results)"
 RUN_HELP = "run folder to write to (default the newest one of this machine)"
+PROGRAM_HELP = "a program of your own: a file that defines make(device, batch_size, seed), see the README"
 T = TypeVar("T")
 GATES = ("counts", "timing", "accuracy")
 
@@ -65,6 +66,7 @@ def make_parser() -> Parser:
     run = add("run", "measure a matrix of cases: every combination of the values given", "RawTextRichHelpFormatter")
     axes = run.add_argument_group("what is measured; of an option with several values, each")
     matrix.add_axes(filled_in(axes.add_argument))
+    filled_in(axes.add_argument)("--program", type=matrix.path, metavar="FILE", help=PROGRAM_HELP)
     matrix.add_effort(filled_in(run.add_argument_group("how much").add_argument))
     places = run.add_argument_group("images and results")
     matrix.add_places(filled_in(places.add_argument))
@@ -91,9 +93,7 @@ def make_parser() -> Parser:
                        help="compare with records of this machine in place of a ref; several tell more")  # fmt: skip
     check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT",
                        help="smallest slowdown to catch, in percent (default 5)")  # fmt: skip
-    check.add_argument("--program", type=matrix.path, metavar="FILE",
-                       help="check a program of your own, in its own git repository: a file that defines "
-                       "make(device, batch_size, seed), see the README")  # fmt: skip
+    check.add_argument("--program", type=matrix.path, metavar="FILE", help=f"{PROGRAM_HELP}, in its git repository")
     check.add_argument("--batch", type=matrix.whole, metavar="N", help="its batch size (default 64)")
     check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
     check.add_argument("--gates", nargs="+", choices=GATES, help="which gates (default all)")
@@ -114,8 +114,10 @@ def make_parser() -> Parser:
     certify.set_defaults(do=_certify)
 
     profile = add("profile", "where the time and the memory of one case go, operator by operator")
-    profile.add_argument("case", nargs="?", default="epoch[cpu-b64-fp32-loader]", metavar="CASE",
+    profile.add_argument("case", nargs="?", metavar="CASE",
                          help="a case's id, as the tables show it (default the tutorial's epoch)")  # fmt: skip
+    profile.add_argument("--program", type=matrix.path, metavar="FILE",
+                         help=f"{PROGRAM_HELP}; its cases are called like program[cpu-b64] (default)")  # fmt: skip
     profile.add_argument("--against", dest="other", metavar="B",
                          help="what accounts for the difference: another case, or a git ref")  # fmt: skip
     profile.add_argument(
@@ -131,9 +133,7 @@ def make_parser() -> Parser:
     ladder = add("ladder", "how fast could it be: one change per step, from the tutorial")
     ladder.add_argument("--device", nargs="+", type=_ladder_device, metavar="DEVICE",
                         help="cpu, cuda, or a GPU by its number: cuda:1 (default those that are here)")  # fmt: skip
-    ladder.add_argument(
-        "--steps", nargs="+", metavar="NAME", help="which steps, beside the tutorial (default all)"
-    )
+    ladder.add_argument("--steps", nargs="+", metavar="NAME", help="which steps, beside the tutorial (default all)")
     ladder.add_argument(
         "--epochs", type=matrix.whole, default=3, metavar="N", help="fewest timed epochs per step (default 3)"
     )
@@ -155,6 +155,8 @@ def _measure(options: argparse.Namespace) -> int:
     chosen = {name: getattr(options, name) for name in matrix.option_names()}
     if options.plan == "suite" and options.resume:
         return resume(options.resume, chosen)
+    if program := getattr(options, "program", None):
+        chosen |= matrix.of_program(chosen, program)
     return run(chosen, options.plan, options.words)
 
 
@@ -210,6 +212,7 @@ def _certify(options: argparse.Namespace) -> int:
 def _profile(options: argparse.Namespace) -> int:
     from bench.profile.verb import ProfileOptions, run_profile
 
+    options.case = options.case or ("program[cpu-b64]" if options.program else "epoch[cpu-b64-fp32-loader]")
     return run_profile(_filled(ProfileOptions, options))
 
 

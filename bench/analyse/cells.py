@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from bench.analyse.account import account
 from bench.analyse.cell import Cell, Versus
 from bench.analyse.compiling import Payoff, payoff
-from bench.analyse.roofline import roofline
 from bench.analyse.gains import Gain, gains
 from bench.analyse.levels import Estimate, difference, ratio_of, summary_of, time_of
 from bench.analyse.once import once_a_record
+from bench.analyse.roofline import roofline
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged
 from bench.axes.axis import AXES
@@ -54,6 +54,8 @@ def _measured(m: Measurement, record: Record) -> Cell:
     rate = images / summary.time if images else None
     cell = Cell(record, m.id, m.case, m, None, summary, rate, account=account(m, record))
     bounds = roofline(m, record)
+    if workload(m.case.workload).own:
+        return dataclasses.replace(cell, why_no_roofline="a program does not say what number format it has")
     if bounds is None:
         return dataclasses.replace(cell, why_no_roofline="there are no counts or no calibrations for it")
     if bounds.seconds > summary.time:
@@ -65,6 +67,13 @@ def _measured(m: Measurement, record: Record) -> Cell:
 def measured_devices(everything: Sequence[Cell]) -> list[str]:
     """The devices with at least one number, in the run's order."""
     return list(dict.fromkeys(cell.case.device for cell in everything if cell.measurement))
+
+
+def program_cells(everything: Sequence[Cell], device: str | None = None) -> list[Cell]:
+    """The measured steps of a program of the user's own, on a device or on all, smaller batches first."""
+    own = [cell for cell in everything if cell.summary and workload(cell.case.workload).own]
+    chosen = [cell for cell in own if device in (None, cell.case.device)]
+    return sorted(chosen, key=lambda cell: (cell.case.device, cell.case.batch_size, cell.case.threads))
 
 
 def plain_step(everything: Sequence[Cell], device: str, batch: int, **axes: str) -> Cell | None:

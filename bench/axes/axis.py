@@ -16,7 +16,7 @@ from bench.axes.devices import DEVICES
 from bench.axes.feeds import FEEDS
 from bench.axes.optimizers import OPTIMIZERS
 from bench.axes.precisions import PRECISIONS
-from bench.axes.workloads import WORKLOADS
+from bench.axes.workloads import WORKLOADS, workload
 from bench.record.measurement import CaseFields
 
 Value = str | int | bool
@@ -40,6 +40,7 @@ class Axis:
         feed: The only feed that it is a choice of; None if it is one of all.
         hyperparameter: The field of `fcnn.hyperparameters.Hyperparameters` that it sets; None if it sets none.
         planned: What stands for the default in a planned case, where that depends on the machine.
+        own: Whether it is a choice for a program of the user's own, too, and not that program's.
     """
 
     field: str
@@ -54,6 +55,7 @@ class Axis:
     feed: str | None = None
     hyperparameter: str | None = None
     planned: Value | None = None
+    own: bool = False
 
     @property
     def default(self) -> Value:
@@ -94,8 +96,8 @@ AXES = (
     Axis("workload", "workload", "Part", "what is timed", WORKLOADS, always_named=True),
     Axis("device", "device", "Device",
          "where it runs, a GPU also by its number, like cuda:1 (default the CPU and every accelerator here)", DEVICES,
-         always_named=True),
-    Axis("batch_size", "batch", "Batch", "images per step", mark="b", always_named=True),
+         always_named=True, own=True),
+    Axis("batch_size", "batch", "Batch", "images per step", mark="b", always_named=True, own=True),
     Axis("precision", "precision", "Precision", "number format", PRECISIONS, always_named=True, varies_step=True),
     Axis("compiler", "compile", "Compile", "mode of torch.compile, or the whole step as a CUDA graph", COMPILERS,
          words={"off": "", "default": "compile"}, varies_step=True),
@@ -106,8 +108,14 @@ AXES = (
     Axis("pin_memory", "pin-memory", "Pinned", "pinned memory in the loader", mark="pinned", feed="loader"),
     # In a planned case 0 stands for the machine's default, which a record replaces by its number.
     Axis("threads", "threads", "Threads", "CPU threads (default the cores that this process may use)", mark="t",
-         planned=0),
+         planned=0, own=True),
 )  # fmt: skip
+
+
+def chosen_by(case: CaseFields) -> list[Axis]:
+    """The axes that are a choice of this case, beside its workload: all, or those that its program leaves to it."""
+    own = workload(case.workload).own
+    return [axis for axis in AXES if axis.field != "workload" and (axis.own or not own)]
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from bench.axes.axis import AXES, Axis, Value, nearest
+from bench.axes.axis import AXES, Axis, Value, chosen_by, nearest
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import why_unusable
 from bench.axes.feeds import FEEDS
@@ -22,7 +22,7 @@ LONGEST_TEMPORARY_FOLDER = 69
 
 def case_id(case: Case) -> str:
     """Readable and unique: what is always named, and the rest where it is not the reference's choice."""
-    words = [axis.word(getattr(case, axis.field)) for axis in AXES if axis.field != "workload"]
+    words = [axis.word(getattr(case, axis.field)) for axis in chosen_by(case)]
     return f"{case.workload}[{'-'.join(filter(None, words))}]"
 
 
@@ -67,10 +67,10 @@ def _choice(text: str, word: str) -> tuple[Axis, Value]:
     raise ValueError(f"{text!r} is no case: {word!r} is no {labels} or {AXES[-1].label}{nearest(word, names)}")
 
 
-def command_words(case: Case, *, dataset: str = "MNIST") -> list[str]:
+def command_words(case: Case, *, dataset: str = "MNIST", program: str | None = None) -> list[str]:
     """The options that choose this case and no other: all that name something, and the rest where it is not usual."""
-    words = []
-    for axis in AXES:
+    words = ["--program", program] if program else ["--workload", case.workload]
+    for axis in chosen_by(case):
         value = getattr(case, axis.field)
         if isinstance(value, bool):
             words += [f"--{axis.option}"] if value else []
@@ -79,10 +79,19 @@ def command_words(case: Case, *, dataset: str = "MNIST") -> list[str]:
     return [*words, "--dataset", dataset] if dataset != "MNIST" else words
 
 
-def why_impossible(case: Case, train_images: int) -> str | None:
-    """The first reason why this case cannot be measured here, or None. Asks the rows, the device first."""
+def why_impossible(case: Case, train_images: int | None) -> str | None:
+    """The first reason why this case cannot be measured here, or None. Asks the rows, the device first.
+
+    Args:
+        case: Which.
+        train_images: How many there are; None of a program of the user's own, which has its own.
+    """
     if reason := why_unusable(case.device):
         return reason
+    if WORKLOADS[case.workload].own:
+        return "no program was named: --program FILE.py" if train_images is not None else None
+    if train_images is None:
+        return "a program of your own was named, and this is a case of the reference network"
     for row in (PRECISIONS[case.precision], COMPILERS[case.compiler], FEEDS[case.feed]):
         if reason := row.why_not(case.device):
             return reason

@@ -13,6 +13,7 @@ from bench.axes.case import Case
 from bench.axes.devices import DEVICES, gpu_number
 from bench.axes.feeds import FEEDS
 from bench.axes.workloads import STEP_WORKLOADS
+from bench.errors import USAGE, BenchError
 
 Block = Mapping[str, Sequence[Value]]  # values by the case's field, which multiply
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST")
@@ -177,6 +178,19 @@ def cases(options: Mapping[str, Any], plan: str, devices: Sequence[str]) -> list
 def _among(chosen: Block, block: Block) -> Block:
     """A block on all devices that count or, if it names some, on those of them that count."""
     return {**chosen, **block, "device": [one for one in chosen["device"] if one in block.get("device", [one])]}
+
+
+def of_program(options: Mapping[str, Any], program: Path) -> dict[str, Any]:
+    """What `options` become for a program of the user's own.
+
+    Raises:
+        BenchError: They choose what that program decides itself.
+    """
+    given = [axis.option for axis in AXES if not axis.own and options[axis.option.replace("-", "_")] is not None]
+    given += ["data"] if options["data"] is not None else []
+    if given:
+        raise BenchError(f"argument --{given[0]}: with --program, that is decided by the program itself", USAGE)
+    return {"program": program, "workload": ["program"]}
 
 
 def is_planned(options: Mapping[str, Any]) -> bool:

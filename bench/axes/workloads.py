@@ -17,6 +17,7 @@ class Workload:
         update: Whether it updates the parameters.
         is_part: Whether it is a part of a step, or the step: they stand together in a table.
         title: Of a table of its own; empty where it has none, or `bench.report.tables` makes it.
+        own: Whether it is of a program of the user's own, which decides itself what most axes choose.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Workload:
     update: bool = False
     is_part: bool = False
     title: str = ""
+    own: bool = False
 
 
 WORKLOADS = {
@@ -45,6 +47,14 @@ WORKLOADS = {
         Workload("epoch", "every training image once, data feed included", "epoch", backward=True, update=True),
         Workload("accuracy", "a training from a seed, evaluation not timed", "training", backward=True, update=True),
         Workload("inference", "scores of one batch in eval mode without gradients", title="Inference"),
+        Workload(
+            "program",
+            "a step of a program of your own (--program FILE)",
+            backward=True,
+            update=True,
+            title="Your own program",
+            own=True,
+        ),
     )
 }
 STEP_WORKLOADS = tuple(row.name for row in WORKLOADS.values() if row.is_part)

@@ -21,7 +21,6 @@ from bench.errors import USAGE, BenchError
 from bench.gate import check, decide
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, sign_flip_p
 from bench.gate.outcome import SHOWN, Check, Outcome
-from bench.gate.paired import measure_pair
 from bench.gate.sides import Side, Sides, sides
 from bench.gate.trees import Trees, trees, working_tree
 from bench.gate.whole import Gate, Request, Say, run
@@ -56,7 +55,7 @@ class Program:
     @property
     def case(self) -> Case:
         """What a worker is told; one thread, whose time varies least."""
-        return Case(device=self.device, batch_size=self.batch_size, threads=1)
+        return Case(workload="program", device=self.device, batch_size=self.batch_size, threads=1)
 
     @property
     def id(self) -> str:
@@ -112,7 +111,7 @@ def _counts(of: Sides, request: Request, program: Program, accepted: list[dict[s
         return count(program.id, "own_count", growth=known["repetition_seconds"] <= GROWTH_SECONDS)
 
     outcomes = [check.timed("counts", program.id, steps)]
-    if known.get("evaluates"):
+    if known and "evaluate" not in known["lacks"]:
         id = f"evaluation of {program.id}"
         outcomes.append(check.timed("counts", id, functools.partial(count, id, "own_count_evaluation")))
     yield from outcomes if request.judges_counts else map(check.shown, outcomes)
@@ -124,10 +123,9 @@ def _timing(of: Sides, request: Request, program: Program, accepted: list[dict[s
         yield Outcome("timing", program.id, PASS, reason)
         return
     rule = decide.TimingRule(bound_fraction=request.bound_fraction)
-    pair = functools.partial(measure_pair, prepare="own_prepare")
 
     def ask() -> Outcome:
-        return dataclasses.replace(check.time_case(of, program.case, rule, random.Random(), pair), case=program.id)
+        return dataclasses.replace(check.time_case(of, program.case, rule, random.Random()), case=program.id)
 
     yield check.timed("timing", program.id, ask)
 
@@ -138,7 +136,7 @@ def _accuracy(of: Sides, request: Request, program: Program, accepted: list[dict
 
 def _learning(of: Sides, program: Program) -> Outcome:
     known = _ask(of.reference, "own_facts", program)
-    if not known["evaluates"]:
+    if "evaluate" in known["lacks"]:
         return Outcome("accuracy", program.id, SHOWN, "it has no evaluate(), so what it learns is not judged")
     steps = min(MOST_STEPS, max(FEWEST_STEPS, round(LEARN_SECONDS / known["repetition_seconds"])))
     accuracies: dict[str, list[float]] = {"reference": [], "candidate": []}

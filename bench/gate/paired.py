@@ -62,9 +62,7 @@ def orders(rounds: int, rng: random.Random) -> list[str]:
     return [rng.choice(ORDERS) for _ in range(rounds)]
 
 
-def measure_pair(
-    reference: Side, candidate: Side, case: Case, rng: random.Random, *, one_core: bool = True, prepare: str = "prepare"
-) -> Pair:
+def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Random, *, one_core: bool = True) -> Pair:
     """Runs one pair of workers; raises bench.workers.conversation.WorkerError if either fails.
 
     Args:
@@ -73,7 +71,6 @@ def measure_pair(
         case: What they run.
         rng: Draws the orders and the core.
         one_core: Whether both run on one core, if the case has one thread.
-        prepare: The request that prepares the case.
     """
     core = _core(case, rng) if one_core else None
     with contextlib.ExitStack() as stack:
@@ -85,7 +82,7 @@ def measure_pair(
             for worker in workers.values():
                 worker.ask("pin", core=core)
         for worker in workers.values():
-            worker.begin(prepare, id=CASE, case=dataclasses.asdict(case), warm_seconds=WARM_SECONDS)
+            worker.begin("prepare", id=CASE, case=dataclasses.asdict(case), warm_seconds=WARM_SECONDS)
         prepared = {name: worker.end() for name, worker in workers.items()}
         repetitions = max(1, math.ceil(CHUNK_SECONDS / prepared["A"]["repetition_seconds"]))
         spinning = case.threads > 1

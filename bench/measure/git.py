@@ -70,15 +70,15 @@ def top(folder: Path) -> Path:
     return Path(ask(folder, "rev-parse", "--show-toplevel"))
 
 
-def commit_of(file: Path) -> Commit | None:
-    """The commit of the repository that tracks `file`, dirty if anything in or below its folder's parent has changed.
+def commit_of(file: Path, within: str = "..") -> Commit | None:
+    """The commit of the repository that tracks `file`, dirty if anything in or below the folder `within` has changed.
 
     None without git, and where the repository merely surrounds the file, as one does an environment in it.
     """
     folder = file.parent
     try:
         ask(folder, "ls-files", "--error-unmatch", "--", file.name)
-        changed = ask(folder, "status", "--porcelain", "--untracked-files=normal", "--", "..")
+        changed = ask(folder, "status", "--porcelain", "--untracked-files=normal", "--", within)
         return Commit(id=ask(folder, "rev-parse", "HEAD")[:12], dirty=bool(changed))
     except BenchError:
         return None

@@ -10,13 +10,11 @@ import dataclasses
 import functools
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.errors import BenchError, reason_of
-from bench.workers.program import import_from
-
-if TYPE_CHECKING:
-    from bench.workers.serve import State
+from bench.workers.program import PROGRAM, import_from
+from bench.workers.serve import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +27,7 @@ class ProfileRequest:
         case: The fields of the case, its threads resolved.
         dataset: A name of torchvision's, or `bench.workers.images.EMBEDDED`; `sha256` is what its images must have.
         file: Where the trace goes.
+        program: Of the user's own, its path in `tree`, in place of the images; with the folder to run it in.
     """
 
     what: str
@@ -41,6 +40,8 @@ class ProfileRequest:
     steps: int
     seconds: float
     file: str
+    program: str = ""
+    folder: str = ""
 
 
 @functools.cache
@@ -58,10 +59,15 @@ def _prepare(asked: ProfileRequest, *, from_cold: bool = False) -> Any:
     from bench.profile.steps import steps_of
     from bench.workers import workloads
 
+    case = Case(**asked.case)
+    if asked.program:
+        from bench.workers import own
+
+        prepared = own.build(State(tree=asked.tree, file=asked.program), case)
+        return case, prepared, steps_of(case, prepared)
     images = _images(asked.dataset, asked.data)
     if images.sha256 != asked.sha256:
         raise RuntimeError(f"these are other images than were asked for: {images.label}")
-    case = Case(**asked.case)
     if reason := why_impossible(case, len(images.train)):  # here: the temporary folder is not the command's
         raise RuntimeError(reason)
     settings.apply(case, as_a_user=from_cold)
@@ -87,7 +93,7 @@ def _trace(asked: ProfileRequest) -> dict[str, Any]:
     overhead = tracing.overhead(case, steps, timing, events)
     disturbed = surroundings.disturbance()
     parts = phases(host, ranges, steps.parts, traced.step_seconds, timing.part_seconds, overhead)
-    called = operators(host, ranges, steps.parts, tracing.origins(case, steps), overhead)
+    called = operators(host, ranges, steps.parts, tracing.origins(case, steps, _lines_of(asked)), overhead)
     cost = Cost(
         unprofiled_seconds=timing.unprofiled_seconds,
         profiled_seconds=timing.profiled_seconds,
@@ -110,6 +116,11 @@ def _trace(asked: ProfileRequest) -> dict[str, Any]:
     }
 
 
+def _lines_of(asked: ProfileRequest) -> Path:
+    """The folder whose lines are the program's."""
+    return Path(asked.tree) / ("" if asked.program else PROGRAM)
+
+
 def _loop(asked: ProfileRequest) -> None:
     from fcnn.train import unmarked
 
@@ -124,7 +135,8 @@ def _memory(asked: ProfileRequest) -> dict[str, Any]:
     from bench.profile.tracing import WARM_STEPS
     from fcnn.train import unmarked
 
-    _images(asked.dataset, asked.data)  # as bytes, before anything is watched
+    if not asked.program:
+        _images(asked.dataset, asked.data)  # as bytes, before anything is watched
     missing: dict[str, str] = {}
     answer: dict[str, Any] = {"missing": missing}
 
@@ -186,5 +198,10 @@ LOOKS = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compile
 def look(state: State, **asked: Any) -> Any:
     """Answers the fields of `ProfileRequest`."""
     request = ProfileRequest(**asked)
-    import_from(Path(request.tree))
+    if request.program:
+        from bench.workers import own
+
+        own.take(state, request.tree, request.program, request.folder)
+    else:
+        import_from(Path(request.tree))
     return LOOKS[request.what](request)

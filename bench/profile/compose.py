@@ -41,10 +41,19 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Source:
-    """The program to look at: `tree` holds its `fcnn`; `name` is what it is called, such as a git ref."""
+    """The program to look at.
+
+    Attributes:
+        tree: Holds its `fcnn`, or the program of the user's own.
+        name: What it is called, such as a git ref.
+        program: The path in there of a program of the user's own; empty for `fcnn`.
+        folder: Where that is run.
+    """
 
     tree: Path
     name: str = WORKING_TREE
+    program: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ def profile(case: Case, source: Source, images: ImageSource, traces: Path, steps
     asked = {
         "tree": str(source.tree), "case": dataclasses.asdict(case), **dataclasses.asdict(images),
         "steps": steps, "seconds": SAMPLED_SECONDS, "file": str(file),
+        "program": source.program, "folder": source.folder,
     }  # fmt: skip
     with files.scratch() as folder:
         try:

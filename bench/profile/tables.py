@@ -17,7 +17,7 @@ SHOWN_ROWS = 15  # all are in profile.json
 def hot_spots(operators: Sequence[Operator], step_seconds: float) -> Table:
     """The hot spots."""
     on_device = any(o.device_seconds for o in operators)
-    headings = ["Part", "Operator", "Calls", "Self time", "Of the step", "FLOPs", "Allocates", "Line of fcnn"]
+    headings = ["Part", "Operator", "Calls", "Self time", "Of the step", "FLOPs", "Allocates", "Program line"]
     if on_device:
         headings.insert(5, "On the device")
     rows = [
@@ -63,7 +63,7 @@ def lines(profile: Profile) -> Table:
         [line, f"{calls:,.4g}", units.duration(seconds), units.share(seconds / step)]
         for line, (seconds, calls) in ordered
     ]
-    return Table.of(["Line of fcnn", "Calls", "Operators' self time", "Of the step"], rows)
+    return Table.of(["Program line", "Calls", "Operators' self time", "Of the step"], rows)
 
 
 def changes(difference: Difference, *, phases: bool) -> Table:

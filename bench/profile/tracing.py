@@ -1,20 +1,22 @@
 """The profiler around warmed-up steps: a trace for readers of traces, and its events for ours.
 
 Two passes. The first records as little as it can, for the times. The second records shapes, memory and Python's calls,
-which takes several times as long, and tells for each call of a step the line of `fcnn` that caused it; a step makes the
+which takes several times as long, and tells for each call of a step the program's line that caused it; a step makes the
 same calls every time, so the passes are joined by a call's name and number.
 """
 
 from __future__ import annotations
 
 import bisect
+import collections
 import functools
 import gzip
 import json
 import math
 import statistics
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,6 @@ from fcnn.train import unmarked
 
 TRACE_LIMIT_BYTES = 20 * 2**20
 WARM_STEPS = 20
-PROGRAM = "fcnn"  # the folder whose lines are named
 EMPTY_STEPS = 50
 OVERHEAD = (  # the profiler's own
     "Activity Buffer Request",
@@ -144,8 +145,14 @@ def _events(recorded: profile) -> Iterator[Event]:
             )
 
 
-def origins(case: Case, steps: MarkedSteps) -> dict[tuple[str, int], Origin]:
-    """By a call's name and number in its step: line, FLOPs and allocated bytes, from the second of three steps."""
+def origins(case: Case, steps: MarkedSteps, program: Path) -> dict[tuple[str, int], Origin]:
+    """By a call's name and number in its step: line, FLOPs and allocated bytes, from the second of three steps.
+
+    Args:
+        case: What is run.
+        steps: Its steps.
+        program: The folder whose lines are named.
+    """
     with (
         garbage_collector_off(),
         profile(
@@ -158,7 +165,7 @@ def origins(case: Case, steps: MarkedSteps) -> dict[tuple[str, int], Origin]:
         [(e.name, e.time_range.start, e.time_range.end, (e.flops or 0, max(0, _allocated(e)))) for e in host],
         steps,
     )
-    lines = _of_second_step(list(_calls(recorded)), steps)
+    lines = _of_second_step(list(_calls(recorded, modules_below(program))), steps)
     return {key: Origin(lines.get(key, ""), *map(float, size)) for key, size in sizes.items()}
 
 
@@ -177,7 +184,17 @@ def _of_second_step(calls: Sequence[tuple[str, float, float, Any]], steps: Marke
     }
 
 
-def _calls(recorded: profile) -> Iterator[tuple[str, float, float, str]]:
+def modules_below(folder: Path) -> dict[str, list[str]]:
+    """The files of all modules below a folder that this process has imported, by their names; no installed ones."""
+    by_name = collections.defaultdict(list)
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and Path(file).is_relative_to(folder) and "site-packages" not in file:
+            by_name[Path(file).name].append(file)
+    return by_name
+
+
+def _calls(recorded: profile, files: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, float, float, str]]:
     """Every operator's call (name, begin, end in ns), with the innermost line of the program that led to it.
 
     On a GPU the backward pass calls its operators from a thread without Python: there, the line is the one that the
@@ -189,8 +206,9 @@ def _calls(recorded: profile) -> Iterator[tuple[str, float, float, str]]:
         node, line, is_root = nodes.pop()
         caller = getattr(node.extra_fields, "caller", None)
         # torch leaves out what a path has in common with Python's own search path.
-        if caller is not None and Path(caller.file_name).parent.name == PROGRAM:
-            line = f"{Path(caller.file_name).name}:{caller.line_number} {caller.function_name}"
+        name = "" if caller is None else Path(caller.file_name).name
+        if caller is not None and any(file.endswith(caller.file_name) for file in files.get(name, ())):
+            line = f"{name}:{caller.line_number} {caller.function_name}"
             spans.append((node.start_time_ns, node.end_time_ns, line))
         if node.tag.name == "TorchOp":
             calls.append((node.name, node.start_time_ns, node.end_time_ns, line, is_root))

@@ -24,6 +24,7 @@ from bench.profile.destination import destination
 from bench.profile.model import Profile, to_json
 from bench.record import files, store
 from bench.report import later
+from bench.suite import own
 from bench.workers.images import images, requested
 from fcnn.data import Images
 
@@ -40,6 +41,7 @@ class ProfileOptions:
         case: Its id.
         other: What to compare with: another case's id or a git ref; None for nothing.
         ref: Git ref of the program that is profiled; None for the working tree.
+        program: A file with a program of the user's own, whose step is profiled; None for the reference.
         run: Folder to write to; None for the newest run of this machine under `results`, or a new one.
     """
 
@@ -51,6 +53,7 @@ class ProfileOptions:
     data: Path | None
     results: Path
     run: Path | None
+    program: Path | None = None
 
 
 def run_profile(asked: ProfileOptions) -> int:
@@ -67,14 +70,14 @@ def run_profile(asked: ProfileOptions) -> int:
     terminal = console.make()
     case, *others = _cases([asked.case, *([asked.other] if asked.other and "[" in asked.other else [])])
     other = others[0] if others else None
-    loaded = images(asked.dataset, asked.data)
+    loaded = None if asked.program else images(asked.dataset, asked.data)
     for one in (case, *others):
         if reason := _why_not(one, loaded):
             raise BenchError(reason, USAGE)
     with contextlib.ExitStack() as stack:
         # Both sides, and where it all goes, before a minute is spent on either.
-        source = stack.enter_context(_source(asked.ref))
-        second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref))
+        source = stack.enter_context(_source(asked.ref, asked.program))
+        second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref, asked.program))
         shown = destination(asked.run, asked.results)
         folder = shown.resolve()
         with interruption.deferred():  # from the first side until all files are in their place
@@ -145,26 +148,37 @@ def _cases(ids: Sequence[str]) -> list[Case]:
     return [dataclasses.replace(case, threads=case.threads or settings.default_threads()) for case in cases]
 
 
-def _why_not(case: Case, images: Images) -> str | None:
+def _why_not(case: Case, images: Images | None) -> str | None:
     if case.workload == "accuracy":
         return "an accuracy case is epochs and evaluations: profile an epoch, such as epoch[cpu-b64-fp32]"
-    return why_impossible(case, len(images.train))
+    return why_impossible(case, len(images.train) if images else None)
 
 
 def _profiled(
-    case: Case, source: Source, asked: ProfileOptions, images: Images, staged: Path, terminal: Console
+    case: Case, source: Source, asked: ProfileOptions, images: Images | None, staged: Path, terminal: Console
 ) -> Profile:
     (staged / "traces").mkdir(exist_ok=True)
-    asked_images = compose.ImageSource(
-        **requested(images, asked.dataset, asked.data), sha256=images.sha256, label=images.label
-    )
+    asked_images = compose.ImageSource("", "", "", "images of its own")
+    if images:
+        asked_images = compose.ImageSource(
+            **requested(images, asked.dataset, asked.data), sha256=images.sha256, label=images.label
+        )
     with console.working(terminal) as say:
         return profile(case, source, asked_images, staged / "traces", asked.steps, say)
 
 
 @contextlib.contextmanager
-def _source(ref: str | None) -> Iterator[Source]:
-    """The program at a git ref, or as it is installed here."""
+def _source(ref: str | None, program: Path | None) -> Iterator[Source]:
+    """The program at a git ref, or as it is installed here, or as it lies in the user's working tree."""
+    if program:
+        told = own.request(program)
+        named = {"program": told["file"], "folder": told["folder"]}
+        if ref is None:
+            yield Source(Path(told["tree"]), **named)
+            return
+        with trees(git.top(program.resolve().parent), ref, told["file"]) as sides:
+            yield Source(sides.reference, ref, **named)
+        return
     if ref is None:
         yield Source(Path(str(fcnn.__file__)).resolve().parents[1])
         return

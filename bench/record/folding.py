@@ -29,6 +29,7 @@ from bench.record.model import (
     Commit,
     Dataset,
     Machine,
+    Program,
     Record,
     Round,
     Unmeasured,
@@ -65,7 +66,12 @@ def folded(lines: Sequence[Line]) -> Record:
         unmeasured=unmeasured,
         rounds=[_round(line) for line in rounds],
         calibrations=_calibrations(lines),
+        program=_program(run.get("own_program")),
     )
+
+
+def _program(own: Mapping[str, Any] | None) -> Program | None:
+    return Program(**{**own, "commit": own["commit"] and Commit(**own["commit"])}) if own else None
 
 
 def _samples(rounds: Iterable[Line], ids: Sequence[str]) -> dict[str, list[tuple[Line, int]]]:
@@ -105,7 +111,7 @@ def _measurement(
     row = workload(case.workload)
     whole = row.repetition != "step"
     steps = math.ceil(dataset["train_images"] / case.batch_size)
-    images = dataset["train_images"] if whole else case.batch_size
+    images = dataset["train_images"] if whole else lines[0]["cases"][id].get("images_per_step", case.batch_size)
     prepared = [line for line in of_kind(lines, "prepared") if line["id"] == id]
     device = [line["device_seconds"][place] for line, place in samples if "device_seconds" in line]
     observed: Mapping[str, Any] = next((line for line in of_kind(lines, "observed") if line["id"] == id), {})

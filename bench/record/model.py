@@ -135,14 +135,35 @@ class Commit:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Which images were used; records with different `sha256` are not compared."""
+    """Which images were used; records with different `sha256` are not compared.
+
+    A program of the user's own has its own: the record then has that program's name in their place, its digest, and no
+    images, so that two versions of one program can be compared.
+    """
 
     name: Text
     label: Text
     sha256: Sha256
-    train_images: PositiveInt
-    test_images: PositiveInt
+    train_images: NonNegativeInt
+    test_images: NonNegativeInt
     fallback_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of the user's own.
+
+    Attributes:
+        file: Its path as the command named it.
+        sha256: Of that file.
+        commit: Of the repository that it lies in; None if there is none.
+        lacks: Which of the optional attributes it does not have, so that nothing that needs them was measured.
+    """
+
+    file: Text
+    sha256: Sha256
+    commit: Commit | None
+    lacks: list[Text]
 
 
 @dataclass(frozen=True)
@@ -152,6 +173,7 @@ class Record:
     Attributes:
         rounds: In which the samples were taken.
         calibrations: Probes of the machine, timed before and after the cases.
+        program: Whose steps these are; None where they are the reference's.
         environment: Groups (`hardware`, `software`, `settings`) of named plain values.
         partial: True if the run was interrupted; what was measured by then is complete and valid.
     """
@@ -168,6 +190,7 @@ class Record:
     unmeasured: list[Unmeasured]
     rounds: list[Round] = field(default_factory=list)
     calibrations: list[Calibration] = field(default_factory=list)
+    program: Program | None = None
     schema_version: int = SCHEMA_VERSION
     timing_rule_version: PositiveInt = TIMING_RULE_VERSION
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.analyse.cells import cells
 from bench.record.model import Record
+from bench.report import own
 from bench.report.tables import ViewTable
 from bench.report.words import FLAGS, machine_and_day
 
@@ -13,7 +15,7 @@ TITLE = "How fast does this small network train?"
 NETWORK = "A fully connected network (784-50-10, ReLU) that learns to read handwritten digits in one epoch."
 PLOTS = {
     "accounts": "Overhead does not depend on the number of images: Python and the calls of operators. It is measured, "
-    "as the time of the same step on one image and two hidden units. Bars that end with … are longer than the frame.",
+    "as the time of the same step with next to nothing to do. Bars that end with … are longer than the frame.",
     "steps": "Both axes are logarithmic. Whiskers: 95% interval of the time, often smaller than the mark. "
     "Hollow marks are flagged.",
     "parts": "Time with its 95% interval. Each part is timed alone, so the parts need not add up to the step. "
@@ -40,7 +42,7 @@ HOW_TO_READ = (
      "more. All of these were measured in this run. 1 is as fast as this machine can be."),
     ("Overhead", "what does not depend on any size: Python, dispatch, autograd, the optimizer's loop, kernel launches. "
      "It is the time of the same step on one image with two hidden units, which calls the same operators on next to "
-     "nothing, measured in turns with the step itself."),
+     "nothing, measured in turns with the step itself; of a program of your own, of its step at batch 1."),
     ("Matrix products, other operators", "what a step takes beyond that is divided by a profile of both: the operators "
      "that take more time in the step. Other operators mostly move bytes: activations, the loss, the update. An epoch "
      "is its waiting for data, and steps that are divided as one alone is. On a GPU, the time of its kernels."),
@@ -53,6 +55,16 @@ HOW_TO_READ = (
     ("-", "there is no number, which is not zero. The row says why."),
     ("Measure it again", "every number has its command, in the list at the end."),
 )  # fmt: skip
+
+
+def title(record: Record) -> str:
+    """What a report is about, as a question."""
+    return f"How fast does {Path(record.program.file).name} train?" if record.program else TITLE
+
+
+def subject(record: Record) -> str:
+    """What was measured."""
+    return own.subject(record.program) if record.program else NETWORK
 
 
 def place(records: Sequence[Record], record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from bench.analyse.cell import UNCOMPILED, Cell
 from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds, times_as_fast
@@ -11,7 +12,7 @@ from bench.analyse.statistics import mean_interval
 from bench.axes.axis import AXES, hyperparameters, is_plain
 from bench.axes.optimizers import OPTIMIZERS
 from bench.record.model import Record
-from bench.report import units
+from bench.report import own, units
 from bench.report.reasons import crossovers
 from bench.report.why import verdict
 from bench.report.words import REFERENCE_BATCH, flag_mark, name, plural, which_is_faster
@@ -20,7 +21,8 @@ from bench.report.words import REFERENCE_BATCH, flag_mark, name, plural, which_i
 def answer(record: Record) -> list[str]:
     """How fast this run was, and whether CPU or GPU, in two sentences."""
     everything = cells(record)
-    return [text for text in (_how_fast(everything), _on_what(record, everything)) if text]
+    fast = own.how_fast(record.program, everything) if record.program else _how_fast(everything)
+    return [text for text in (fast, _on_what(record, everything)) if text]
 
 
 def _how_fast(everything: Sequence[Cell]) -> str:
@@ -57,6 +59,8 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
             f"Whether a GPU would be faster, this run cannot tell: {missing}. Run fcnn-bench on a machine that has "
             "one, then show both: fcnn-bench report HERE/record.json THERE/record.json."
         )
+    if record.program:
+        return own.on_what(everything)
     texts = []
     for device in accelerators:
         feeds = step_feeds(everything, device)
@@ -72,6 +76,10 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
 def headlines(record: Record) -> list[tuple[str, str]]:
     """The findings that matter, a topic and a sentence each."""
     everything = cells(record)
+    if record.program:
+        named = Path(record.program.file).name
+        texts = [("Why", own.why(everything, named)), ("Batch size", own.batches(everything))]
+        return [(topic, text) for topic, text in texts if text]
     loading = _loading(everything)
     findings = [
         ("Why", _why(everything)),

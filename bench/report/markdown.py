@@ -33,7 +33,7 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: Table |
         overview: Of these and of more records, as `bench.report.machines` has it; None where there are no more.
     """
     run = records[0]
-    parts = [f"# {captions.TITLE}", _wrapped(captions.NETWORK)]
+    parts = [f"# {captions.title(run)}", _wrapped(captions.subject(run))]
     parts += [_wrapped(f"**Note.** {text}", "> ") for text in warnings(run)]
     parts += [_wrapped(text) for text in answer(run)]
     parts += _figure(records, "accounts", drawn)
@@ -81,7 +81,8 @@ def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> li
         return []
     parts = [f"## {view.title}", _wrapped(f"{capitalised(view.meaning)}."), *_figure(records, view.name, drawn)]
     for view_table in tables:
-        parts += [_wrapped(f"*{captions.caption(records, view_table)}*"), _fitting(view_table)]
+        caption = captions.caption(records, view_table)
+        parts += [_wrapped(f"*{caption}*") if caption else "", _fitting(view_table)]
     return parts
 
 

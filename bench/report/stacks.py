@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.analyse.account import TERMS
 from bench.analyse.cell import Cell
 from bench.axes.axis import is_plain
+from bench.axes.workloads import workload
 from bench.report import drawing, units
 from bench.report.drawing import INK, RULE, SERIES, SOFT, Axes, Figure, FuncFormatter, Placed
 from bench.report.words import TERM_NAMES
@@ -18,7 +19,7 @@ LONGEST = 5.0
 
 
 def accounts(placed: Sequence[Placed]) -> Figure | None:
-    """The plain step by device and batch size; None without an account of one."""
+    """The plain step, or a program's own, by device and batch size; None without an account of one."""
     chosen = sorted((one for one in placed if _is_plain(one[1])), key=lambda one: one[1].case.batch_size)
     devices = dict.fromkeys((place, cell.case.device, _feed(placed, place, cell)) for place, cell in placed)
     rows = [
@@ -66,7 +67,8 @@ def _label(place: str, cell: Cell, *, with_threads: bool) -> str:
 
 
 def _is_plain(cell: Cell) -> bool:
-    return cell.account is not None and cell.case.workload == "step" and is_plain(cell.case)
+    row = workload(cell.case.workload)
+    return cell.account is not None and (row.own or row.name == "step") and is_plain(cell.case)
 
 
 def _feed(placed: Sequence[Placed], place: str, cell: Cell) -> str:

@@ -25,6 +25,7 @@ from bench.text import fact_name, fact_value
 
 # Not said in a caption: what nobody would expect to be otherwise.
 _UNSAID = {(axis.field, axis.shown(axis.default)) for axis in AXES if axis.feed or axis.hyperparameter}
+_NOT_OWN = [axis.field for axis in AXES if not axis.own and axis.field != "workload"]
 _SHOWN_OF_ONE = ("device", "batch_size")  # in a table of one row, which has nothing in common with another
 
 
@@ -125,7 +126,7 @@ def table(record: Record, view: View) -> ViewTable | None:
     chosen = _rows(record, view)
     if not chosen or (view.name != column.GAPS and not any(cell.measurement for cell in chosen)):
         return None
-    shown = [c for c in COLUMNS if view.kind in c.views and c.show]
+    shown = [c for c in COLUMNS if view.kind in c.views and c.show and not _is_the_programs(c, chosen)]
     here = _of_devices_here(chosen)
     # That a whole device is missing is said once: what cannot be measured has a table of its own.
     chosen = chosen if view.name == column.GAPS else list(here)
@@ -138,6 +139,11 @@ def table(record: Record, view: View) -> ViewTable | None:
     facts = [(c, _texts(c, chosen)[0]) for c in agreed]
     said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
     return ViewTable(view, record, body, shown, rows, ", ".join(said))
+
+
+def _is_the_programs(of: CaseColumn, chosen: Sequence[Cell]) -> bool:
+    """Whether it is of an axis that programs of the user's own choose themselves, and there are no other cells."""
+    return of.name in _NOT_OWN and all(workload(cell.case.workload).own for cell in chosen)
 
 
 def _of_devices_here(chosen: Sequence[Cell]) -> Sequence[Cell]:

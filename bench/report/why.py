@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from bench.analyse.account import ARITHMETIC, COPIES, DATA, MEMORY, OVERHEAD, Account
 from bench.analyse.cell import Cell
-from bench.analyse.cells import measured_devices, plain_step
+from bench.analyse.cells import measured_devices, plain_step, program_cells
 from bench.analyse.gains import Gain, changes
 from bench.report import units
-from bench.report.words import BOUNDS, ROOFLINES, LAUNCH_BOUND, REFERENCE_BATCH, name
+from bench.report.words import BOUNDS, LAUNCH_BOUND, REFERENCE_BATCH, ROOFLINES, name
 
 MEANINGS = {
     DATA: "is spent waiting for batches",
@@ -45,6 +45,8 @@ def central(everything: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
         for feed in ("loader", "resident"):
             if epoch := plain_step(everything, device, REFERENCE_BATCH, workload="epoch", feed=feed):
                 yield epoch, f"An epoch with {name(feed)} on {name(device)}"
+    for step in program_cells(everything):
+        yield step, f"A step at batch {step.case.batch_size:,} on {name(step.case.device)}"
 
 
 def verdict(cell: Cell, what: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
+from bench.suite.own import Facts
 
 COMPILE_SECONDS = 13.0  # of a compiled case from cold, the fresh process included: seen on AVX2 and AVX-512 alike
 COMPILED_SECONDS = 3.0  # of one that is in the compilers' cache, in each process
@@ -79,11 +80,13 @@ class Rates:
         step_seconds: By device, the part of a step that does not depend on the batch, and the part an image.
         loader_seconds_per_image: Of the tutorial's loader.
         emulated: Precisions that the CPU has no instructions for.
+        own: By case, what is known of a program of the user's own, in place of all the others.
     """
 
-    step_seconds: Mapping[str, tuple[float, float]]
-    loader_seconds_per_image: float
+    step_seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    loader_seconds_per_image: float = 0.0
     emulated: Sequence[str] = ()
+    own: Mapping[Case, Facts] = field(default_factory=dict)
 
 
 def starts(case: Case) -> bool:
@@ -103,6 +106,8 @@ def compile_seconds(case: Case) -> float:
 
 def repetition_seconds(case: Case, train_images: int, rates: Rates) -> float:
     """Seconds of one repetition: of a step, an epoch or a training."""
+    if case in rates.own:
+        return rates.own[case].repetition_seconds
     fixed, per_image = rates.step_seconds[case.device]
     if COMPILERS[case.compiler].captured:
         fixed *= CAPTURED
@@ -144,6 +149,11 @@ def turn_seconds(group: str, seconds: float) -> float:
     if group != "steps":
         return seconds
     return max(1, math.ceil(BLOCK_SECONDS / seconds)) * seconds + max(seconds, LEAD_SECONDS)
+
+
+def made_seconds(cases: Iterable[Case], rates: Rates) -> float:
+    """What programs of the user's own take to be made, with what they load, in each process."""
+    return sum(rates.own[case].made_seconds for case in cases if case in rates.own)
 
 
 def prepare_seconds(case: Case, group: str, seconds: float) -> float:

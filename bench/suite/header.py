@@ -19,7 +19,7 @@ from bench.axes import matrix
 from bench.axes.case import Case, case_id, command_words
 from bench.axes.devices import VISIBLE, visible_gpus
 from bench.measure import git
-from bench.suite import host
+from bench.suite import host, own
 from bench.suite import plan as planning
 from bench.suite.costs import Rates
 from bench.suite.plan import Plan
@@ -40,11 +40,13 @@ class Surveyed:
         cases: The planned cases by id, their threads resolved.
         facts: As `bench.workers.survey.survey` answers.
         plan: Of the cases that can be measured here.
+        own: By case, what is known of a program of the user's own; None where it is the reference that is measured.
     """
 
     cases: Mapping[str, Case]
     facts: Mapping[str, Any]
     plan: Plan
+    own: Mapping[str, own.Facts] | None = None
 
     @property
     def possible(self) -> dict[str, Case]:
@@ -67,6 +69,8 @@ def survey(
         BenchError: The images cannot be had.
     """
     workers.wait()
+    if options.get("program"):
+        return _survey_own(workers, options, plan)
     surveyed = presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose))
     here = [case for case in surveyed.possible.values() if case.device == "cpu"]
     # Where workers are not forked, two more import torch for longer than a quick report has.
@@ -95,6 +99,25 @@ def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable
     return Surveyed(resolved, facts, made)
 
 
+def _survey_own(workers: Workers, options: Mapping[str, Any], plan: str) -> Surveyed:
+    """The same of a program of the user's own, on all threads unless it is told otherwise."""
+
+    def ask(worker: Any) -> tuple[dict[str, Case], dict[str, Any]]:
+        planned = {case_id(case): case for case in matrix.cases(options, plan, worker.ask("devices"))}
+        used = sorted({case.device for case in planned.values()})
+        asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
+        facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
+        threads = facts["threads"]
+        return {id: dataclasses.replace(case, threads=case.threads or threads) for id, case in planned.items()}, facts
+
+    cases, facts = presence.surveyed(workers, ask)
+    possible = {id: case for id, case in cases.items() if not facts["impossible"][id]}
+    known = own.surveyed(workers, possible)
+    rates = Rates(own={possible[id]: facts for id, facts in known.items()})
+    made = planning.make(possible, 0, options, plan, rates)
+    return Surveyed(cases, {**facts, "dataset": own.dataset(Path(options["program"]))}, made, known)
+
+
 def again(workers: Workers, run: Mapping[str, Any]) -> dict[str, Any]:
     """What the first line of a run's journal would say now.
 
@@ -109,7 +132,17 @@ def again(workers: Workers, run: Mapping[str, Any]) -> dict[str, Any]:
         workers, lambda worker: worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=cases, devices=used)
     )
     cases_now = {id: {**one, "impossible": facts["impossible"][id]} for id, one in run["cases"].items()}
-    return {**identity(), "machine": facts["machine"], "dataset": facts["dataset"], "cases": cases_now}
+    now = {
+        **identity(),
+        "machine": facts["machine"],
+        "dataset": facts["dataset"],
+        "cases": cases_now,
+        "own_program": None,
+    }
+    if program := run["asked"].get("program"):
+        of_now = own.recorded(Path(program), {})
+        now |= {"dataset": own.dataset(Path(program)), "own_program": {**of_now, "lacks": run["own_program"]["lacks"]}}
+    return now
 
 
 @functools.cache
@@ -130,15 +163,22 @@ def plan_of(run: Mapping[str, Any]) -> Plan:
     return Plan(**{**plan, "effort": planning.Effort(**plan["effort"]), "shares": shares})
 
 
-def first_line(surveyed: Surveyed, command: str, dataset: str) -> dict[str, Any]:
+def first_line(surveyed: Surveyed, command: str, dataset: str, program: Path | None = None) -> dict[str, Any]:
     """The first line of the run's journal."""
+    known = surveyed.own or {}
+    named = str(program) if program else None
     verb = ["run"] if surveyed.plan.effort.thorough else []
     visible = visible_gpus()
     seen = "" if visible is None else f"{VISIBLE}={shlex.quote(visible)} "
 
     def own_command(id: str, case: Case) -> str:
         planned = dataclasses.replace(case, threads=case.threads if f"-t{case.threads}]" in id else 0)
-        words = ["fcnn-bench", *verb, *command_words(planned, dataset=dataset), *surveyed.plan.effort.words()]
+        words = [
+            "fcnn-bench",
+            *verb,
+            *command_words(planned, dataset=dataset, program=named),
+            *surveyed.plan.effort.words(),
+        ]
         return f"{seen}{shlex.join(words)}" if case.device == "cuda" else shlex.join(words)
 
     return {
@@ -148,13 +188,15 @@ def first_line(surveyed: Surveyed, command: str, dataset: str) -> dict[str, Any]
         **{name: surveyed.facts[name] for name in ("machine", "environment", "dataset", "gpu")},
         "accuracy": ACCURACY,
         "plan": dataclasses.asdict(surveyed.plan),
-        "asked": {"dataset": dataset},
+        "asked": {"dataset": dataset, "program": named},
+        "own_program": own.recorded(program, known) if program else None,
         "visible_gpus": visible,
         "cases": {
             id: {
                 "case": dataclasses.asdict(case),
                 "command": own_command(id, case),
                 "impossible": surveyed.facts["impossible"][id],
+                **({"images_per_step": known[id].images_per_step} if id in known else {}),
             }
             for id, case in surveyed.cases.items()
         },

@@ -65,6 +65,8 @@ class Share:
 # do, and Student's factor falls from 3.2 for four to 2.4 for eight; beyond, preparing takes the rounds' time.
 STEP_SHARES = ((12, 12), (8, 4), (6, 4), (5, 3), (4, 3), (3, 1))
 MOST_ROUNDS = 40
+OWN_SECONDS = 20.0  # of rounds, all cases of a program of the user's own together, unless it is asked for more or less
+MOST_MADE_SECONDS = 60.0  # beyond, for making it in one process after another
 EPOCH_PROCESSES, FEWEST_PROCESSES = 8, 3
 
 
@@ -151,6 +153,8 @@ def make(
     """
     limit = PLAN_SECONDS[plan] if matrix.is_planned(options) and options["budget"] is None else math.inf
     wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"], plan != "quick")
+    if rates.own and options["budget"] is None:
+        wanted = dataclasses.replace(wanted, step_seconds=max(wanted.step_seconds, OWN_SECONDS / max(1, len(cases))))
     if not math.isfinite(limit):
         return _plan(cases, train_images, wanted, rates)
     for effort in wanted.and_less():
@@ -171,9 +175,12 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: c
         prepare = costs.context_seconds(members) + sum(
             costs.prepare_seconds(case, name, repetitions[id]) for id, case in members.items()
         )
+        made = costs.made_seconds(members.values(), rates)
+        prepare += made
         turns = sum(costs.turn_seconds(name, seconds) for seconds in repetitions.values())
         round_ = costs.wake_seconds(members, name) + turns
         budget = len(members) * effort.step_seconds * (1 if name == "steps" else 4)
+        budget += min(STEP_SHARES[1][0] * made, MOST_MADE_SECONDS)
         fewest = {"steps": 0, "epochs": effort.epochs, "trainings": effort.seeds}[name]
         shares[name] = share(name, costs.START_SECONDS + prepare, round_, budget, fewest)
     return Plan(

@@ -28,7 +28,14 @@ from bench.suite.session import Session
 from bench.text import counted
 from bench.workers.start import Workers
 
-RESUMED = ("cases", "machine", "dataset", "commit", "program")  # of the header, what must be the same to go on
+RESUMED = (
+    "cases",
+    "machine",
+    "dataset",
+    "commit",
+    "program",
+    "own_program",
+)  # of the header, what must be the same to go on
 
 
 def run(options: Mapping[str, Any], plan: str, words: Sequence[str]) -> int:
@@ -50,7 +57,7 @@ def run(options: Mapping[str, Any], plan: str, words: Sequence[str]) -> int:
             raise BenchError(f"nothing to measure: {next(iter(surveyed.facts['impossible'].values()))}")
         _show_plan(terminal, surveyed.cases, possible, surveyed.plan.seconds, surveyed.facts["dataset"]["label"])
         command = shlex.join(["fcnn-bench", *words, *surveyed.plan.effort.words()])
-        first = header.first_line(surveyed, command, options["dataset"])
+        first = header.first_line(surveyed, command, options["dataset"], options.get("program"))
         with contextlib.closing(Run(*saving.begin(first, options["results"]), surveyed.plan)) as begun:
             return _go_on(workers, begun, options["results"], terminal)
 
@@ -75,7 +82,9 @@ def resume(folder: Path, options: Mapping[str, Any]) -> int:
                 now = header.again(workers, first)
             for name in RESUMED:
                 if now[name] != first[name]:
-                    raise BenchError(f"{folder}: the run cannot go on: its {name} is not the same any more", USAGE)
+                    raise BenchError(
+                        f"{folder}: the run cannot go on: its {name.replace('_', ' ')} is not the same any more", USAGE
+                    )
             terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  goes on with {folder}"), soft_wrap=True)
             return _go_on(workers, begun, folder.parent.parent, terminal)
 

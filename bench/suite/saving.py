@@ -85,7 +85,12 @@ def draw(records: Sequence[Record], folder: Path) -> list[str]:
 
 
 def elsewhere(results: Path, record: Record) -> list[Record]:
-    """The records to show beside this one: promoted ones of accelerators, unless this run has one of its own."""
+    """The records to show beside this one: promoted ones of accelerators, unless this run has one of its own.
+
+    None beside a program of the user's own, which they are not of.
+    """
+    if record.program:
+        return []
     try:
         promoted = store.reference_records(results)
     except BenchError as error:

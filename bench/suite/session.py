@@ -28,7 +28,7 @@ from bench.record import files
 from bench.record.folding import folded
 from bench.record.journal import INTERRUPTED, Journal, digits, failures, of_kind
 from bench.record.model import Record
-from bench.suite import costs
+from bench.suite import costs, own
 from bench.suite.engine import Group, Rounds
 from bench.suite.plan import Plan, Share
 from bench.workers.conversation import WorkerError
@@ -246,8 +246,9 @@ class _Kept:
 @contextlib.contextmanager
 def workers_of(options: Mapping[str, Any]) -> Iterator[Workers]:
     """The workers of a run."""
-    data = options["data"]
-    with Workers(options["dataset"], str(Path(data).resolve()) if data else None) as workers:
+    data, program = options["data"], options.get("program")
+    told = own.request(Path(program)) if program else None
+    with Workers(options["dataset"], str(Path(data).resolve()) if data else None, told) as workers:
         yield workers
 
 

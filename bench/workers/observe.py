@@ -12,17 +12,17 @@ from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
-from bench.measure import validity, settings
+from bench.measure import settings, validity
 from bench.measure.breakdown import measure_breakdown
 from bench.measure.clock import Clock, clock_resolution_seconds
 from bench.measure.compilation import compilations
 from bench.measure.counters import GROWTH_REPETITION_SECONDS, count
 from bench.measure.device_use import device_use
 from bench.measure.energy import measure_energy
-from bench.measure.validity import Observation
 from bench.measure.phases import FEW_ROUNDS, measure_phases
-from bench.record.measurement import Flag, Phases
-from bench.workers import cold, workloads
+from bench.measure.validity import Observation
+from bench.record.measurement import Breakdown, Flag, Phases
+from bench.workers import cold, turns, workloads
 
 if TYPE_CHECKING:
     from bench.workers.serve import State
@@ -65,7 +65,7 @@ def observe(
         cold.use_cache(cache)
     settings.apply(built)
     with compilations() as compiled:
-        seen, fields = _observe(built, state.images, seconds, repetitions, thorough)
+        seen, fields = _observe(state, built, seconds, repetitions, thorough)
     flags = validity.flags(seen)
     if COMPILERS[built.compiler].mode:
         fields["compilation"] = vars(compiled)
@@ -75,12 +75,12 @@ def observe(
 
 
 def _observe(
-    case: Case, images: Images, seconds: float, repetitions: int, thorough: bool
+    state: State, case: Case, seconds: float, repetitions: int, thorough: bool
 ) -> tuple[Observation, dict[str, Any]]:
-    clock = Clock(DEVICES[case.device])
+    clock, images, own = Clock(DEVICES[case.device]), state.images, WORKLOADS[case.workload].own
     training = case.workload == "accuracy"
     # A training is an epoch with evaluations, which are not timed.
-    prepared = workloads.BUILDERS["epoch" if training else case.workload](case, images)
+    prepared = turns.build(state, dataclasses.replace(case, workload="epoch") if training else case)
     (prepared.first or prepared.repeat)()
     phases = None
     if prepared.marked:
@@ -98,17 +98,16 @@ def _observe(
     )
     breakdown = None
     if COMPILERS[case.compiler].mode is None:
-        empty = workloads.empty(case, images)
-        breakdown = measure_breakdown(prepared.counted, empty.repeat, clock, empty.marked)
+        breakdown = _breakdown(state, case, prepared, clock)
     energy = None
-    if thorough and case.workload in ("step", "epoch"):
+    if thorough and (case.workload in ("step", "epoch") or own):
         energy = measure_energy(prepared.repeat, clock, seconds)
     use = None
     if WORKLOADS[case.workload].repetition == "step":  # their repetitions are too long for a few more
         use = device_use(prepared.repeat, clock, busy=energy is not None and energy.joules is not None)
     seen = Observation(
         case=case,
-        training=prepared.training,
+        training=None if own else prepared.training,  # which claims nothing
         counters=counters,
         fed=prepared.fed,
         block_seconds=seconds * repetitions,
@@ -122,6 +121,22 @@ def _observe(
         "device_use": use,
     }
     return seen, {name: value and dataclasses.asdict(value) for name, value in fields.items()}
+
+
+def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Clock) -> Breakdown | None:
+    """The step beside one with nothing to do; of a program of the user's own, beside one of a single image.
+
+    None for such a program that cannot train on a single image, as batch normalisation cannot.
+    """
+    if not WORKLOADS[case.workload].own:
+        empty = workloads.empty(case, state.images)
+        return measure_breakdown(prepared.counted, empty.repeat, clock, empty.marked)
+    try:
+        single = turns.build(state, dataclasses.replace(case, batch_size=1))
+        single.repeat()
+    except Exception:  # what it raises is not known
+        return None
+    return measure_breakdown(prepared.counted, single.repeat, clock)
 
 
 def _phases(

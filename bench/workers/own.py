@@ -1,18 +1,17 @@
 """A program of the user's own: a file with one function, `make(device, batch_size, seed)`.
 
-What it returns has `step()`, and may have `model`, `optimizer` and `evaluate()`. What it has not is not judged.
+What it returns has `step()`, and may have `model`, `optimizer`, `evaluate()` and `images_per_step`. What it has not is
+not measured.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import gc
 import importlib.util
 import math
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -26,19 +25,14 @@ from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.counters import count
 from bench.workers.turns import warm
+from bench.workers.workloads import Prepared
 
 if TYPE_CHECKING:
     from bench.workers.serve import State
 
-MAKE, STEP, EVALUATE = "make", "step", "evaluate"
+MAKE, STEP, EVALUATE, IMAGES = "make", "step", "evaluate", "images_per_step"
+OPTIONAL = ("model", "optimizer", EVALUATE, IMAGES)
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What `bench.workers.turns.turn` repeats."""
-
-    repeat: Callable[[], object]
 
 
 def take(state: State, tree: str, file: str, folder: str) -> None:
@@ -58,22 +52,21 @@ def take(state: State, tree: str, file: str, folder: str) -> None:
 
 
 def facts(state: State, case: dict[str, Any]) -> dict[str, Any]:
-    """`repetition_seconds` of a warm step, and whether it `evaluates`."""
-    built = Case(**case)
-    made = _made(state, built, SEED)
-    seconds = warm(made.step, Clock(DEVICES[built.device]), 0.0)
-    return {"repetition_seconds": seconds, "evaluates": callable(getattr(made, EVALUATE, None))}
+    """The fields of `bench.suite.own.Facts`: what making it takes, a warm step, and which attributes it lacks."""
+    which, begin = Case(**case), time.perf_counter()
+    made = _made(state, which, SEED)
+    return {
+        "made_seconds": time.perf_counter() - begin,
+        "repetition_seconds": warm(made.step, Clock(DEVICES[which.device]), 0.0),
+        "images_per_step": _images(state, made),
+        "lacks": [name for name in OPTIONAL if getattr(made, name, None) is None],
+    }
 
 
-def prepare(state: State, id: str, case: dict[str, Any], warm_seconds: float = 0.0) -> dict[str, Any]:
-    """Makes the program and warms it up; no garbage is collected from then on. As `bench.workers.turns.prepare`."""
-    gc.collect()
-    gc.disable()
-    built = Case(**case)
-    clock = Clock(DEVICES[built.device])
-    made = _made(state, built, SEED)
-    state.cases[id] = built, clock, Prepared(made.step)
-    return {"repetition_seconds": warm(made.step, clock, warm_seconds)}
+def build(state: State, case: Case) -> Prepared:
+    """The program, ready to be repeated."""
+    made = _made(state, case, SEED)
+    return Prepared(made.step, _images(state, made), _training(made, case), counted=made.step)
 
 
 def count_step(state: State, case: dict[str, Any], growth: bool) -> dict[str, Any]:
@@ -98,14 +91,27 @@ def learn(state: State, case: dict[str, Any], seed: int, steps: int) -> float:
 
 
 def _counted(state: State, case: dict[str, Any], name: str, growth: bool) -> dict[str, Any]:
-    built = Case(**case)
-    made = _made(state, built, SEED)
+    which = Case(**case)
+    made = _made(state, which, SEED)
+    counters = count(getattr(made, name), _training(made, which), Clock(DEVICES[which.device]), growth=growth)
+    return dataclasses.asdict(counters)
+
+
+def _training(made: Any, case: Case) -> Any:
+    """As much of `fcnn.train.Training` as counting needs."""
     model, optimizer = getattr(made, "model", None), getattr(made, "optimizer", None)
     parameters = [] if model is None else list(model.parameters())
     known = optimizer or SimpleNamespace(param_groups=[{"params": parameters}], state={})
-    training: Any = SimpleNamespace(device=torch.device(DEVICES[built.device].torch_name), optimizer=known)
-    counters = count(getattr(made, name), training, Clock(DEVICES[built.device]), growth=growth)
-    return dataclasses.asdict(counters)
+    return SimpleNamespace(device=torch.device(DEVICES[case.device].torch_name), optimizer=known)
+
+
+def _images(state: State, made: Any) -> int | None:
+    count = getattr(made, IMAGES, None)
+    if count is None:
+        return None
+    if not isinstance(count, int) or count < 1:
+        raise BenchError(f"{state.file}: {IMAGES} is to be a whole number of at least 1, and is {count!r}")
+    return count
 
 
 def _made(state: State, case: Case, seed: int) -> Any:

@@ -32,7 +32,6 @@ REQUESTS = {
     # Of a program of the user's own.
     "own": "bench.workers.own.take",
     "own_facts": "bench.workers.own.facts",
-    "own_prepare": "bench.workers.own.prepare",
     "own_count": "bench.workers.own.count_step",
     "own_count_evaluation": "bench.workers.own.count_evaluation",
     "own_learn": "bench.workers.own.learn",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -23,10 +23,12 @@ class Workers:
     Args:
         dataset: As `bench.workers.images.held` takes it.
         data: The same.
+        program: Of the user's own, as the request `own` takes it; in place of images.
     """
 
-    def __init__(self, dataset: str, data: str | None) -> None:
-        self._images = {"dataset": dataset, "data": data}
+    def __init__(self, dataset: str, data: str | None, program: Mapping[str, str] | None = None) -> None:
+        self._images = {} if program else {"dataset": dataset, "data": data}
+        self._program = program
         self._forge: Forge | None = None
 
     def __enter__(self) -> Workers:
@@ -60,6 +62,8 @@ class Workers:
                 worker.ask("hold", HOLD_SECONDS, **self._images)
             else:
                 worker = stack.enter_context(self._forked(called))
+            if self._program:
+                worker.ask("own", **self._program)
             yield worker
 
     def afresh(

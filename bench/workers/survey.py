@@ -49,17 +49,18 @@ def survey(state: State, cases: dict[str, dict[str, Any]], devices: list[str]) -
     """Facts for the record, and for each case why it cannot be measured here.
 
     Args:
-        state: Has the images.
+        state: Has the images; none where it runs a program of the user's own.
         cases: The fields of each case by its id.
         devices: Those whose facts belong into the record.
     """
+    train_images = len(state.images.train) if state.images else None
     return {
         "machine": dataclasses.asdict(facts.machine()),
         "environment": facts.environment(devices),
-        "dataset": images.facts(state),
+        "dataset": images.facts(state) if state.images else None,
         "threads": settings.default_threads(),
         "gpu": gpu(state),
-        "impossible": {id: why_impossible(Case(**case), len(state.images.train)) for id, case in cases.items()},
+        "impossible": {id: why_impossible(Case(**case), train_images) for id, case in cases.items()},
     }
 
 

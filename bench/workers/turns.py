@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
+from bench.axes.workloads import WORKLOADS
 from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.compilation import graphs_compiled
@@ -70,7 +71,7 @@ def prepare(
         prepared: Any = training.Trainings(built, state.images, clock)
         first = repetition = clock.time_block(prepared.warm_up, 1).host_seconds
     else:
-        prepared = workloads.BUILDERS[built.workload](built, state.images)
+        prepared = build(state, built)
         first = repetition = clock.time_block(prepared.first or prepared.repeat, 1).host_seconds
         if prepared.first is None:
             repetition = warm(prepared.repeat, clock, warm_seconds, sized)
@@ -82,6 +83,15 @@ def prepare(
         "repetition_seconds": repetition,
         "steps": None if part_seconds is None else _steps(built, prepared, clock, part_seconds),
     }
+
+
+def build(state: State, case: Case) -> workloads.Prepared:
+    """A case of the reference network, or of the program of the user's own that the worker was told."""
+    if WORKLOADS[case.workload].own:
+        from bench.workers import own  # here, since it warms a step up as this module does
+
+        return own.build(state, case)
+    return workloads.BUILDERS[case.workload](case, state.images)
 
 
 def _steps(case: Case, prepared: Any, clock: Clock, part_seconds: float) -> int | None:
@@ -155,7 +165,7 @@ def try_once(state: State, case: dict[str, Any]) -> None:
     if built.workload == "accuracy":
         training.Trainings(built, state.images, Clock(DEVICES[built.device])).train(0)
     else:
-        workloads.BUILDERS[built.workload](built, state.images).repeat()
+        build(state, built).repeat()
 
 
 def pin(state: State, core: int) -> None:

@@ -256,7 +256,7 @@ class Answers:
 def told(gate, candidate=None, **request):
     """What a gate says of a program with these answers, the candidate's where they differ."""
     usual = {
-        "own_facts": lambda of: {"repetition_seconds": 0.01, "evaluates": True},
+        "own_facts": lambda of: {"repetition_seconds": 0.01, "lacks": []},
         "own_count": lambda of: {"allocations": 3, "growth_bytes": 0 if of["growth"] else None},
         "own_count_evaluation": lambda of: {"allocations": 1},
         "own_learn": lambda of: 0.9 + of["seed"] / 1000,

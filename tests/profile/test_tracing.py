@@ -94,7 +94,7 @@ def test_operators_are_in_their_parts_with_lines_flops_and_bytes(traced):
     case, steps, _, events, count = traced
     ranges = Ranges(events, steps.parts, count)
     host = settled(events, ranges, steps.parts)
-    found = operators(host, ranges, steps.parts, tracing.origins(case, steps), Overhead(0.0, 0.0, 0.0))
+    found = operators(host, ranges, steps.parts, tracing.origins(case, steps, ROOT / "fcnn"), Overhead(0.0, 0.0, 0.0))
     by_name = {(o.phase, o.name): o for o in found}
     addmm, mm = by_name["forward", "aten::addmm"], by_name["backward", "aten::mm"]
     assert (addmm.calls, addmm.flops) == (2, 5_081_600)
@@ -134,7 +134,7 @@ def test_epochs_and_parts_have_steps_too(images, tmp_path, id):
     ranges = Ranges(found.events, steps.parts, found.count)
     assert len(ranges.steps) == 3
     assert [e.name for e in within_steps(found.events, ranges) if e.name in steps.parts] == list(steps.parts) * 3
-    lines = {origin.line for origin in tracing.origins(case, steps).values()}
+    lines = {origin.line for origin in tracing.origins(case, steps, ROOT / "fcnn").values()}
     assert any(line.startswith("train.py:") for line in lines)
 
 

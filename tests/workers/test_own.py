@@ -55,16 +55,23 @@ def test_its_folder_comes_first_and_its_relative_paths_begin_where_it_is_called(
 
 def test_it_is_prepared_and_takes_its_turns(made):
     state, case = made()
-    assert own.prepare(state, "it", case)["repetition_seconds"] > 0
+    assert turns.prepare(state, "it", case)["repetition_seconds"] > 0
     seconds, device, graphs = turns.turn(state, "it", repetitions=2)
     assert (seconds > 0, device, graphs) == (True, None, 0)
 
 
-def test_what_it_has_is_told(made):
+def test_what_it_has_and_has_not_is_told(made):
     state, case = made()
-    assert own.facts(state, case)["evaluates"]
-    state, case = made(PROGRAM.replace("evaluate=", "other="), "other.py")
-    assert not own.facts(state, case)["evaluates"]
+    assert own.facts(state, case)["lacks"] == ["model", "optimizer", "images_per_step"]
+    state, case = made(PROGRAM.replace("evaluate=", "images_per_step=8, other="), "other.py")
+    facts = own.facts(state, case)
+    assert (facts["lacks"], facts["images_per_step"]) == (["model", "optimizer", "evaluate"], 8)
+
+
+def test_a_number_of_images_that_is_none_is_refused(made):
+    state, case = made(PROGRAM.replace("evaluate=", "images_per_step=0.5, evaluate="), "half.py")
+    with pytest.raises(BenchError, match=r"half\.py: images_per_step is to be a whole number"):
+        own.facts(state, case)
 
 
 def test_a_step_is_counted_also_without_a_model_and_an_optimizer(made):

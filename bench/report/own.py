@@ -1,0 +1,86 @@
+"""What a reader takes away of a run of a program of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analyse.cell import Cell
+from bench.analyse.cells import measured_devices, program_cells, times_as_fast
+from bench.record.model import Program
+from bench.report import units
+from bench.report.why import verdict
+from bench.report.words import flag_mark, name, plural, which_is_faster
+
+# By what a program may have: what was not measured without it.
+NEEDED = {
+    "images_per_step": "images per second",
+    "model": "the bytes of its parameters",
+    "optimizer": "the bytes of its optimizer's state",
+}
+
+
+def subject(program: Program) -> str:
+    """What was measured, and what was not, since the program does not have what it takes."""
+    missing = [f"no {lacking}, so {what} are not known" for lacking, what in NEEDED.items() if lacking in program.lacks]
+    told = f" It has {'; '.join(missing)}." if missing else ""
+    return f"Training steps of a program of your own, {program.file}, with its own images.{told}"
+
+
+def how_fast(program: Program, everything: Sequence[Cell]) -> str:
+    """What a step took on every device, by batch size."""
+    clauses = []
+    for device in measured_devices(everything):
+        took = [
+            f"{units.measured(cell.summary)} at batch {cell.case.batch_size:,}{flag_mark(cell)}"
+            for cell in program_cells(everything, device)
+            if cell.summary
+        ]
+        if took:
+            clauses.append(f"{_listed(took)} on {name(device)}")
+    return f"In this run, a step of {program.file} took {'; and '.join(clauses)}." if clauses else ""
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(texts) if len(texts) < 3 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def why(everything: Sequence[Cell], named: str) -> str:
+    """What takes the time of its largest batch, on every device."""
+    largest = [cells[-1] for device in measured_devices(everything) if (cells := program_cells(everything, device))]
+    return " ".join(
+        verdict(cell, f"a step of {named} at batch {cell.case.batch_size:,} on {name(cell.case.device)}")
+        for cell in largest
+        if cell.account
+    )
+
+
+def on_what(everything: Sequence[Cell]) -> str:
+    """At which batch sizes which device is the faster one; empty where only one was measured."""
+    cpu = {(cell.case.batch_size, cell.case.threads): cell for cell in program_cells(everything, "cpu")}
+    verdicts = []
+    for cell in program_cells(everything):
+        beside = cpu.get((cell.case.batch_size, cell.case.threads))
+        if beside and cell.case.device != "cpu":
+            which = which_is_faster(times_as_fast(cell, beside), name(cell.case.device), name("cpu"))
+            verdicts.append(f"at batch {cell.case.batch_size:,} {which}")
+    return f"{verdicts[0][:1].upper()}{'; '.join(verdicts)[1:]}." if verdicts else ""
+
+
+def batches(everything: Sequence[Cell]) -> str:
+    """What a larger batch costs and gains, on every device."""
+    sentences = []
+    for device in measured_devices(everything):
+        cells = [cell for cell in program_cells(everything, device) if not cell.why_not_judged]
+        if len({cell.case.threads for cell in cells}) != 1 or len(cells) < 2:
+            continue
+        small, large = cells[0], cells[-1]
+        ratio = times_as_fast(small, large).ratio
+        if ratio is None:
+            continue
+        larger = large.case.batch_size / small.case.batch_size
+        sentences.append(
+            f"A batch of {large.case.batch_size:,} is {larger:,.4g} times {small.case.batch_size:,} "
+            f"{plural(small.case.batch_size, 'image')}, and its step takes {units.rate(ratio.value)} times as long on "
+            f"{name(device)}."
+        )
+    return " ".join(sentences)

@@ -1,0 +1,84 @@
+"""A run of a program of the user's own: which file it is, and what planning has to know of it.
+
+Imports no torch: the program itself is imported by workers alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.axes.case import Case
+from bench.errors import USAGE, BenchError
+from bench.measure import git
+from bench.workers.conversation import WorkerError
+from bench.workers.start import Workers
+
+LIMIT_SECONDS = 600.0  # for a program that loads its own data first
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What `bench.workers.own.facts` answers of a case; the defaults are those of one that failed."""
+
+    made_seconds: float = 1.0
+    repetition_seconds: float = 1.0
+    images_per_step: int | None = None
+    lacks: tuple[str, ...] = ()
+
+
+def request(path: Path) -> dict[str, str]:
+    """The arguments that tell a worker which program it runs.
+
+    Raises:
+        BenchError: There is no such file.
+    """
+    if not path.is_file():
+        raise BenchError(f"argument --program: there is no file {path}", USAGE)
+    real = path.resolve()
+    try:
+        tree = git.top(real.parent).resolve()
+    except BenchError:  # it lies in no repository, or there is no git
+        tree = real.parent
+    return {"tree": str(tree), "file": real.relative_to(tree).as_posix(), "folder": os.getcwd()}  # noqa: PTH109
+
+
+def surveyed(workers: Workers, cases: Mapping[str, Case]) -> dict[str, Facts]:
+    """What is known of every case before it is planned; of one that fails, as much as nothing: its turn says why.
+
+    Raises:
+        BenchError: All of them fail; the first one's reason.
+    """
+    known, errors = dict[str, Facts](), list[WorkerError]()
+    for id, case in cases.items():
+        try:
+            with workers.start("the survey") as worker:
+                known[id] = Facts(**worker.ask("own_facts", LIMIT_SECONDS, case=dataclasses.asdict(case)))
+        except WorkerError as error:
+            errors.append(error)
+    if errors and not known:
+        raise BenchError(str(errors[0]), errors[0].exit_code)
+    return {id: known.get(id, Facts()) for id in cases}
+
+
+def dataset(path: Path) -> dict[str, Any]:
+    """What a record has in the place of its images, as `bench.record.model.Dataset` says."""
+    digest = hashlib.sha256(path.name.encode()).hexdigest()
+    return {"name": path.name, "label": f"{path.name} and its own images", "sha256": digest,
+            "train_images": 0, "test_images": 0, "fallback_reason": None}  # fmt: skip
+
+
+def recorded(path: Path, known: Mapping[str, Facts]) -> dict[str, Any]:
+    """The fields of `bench.record.model.Program`."""
+    commit = git.commit_of(path.resolve(), ":/")
+    return {
+        "file": str(path),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "commit": commit and dataclasses.asdict(commit),
+        "lacks": next((list(facts.lacks) for facts in known.values() if facts != Facts()), []),
+    }
