@@ -42,7 +42,7 @@ HOW_TO_READ = (
      "more. All of these were measured in this run. 1 is as fast as this machine can be."),
     ("Overhead", "what does not depend on any size: Python, dispatch, autograd, the optimizer's loop, kernel launches. "
      "It is the time of the same step on one image with two hidden units, which calls the same operators on next to "
-     "nothing, measured in turns with the step itself; of a program of your own, of its step at batch 1."),
+     "nothing, measured in turns with the step itself; of a program of your own, of its step on one image or two."),
     ("Matrix products, other operators", "what a step takes beyond that is divided by a profile of both: the operators "
      "that take more time in the step. Other operators mostly move bytes: activations, the loss, the update. An epoch "
      "is its waiting for data, and steps that are divided as one alone is. On a GPU, the time of its kernels."),

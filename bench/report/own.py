@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.analyse.cell import Cell
 from bench.analyse.cells import measured_devices, program_cells, times_as_fast
 from bench.record.model import Program
 from bench.report import units
 from bench.report.why import verdict
-from bench.report.words import flag_mark, name, plural, which_is_faster
+from bench.report.words import flag_mark, name, which_is_faster
 
 # By what a program may have: what was not measured without it.
 NEEDED = {
@@ -37,7 +38,7 @@ def how_fast(program: Program, everything: Sequence[Cell]) -> str:
         ]
         if took:
             clauses.append(f"{_listed(took)} on {name(device)}")
-    return f"In this run, a step of {program.file} took {'; and '.join(clauses)}." if clauses else ""
+    return f"In this run, a step of {Path(program.file).name} took {'; and '.join(clauses)}." if clauses else ""
 
 
 def _listed(texts: Sequence[str]) -> str:
@@ -79,8 +80,7 @@ def batches(everything: Sequence[Cell]) -> str:
             continue
         larger = large.case.batch_size / small.case.batch_size
         sentences.append(
-            f"A batch of {large.case.batch_size:,} is {larger:,.4g} times {small.case.batch_size:,} "
-            f"{plural(small.case.batch_size, 'image')}, and its step takes {units.rate(ratio.value)} times as long on "
-            f"{name(device)}."
+            f"A batch of {large.case.batch_size:,} in place of {small.case.batch_size:,} takes "
+            f"{units.times(ratio, 'as long')} on {name(device)}, for {larger:,.4g} times as many images."
         )
     return " ".join(sentences)

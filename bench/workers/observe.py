@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 PHASES_SECONDS = 2.0  # at most about this long is a case taken apart, if that gives it
 MARKED_SECONDS = 2.0  # of a long epoch are taken apart
 FEWEST_ROUNDS = 5
+FEWEST_IMAGES = (1, 2)  # batch normalisation takes the variance of a batch, and refuses a single image
 
 
 def steps_an_epoch(case: Case, images: Images) -> int:
@@ -124,19 +126,19 @@ def _observe(
 
 
 def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Clock) -> Breakdown | None:
-    """The step beside one with nothing to do; of a program of the user's own, beside one of a single image.
+    """The step beside one with nothing to do; of a program of the user's own, beside one of the fewest images.
 
-    None for such a program that cannot train on a single image, as batch normalisation cannot.
+    None for such a program that cannot train on so few.
     """
     if not WORKLOADS[case.workload].own:
         empty = workloads.empty(case, state.images)
         return measure_breakdown(prepared.counted, empty.repeat, clock, empty.marked)
-    try:
-        single = turns.build(state, dataclasses.replace(case, batch_size=1))
-        single.repeat()
-    except Exception:  # what it raises is not known
-        return None
-    return measure_breakdown(prepared.counted, single.repeat, clock)
+    for images in FEWEST_IMAGES:
+        with contextlib.suppress(Exception):  # what it raises is not known
+            few = turns.build(state, dataclasses.replace(case, batch_size=images))
+            few.repeat()
+            return measure_breakdown(prepared.counted, few.repeat, clock)
+    return None
 
 
 def _phases(

@@ -15,6 +15,7 @@ from bench.measure import counters, surroundings
 from bench.profile import child, compiling, memory, tracing
 from bench.workers.images import EMBEDDED
 from bench.workers.process import Process, empty_compiler_caches
+from bench.workers.serve import State
 from tests.data.images import embedded
 
 ROOT = Path(__file__).parents[2]
@@ -125,3 +126,25 @@ def test_it_knows_no_program_before_it_is_told_which():
         "assert not [name for name in sys.modules if name.startswith('fcnn')]"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_program_of_the_users_own_is_taken_apart_by_its_own_lines(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    for name in ("ROUNDS", "EMPTY_STEPS"):
+        monkeypatch.setattr(tracing, name, 2)
+    monkeypatch.setattr(tracing, "BLOCK_SECONDS", 0.0)
+    monkeypatch.setattr(counters, "GROWTH_REPETITIONS", 2)
+    (tmp_path / "own.py").write_text(
+        "import torch\nfrom types import SimpleNamespace\n\n\ndef make(device, batch_size, seed):\n"
+        "    x = torch.ones(batch_size, requires_grad=True)\n"
+        "    return SimpleNamespace(step=lambda: x.square().sum().backward())\n"
+    )
+    case = {**asked.case, "workload": "program"}
+    program = dataclasses.replace(asked, case=case, tree=str(tmp_path), program="own.py", folder=str(tmp_path))
+    try:
+        seen = child.look(State(), **{**dataclasses.asdict(program), "what": "trace"})
+    finally:
+        sys.modules.pop("program_own", None)
+    lines = {operator["line"] for operator in seen["operators"] if operator["name"] == "aten::pow"}
+    assert lines == {"own.py:7 <lambda>"}

@@ -29,8 +29,8 @@ QUICK = Effort(step_seconds=0.02, epochs=3, seeds=2, thorough=False)
 class Workers:
     """Stands for `bench.workers.start.Workers`."""
 
-    def __init__(self, images: Any) -> None:
-        self.images = images
+    def __init__(self, images: Any, program: Mapping[str, str] | None = None) -> None:
+        self.images, self.program = images, program
 
     def wait(self) -> None:
         """The images are there."""
@@ -42,8 +42,11 @@ class Workers:
     @contextlib.contextmanager
     def start(self, called: str = "the worker") -> Iterator[Local]:
         """A worker with a state of its own."""
+        local = Local(self.images)
+        if self.program:
+            local.ask("own", **self.program)
         try:
-            yield Local(self.images)
+            yield local
         finally:
             torch._dynamo.reset()  # a process of its own would have compiled nothing
 

@@ -1,0 +1,84 @@
+import dataclasses
+
+import pytest
+
+from bench.analyse.cells import cells
+from bench.record.measurement import Flag
+from bench.record.model import Dataset, Program
+from bench.report import captions, tables
+from bench.report.headlines import answer, headlines
+from bench.report.markdown import markdown
+from bench.report.sentences import findings
+from tests.data.measurements import case, gap, measured
+from tests.data.records import CPU_RECORD
+
+OWN = Dataset("training.py", "training.py and its own images", "c" * 64, 0, 0)
+
+
+def record(*measurements, lacks=(), **changes):
+    program = Program("of mine/training.py", "d" * 64, None, list(lacks))
+    missing = [gap(case("program", "cuda", 16))]
+    return dataclasses.replace(
+        CPU_RECORD, program=program, dataset=OWN, measurements=list(measurements), unmeasured=missing, **changes
+    )
+
+
+def named(measurement, id):
+    return dataclasses.replace(measurement, id=id)
+
+
+def program_record(**changes):
+    steps = [named(measured(case("program", "cpu", n), s, phases=None), f"program[cpu-b{n}]")
+             for n, s in ((16, 1e-3), (256, 4e-3))]  # fmt: skip
+    return record(*steps, **changes)
+
+
+def test_the_first_screen_is_of_it_alone(snapshot):
+    of_it = program_record()
+    assert "\n".join([*answer(of_it), *(f"{topic}: {text}" for topic, text in headlines(of_it))]) == snapshot
+
+
+def test_what_it_decides_itself_is_in_no_table_and_its_bound_is_not_claimed():
+    of_it = program_record()
+    shown = [table for view in tables.VIEWS if (table := tables.table(of_it, view))]
+    headings = {column.name for table in shown for column in table.columns}
+    assert not headings & {"precision", "compiler", "optimizer", "feed", "hidden_size"}
+    assert not any(word in table.agreed for table in shown for word in ("fp32", "adam", "resident"))
+    assert all(cell.roofline is None for cell in cells(of_it) if cell.measurement)
+    assert "what number format it has" in next(cell.why_no_roofline for cell in cells(of_it))
+
+
+def test_what_it_lacks_is_said_with_what_is_not_known_for_it():
+    of_it = program_record(lacks=["images_per_step", "evaluate", "model"])
+    assert captions.title(of_it) == "How fast does training.py train?"
+    assert captions.subject(of_it) == (
+        "Training steps of a program of your own, of mine/training.py, with its own images. It has no images_per_step, "
+        "so images per second are not known; no model, so the bytes of its parameters are not known."
+    )
+    assert captions.subject(program_record()).endswith("with its own images.")
+    assert captions.title(CPU_RECORD) == captions.TITLE
+
+
+def test_a_gpu_is_set_beside_the_cpu_batch_by_batch():
+    gpu = [named(measured(case("program", "cuda", n), s, phases=None), f"program[cuda-b{n}]")
+           for n, s in ((16, 2e-3), (256, 1e-3))]  # fmt: skip
+    both = program_record()
+    both = dataclasses.replace(both, measurements=[*both.measurements, *gpu], unmeasured=[])
+    _, where = answer(both)
+    assert where.startswith("At batch 16 the CPU is the faster: a step on the GPU takes 2.0")
+    assert "; at batch 256 the GPU is the faster: a step on the CPU takes 4.0" in where
+
+
+@pytest.mark.parametrize("flags", [[], [Flag("wide", "planted")]])
+def test_batches_are_compared_where_both_count(flags):
+    small, large = program_record().measurements
+    texts = dict(headlines(record(small, dataclasses.replace(large, flags=flags))))
+    assert ("Batch size" in texts) is (not flags)
+
+
+def test_its_report_has_nothing_of_the_reference():
+    of_it = program_record()
+    text = markdown([of_it], []).partition("## How to read this")[0]
+    assert "torch.compile" not in text
+    assert "784" not in text
+    assert {finding.topic for finding in findings([of_it])} == {"Measured", "CPU or GPU", "Why"}
