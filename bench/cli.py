@@ -50,7 +50,6 @@ def make_parser() -> Parser:
     # Said by `run --help`.
     matrix.add_options(lambda *names, **options: parser.add_argument(*names, **{**options, "help": argparse.SUPPRESS}))
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", prog="fcnn-bench", parser_class=Parser)
-
     parser.set_defaults(verbs=verbs.choices)
 
     def add(name: str, what: str, formatter: str = "RichHelpFormatter") -> Parser:
@@ -95,6 +94,7 @@ def make_parser() -> Parser:
                        help="smallest slowdown to catch, in percent (default 5)")  # fmt: skip
     check.add_argument("--program", type=matrix.path, metavar="FILE", help=f"{PROGRAM_HELP}, in its git repository")
     check.add_argument("--batch", type=matrix.whole, metavar="N", help="its batch size (default 64)")
+    check.add_argument("--device", type=_one_device, default=["cpu"], metavar="DEVICE", help="where (default cpu)")
     check.add_argument("--all", action="store_true", help="time every default case, not the step at batch 64 alone")
     check.add_argument("--gates", nargs="+", choices=GATES, help="which gates (default all)")
     check.add_argument("--against-python", metavar="PYTHON",
@@ -182,9 +182,11 @@ def _check(options: argparse.Namespace) -> int:
 
     if options.ref and options.baseline:
         raise BenchError("check: REF or --baseline, not both (see fcnn-bench check --help)", USAGE)
-    program = find(options.program, options.batch or 64) if options.program else None
+    program = find(options.program, options.batch or 64, options.device[0]) if options.program else None
     if program and (options.baseline or options.all):
         raise BenchError("check: --program goes with a REF, and neither with --baseline nor with --all", USAGE)
+    if options.baseline and options.device != ["cpu"]:
+        raise BenchError("check: --device goes with a REF, and not with --baseline", USAGE)
     if options.batch and not program:
         raise BenchError("check: --batch belongs to --program", USAGE)
     environment = environment_of(options.against_python, options.against_env)
@@ -200,6 +202,7 @@ def _check(options: argparse.Namespace) -> int:
         output=options.output,
         environment=environment,
         program=program,
+        device=options.device[0],
     )
 
 
@@ -220,6 +223,10 @@ def _ladder(options: argparse.Namespace) -> int:
     from bench.ladder.verb import LadderOptions, run_ladder
 
     return run_ladder(_filled(LadderOptions, options))
+
+
+def _one_device(text: str) -> list[str]:
+    return [matrix.device(text)]
 
 
 def _ladder_device(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench import interruption
 from bench.axes.case import Case, case_id
+from bench.axes.devices import DEVICES
 from bench.errors import BenchError
 from bench.gate import accuracy, counts, decide
 from bench.gate.outcome import ERROR, SHOWN, Check, Outcome
@@ -28,6 +29,7 @@ from bench.workers.images import images as load_images
 from fcnn.data import Images
 
 PAIRS_A_CONTROL = 3  # after so many pairs, one of the reference against itself
+SEVERITY = (decide.FAIL, decide.INCONCLUSIVE, decide.PASS)
 STEP_IMAGES = 8192  # enough different batches for a worker's few thousand steps
 
 
@@ -36,20 +38,32 @@ def gate_case(**changes: Any) -> Case:
     return dataclasses.replace(Case(threads=1), **changes)
 
 
-DEFAULT_TIMED = (gate_case(),)
-ALL_TIMED = (
-    *DEFAULT_TIMED,
-    gate_case(batch_size=1),
-    gate_case(batch_size=1024),
-    gate_case(optimizer="fused"),
-    gate_case(workload="forward"),
-)
-# What is counted: an id, the worker's request, and the case.
-COUNTED = (
-    *((case_id(case), "count", case) for case in (gate_case(), gate_case(optimizer="fused"))),
-    ("evaluation[cpu-fp32-t1]", "count_evaluation", gate_case()),
-    (case_id(gate_case(compiler="default")), "count_compilations", gate_case(compiler="default")),
-)
+def timed_on(device: str = "cpu", *, everything: bool = False) -> tuple[Case, ...]:
+    """The cases whose time is compared; on an accelerator with the images in its own memory."""
+    step = gate_case(device=device, feed="resident" if device == "cpu" else "device")
+    if not everything:
+        return (step,)
+    others = [{"batch_size": 1}, {"batch_size": 1024}, {"optimizer": "fused"}, {"workload": "forward"}]
+    return (step, *(dataclasses.replace(step, **one) for one in others))  # type: ignore[arg-type]
+
+
+def counted_on(device: str = "cpu") -> tuple[tuple[str, str, Case], ...]:
+    """What is counted: an id, the worker's request, and the case; on an accelerator also the copies to it."""
+    (step,) = timed_on(device)
+    steps = [step, dataclasses.replace(step, optimizer="fused")]
+    if device != "cpu":
+        steps.append(dataclasses.replace(step, feed="resident"))
+    compiled = dataclasses.replace(step, compiler="default")
+    return (
+        *((case_id(case), "count", case) for case in steps),
+        (f"evaluation[{device}-fp32-t1]", "count_evaluation", step),
+        (case_id(compiled), "count_compilations", compiled),
+    )
+
+
+def clocks_of(device: str) -> int:
+    """By how many clocks a case is judged: the host's, and a device's own events where it has them."""
+    return 1 if DEVICES[device].timing_event is None else 2
 
 
 def check(request: Request, say: Say = lambda line: None) -> Check:
@@ -121,7 +135,7 @@ def timed(gate: str, case: str, ask: Callable[[], Outcome]) -> Outcome:
 
 
 def _counts(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
-    for asked in COUNTED:
+    for asked in counted_on(request.device):
         outcome = timed("counts", asked[0], functools.partial(_count, of, accepted, *asked))
         yield outcome if request.judges_counts else shown(outcome)
 
@@ -165,7 +179,8 @@ def judge_counts(id: str, counters: dict[str, Any], accepted: list[dict[str, Any
 
 
 def _timing(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
-    rule = decide.TimingRule(bound_fraction=request.bound_fraction, cases=len(request.timed))
+    cases = len(request.timed) * clocks_of(request.device)
+    rule = decide.TimingRule(bound_fraction=request.bound_fraction, cases=cases)
     rng, same = random.Random(), of.same
     for case in request.timed:
         if same:
@@ -178,7 +193,10 @@ def _timing(of: Sides, request: Request, images: Images, accepted: list[dict[str
 def time_case(
     of: Sides, case: Case, rule: decide.TimingRule, rng: random.Random, measure: Callable[..., Pair] = measure_pair
 ) -> Outcome:
-    """Screening, and confirmation where the screening does not pass, with controls in between."""
+    """Screening, and confirmation where the screening does not pass, with controls in between.
+
+    By the host's clock and, where the device has events, by these, too: it passes if it does by both.
+    """
     pairs: dict[str, list[Pair]] = {"screening": [], "confirmation": [], "control": []}
 
     def run(stage: str, count: int) -> None:
@@ -187,9 +205,20 @@ def time_case(
                 pairs["control"].append(measure(of.reference, of.reference, case, rng))
             pairs[stage].append(measure(of.reference, of.candidate, case, rng))
 
+    def decided_by(ratio: Callable[[Pair], float | None]) -> decide.Decision | None:
+        logs = {stage: [log for pair in pairs[stage] if (log := ratio(pair)) is not None] for stage in pairs}
+        if not logs["screening"]:
+            return None
+        return decide.decide(logs["screening"], logs["confirmation"], logs["control"], rule)
+
     def decision() -> decide.Decision:
-        screening, confirmation, control = ([pair.log_ratio for pair in pairs[stage]] for stage in pairs)
-        return decide.decide(screening, confirmation, control, rule)
+        by_host, on_device = decided_by(lambda pair: pair.log_ratio), decided_by(lambda pair: pair.device_log_ratio)
+        assert by_host is not None
+        if on_device is None:
+            return by_host
+        worse = min((by_host, on_device), key=lambda one: SEVERITY.index(one.verdict))
+        clock = "by the device's events" if worse is on_device else "by the host's clock"
+        return dataclasses.replace(worse, reason=f"{clock}: {worse.reason}")
 
     run("screening", rule.screening_pairs)
     decided = decision()
@@ -207,13 +236,14 @@ def reference_of(request: Request, images: Images) -> accuracy.Reference:
 
 
 def _accuracy(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
-    yield train_and_judge(of.candidate.worker, reference_of(request, images), images)
+    yield train_and_judge(of.candidate.worker, reference_of(request, images), images, request.device)
 
 
 def train_and_judge(
     candidate: Callable[[], contextlib.AbstractContextManager[Conversation]],
     reference: accuracy.Reference,
     images: Images,
+    device: str = "cpu",
 ) -> Outcome:
     """Trains the candidate from as many seeds as it takes and sets its accuracies against the reference's."""
     rule = accuracy.AccuracyRule()
@@ -221,7 +251,7 @@ def train_and_judge(
 
     def ask() -> Outcome:
         with candidate() as worker:
-            accuracies = [accuracy_of(worker, seed, reference.epochs) for seed in seeds]
+            accuracies = [accuracy_of(worker, seed, reference.epochs, device) for seed in seeds]
         judged = accuracy.judge(accuracies, reference, rule)
         verdict = decide.PASS if judged.passed else decide.FAIL
         return Outcome("accuracy", images.name, verdict, judged.reason, raw={"test_accuracy_fraction": accuracies})
@@ -229,9 +259,10 @@ def train_and_judge(
     return timed("accuracy", images.name, ask)
 
 
-def accuracy_of(worker: Conversation, seed: int, epochs: int) -> float:
+def accuracy_of(worker: Conversation, seed: int, epochs: int, device: str = "cpu") -> float:
     """The test accuracy from one seed; raises WorkerError, also if it takes longer than the limit an epoch allows."""
-    answer = worker.ask("train", epochs * LIMIT_SECONDS, seeds=[seed], batch_size=64, epochs=epochs, threads=1)
+    asked = {"seeds": [seed], "batch_size": 64, "epochs": epochs, "threads": 1, "device": device}
+    answer = worker.ask("train", epochs * LIMIT_SECONDS, **asked)
     return float(answer[0])
 
 

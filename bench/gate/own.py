@@ -21,11 +21,12 @@ from bench.errors import USAGE, BenchError
 from bench.gate import check, decide
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, sign_flip_p
 from bench.gate.outcome import SHOWN, Check, Outcome
+from bench.gate.paired import named
 from bench.gate.sides import Side, Sides, sides
 from bench.gate.trees import Trees, trees, working_tree
 from bench.gate.whole import Gate, Request, Say, run
 from bench.measure import git
-from bench.workers.conversation import LIMIT_SECONDS, WorkerError
+from bench.workers.conversation import LIMIT_SECONDS
 
 GROWTH_SECONDS = 0.1  # of a step, 100 of which still take seconds
 LEARN_SECONDS = 2.0  # of steps before an evaluation
@@ -63,7 +64,7 @@ class Program:
         return f"{Path(self.file).name}[{self.device}-b{self.batch_size}-t1]"
 
 
-def find(path: Path, batch_size: int = 64) -> Program:
+def find(path: Path, batch_size: int = 64, device: str = "cpu") -> Program:
     """The program in a file, whose links are followed.
 
     Raises:
@@ -73,7 +74,7 @@ def find(path: Path, batch_size: int = 64) -> Program:
         raise BenchError(f"argument --program: there is no file {path}", USAGE)
     real = path.resolve()
     root = git.top(real.parent).resolve()
-    return Program(root, real.relative_to(root).as_posix(), batch_size=batch_size)
+    return Program(root, real.relative_to(root).as_posix(), device, batch_size)
 
 
 def check_program(request: Request, program: Program, say: Say = lambda line: None) -> Check:
@@ -90,10 +91,8 @@ def check_program(request: Request, program: Program, say: Say = lambda line: No
 def _ask(side: Side, request: str, program: Program, limit_seconds: float = LIMIT_SECONDS, **more: Any) -> Any:
     """What a fresh worker answers, its reason with the side's name; raises WorkerError."""
     with side.worker() as worker:
-        try:
-            return worker.ask(request, limit_seconds, case=dataclasses.asdict(program.case), **more)
-        except WorkerError as error:
-            raise type(error)(f"{side.called}: {error}") from error
+        case = dataclasses.asdict(program.case)
+        return named(side.called, functools.partial(worker.ask, request, limit_seconds, case=case, **more))
 
 
 def _counts(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
@@ -122,7 +121,7 @@ def _timing(of: Sides, request: Request, program: Program, accepted: list[dict[s
         reason = "the repository's files are the same on both sides: there is one program and not two"
         yield Outcome("timing", program.id, PASS, reason)
         return
-    rule = decide.TimingRule(bound_fraction=request.bound_fraction)
+    rule = decide.TimingRule(bound_fraction=request.bound_fraction, cases=check.clocks_of(program.device))
 
     def ask() -> Outcome:
         return dataclasses.replace(check.time_case(of, program.case, rule, random.Random()), case=program.id)

@@ -12,13 +12,15 @@ import math
 import os
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.axes.case import Case
 from bench.gate.sides import Side
 from bench.measure.comparison import ORDERS
-from bench.workers.rounds import Turn, take
+from bench.workers.conversation import WorkerError
+from bench.workers.rounds import Turn, TurnFailed
 
 RULE_VERSION = 3  # of what a pair is and what is made of it; gates under another rule are not counted together
 # Processes differ by more than a process's chunks do: from 8 chunks a side on, more of them tell nothing more.
@@ -26,25 +28,46 @@ ROUNDS = 6
 CHUNK_SECONDS = 0.015
 WARM_SECONDS = 0.02
 CASE = "the case"
+T = TypeVar("T")
+LEAD_SECONDS = 5e-3
 QUIET_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What was seen of a pair; seconds a repetition of every chunk, in the order taken."""
+    """What was seen of a pair; seconds a repetition of every chunk, in the order taken.
+
+    On a device that has events also the time between two of them on the device, in which it waits for the host or not.
+    """
 
     reference_seconds: list[float]
     candidate_seconds: list[float]
+    reference_device_seconds: list[float] | None = None
+    candidate_device_seconds: list[float] | None = None
 
     @property
     def log_ratio(self) -> float:
-        """Above 0 where the candidate is slower."""
-        return math.log(undisturbed(self.candidate_seconds) / undisturbed(self.reference_seconds))
+        """By the host's clock: above 0 where the candidate is slower."""
+        return _log_ratio(self.reference_seconds, self.candidate_seconds)
+
+    @property
+    def device_log_ratio(self) -> float | None:
+        """By the device's events; None where there are none."""
+        if self.reference_device_seconds is None or self.candidate_device_seconds is None:
+            return None
+        return _log_ratio(self.reference_device_seconds, self.candidate_device_seconds)
+
+
+def _log_ratio(reference: Sequence[float], candidate: Sequence[float]) -> float:
+    return math.log(undisturbed(candidate) / undisturbed(reference))
 
 
 def _core(case: Case, rng: random.Random) -> int | None:
-    """One core for both sides: on two, a neighbour of one core would be taken for a difference of the programs."""
-    if case.threads > 1 or not hasattr(os, "sched_getaffinity"):
+    """One core for both sides: on two, a neighbour of one core would be taken for a difference of the programs.
+
+    Not on an accelerator, which has threads of its own, for the backward pass and for the driver.
+    """
+    if case.threads > 1 or case.device != "cpu" or not hasattr(os, "sched_getaffinity"):
         return None
     return rng.choice(sorted(os.sched_getaffinity(0)))
 
@@ -55,6 +78,15 @@ def undisturbed(seconds: Sequence[float]) -> float:
     Over pairs of the same program it scatters half as much as the median (1.1% and 2.1% on a shared host of 2 cores).
     """
     return statistics.fmean(sorted(seconds)[: max(1, round(QUIET_SHARE * len(seconds)))])
+
+
+def named(called: str, ask: Callable[[], T]) -> T:
+    """What `ask` answers; the reason of a worker that fails gets the name of its side, unless it says so itself."""
+    try:
+        return ask()
+    except WorkerError as raised:
+        error = raised.error if isinstance(raised, TurnFailed) else raised
+        raise type(error)(str(error) if str(error).startswith(called) else f"{called}: {error}") from raised
 
 
 def orders(rounds: int, rng: random.Random) -> list[str]:
@@ -81,21 +113,25 @@ def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Rando
         if core is not None:
             for worker in workers.values():
                 worker.ask("pin", core=core)
+        called = {name: side.called for name, side in sides}
         for worker in workers.values():
             worker.begin("prepare", id=CASE, case=dataclasses.asdict(case), warm_seconds=WARM_SECONDS)
-        prepared = {name: worker.end() for name, worker in workers.items()}
+        prepared = {name: named(called[name], worker.end) for name, worker in workers.items()}
         repetitions = max(1, math.ceil(CHUNK_SECONDS / prepared["A"]["repetition_seconds"]))
         spinning = case.threads > 1
-        turns = {
-            name: Turn(name, worker, "turn", {"id": CASE, "repetitions": repetitions}, stops=spinning)
-            for name, worker in workers.items()
-        }
+        # A device that waited for its turn may have lowered its clocks: it works a little before what is timed.
+        lead = LEAD_SECONDS if case.device != "cpu" else 0.0
+        asked = {"id": CASE, "repetitions": repetitions, "lead_seconds": lead}
+        turns = {name: Turn(name, worker, "turn", asked, stops=spinning) for name, worker in workers.items()}
         if spinning:
             for worker in workers.values():
                 worker.stop()
         order = "".join(orders(ROUNDS, rng))
-        answers = take([turns[name] for name in order])
+        answers = [named(called[name], turns[name].take) for name in order]
     seconds: dict[str, list[float]] = {"A": [], "B": []}
-    for name, (one, *_) in zip(order, answers, strict=True):
-        seconds[name].append(one)
-    return Pair(seconds["A"], seconds["B"])
+    on_device: dict[str, list[float]] = {"A": [], "B": []}
+    for name, (host, device, _) in zip(order, answers, strict=True):
+        seconds[name].append(host)
+        if device is not None:
+            on_device[name].append(device)
+    return Pair(seconds["A"], seconds["B"], on_device["A"] or None, on_device["B"] or None)

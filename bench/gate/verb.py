@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench import console, interruption
+from bench.axes.devices import DEVICES
 from bench.errors import DONE, FAILED, BenchError
 from bench.gate.baseline import check_records
 from bench.gate.certify import certify
-from bench.gate.check import ALL_TIMED, DEFAULT_TIMED, check
+from bench.gate.check import check, timed_on
 from bench.gate.own import Program, check_program
 from bench.gate.show import show, summarise_for_ci, write
 from bench.gate.sides import Environment
@@ -16,6 +17,7 @@ from bench.gate.trees import default_ref
 from bench.gate.whole import ALL_GATES, Request
 from bench.measure import git
 from bench.record import files
+from bench.workers.presence import why_unusable
 from bench.workers.process import HARNESS
 
 
@@ -30,6 +32,7 @@ def run_check(
     output: Path,
     environment: Environment | None = None,
     program: Program | None = None,
+    device: str = "cpu",
 ) -> int:
     """Checks the working tree of the current folder, against `ref` or records; writes files, then prints the table.
 
@@ -46,13 +49,16 @@ def run_check(
     request = Request(
         root,
         ref or "",
-        ALL_TIMED if everything else DEFAULT_TIMED,
+        timed_on(device, everything=everything),
         bound,
         gates or ALL_GATES,
         data,
         environment,
+        device,
         judges_counts=not environment or gates is not None,
     )
+    if reason := why_unusable(DEVICES[device]):
+        raise BenchError(f"nothing to check: {reason}")
     files.check_writable(output, "--output")
     terminal = console.make()
     with interruption.deferred():  # from the first outcome until all are written

@@ -37,6 +37,7 @@ class Request:
         gates: Which of `counts`, `timing`, `accuracy`.
         data: Data root, or None for the usual one.
         environment: The reference's own; None where both sides have this process's.
+        device: Where it computes.
         judges_counts: Whether a changed count fails. Of other libraries, other operators are no fault, and are shown.
     """
 
@@ -47,6 +48,7 @@ class Request:
     gates: Sequence[str] = ALL_GATES
     data: Path | None = None
     environment: Environment | None = None
+    device: str = "cpu"
     judges_counts: bool = True
 
 

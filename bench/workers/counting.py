@@ -67,14 +67,16 @@ def count_compilations(state: State, case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def train_seeds(state: State, seeds: list[int], batch_size: int, epochs: int, threads: int) -> list[float]:
+def train_seeds(
+    state: State, seeds: list[int], batch_size: int, epochs: int, threads: int, device: str = "cpu"
+) -> list[float]:
     """Test accuracies after so many epochs, a seed each, with the side's own loop, order of images and evaluation."""
     settings.use_threads(threads)
     accuracies = []
     test = data.TensorBatches(*data.as_tensors(state.images.test), 2048, shuffle=False)
     pixels, labels = data.as_tensors(state.images.train)
     for seed in seeds:
-        training = train.make_training(torch.device("cpu"), seed)
+        training = train.make_training(torch.device(DEVICES[device].torch_name), seed)
         batches = data.TensorBatches(pixels, labels, batch_size, shuffle=True, seed=seed)
         for _ in range(epochs):
             train.train_epoch(training, batches)

@@ -22,7 +22,7 @@ from tests.data.images import embedded
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-STEP, FUSED, EVALUATION, COMPILED = check.COUNTED
+STEP, FUSED, EVALUATION, COMPILED = check.counted_on()
 PREPARED = {"id": "x", "case": dataclasses.asdict(check.gate_case()), "warm_seconds": 0.1}
 
 
@@ -189,7 +189,7 @@ def test_a_fault_that_learning_shows_is_caught(forge, images, tmp_path, fault):
 
 def test_one_program_on_both_sides_passes_without_being_timed(reference, tmp_path):
     same = Sides.of(Trees(copy_of_fcnn(tmp_path), reference, "0"), None)
-    request = Request(tmp_path, "HEAD", check.DEFAULT_TIMED)
+    request = Request(tmp_path, "HEAD", check.timed_on())
     (outcome,) = check.GATES["timing"](same, request, None, [])
     assert (outcome.verdict, outcome.raw) == (PASS, {})
     assert "one program and not two" in outcome.reason

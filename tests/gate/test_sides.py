@@ -92,7 +92,7 @@ def test_counts_of_another_environment_are_shown_and_fail_only_on_request(monkey
         "b": Outcome("counts", "b", PASS, "3 counts are the same"),
         "c": Outcome("counts", "c", ERROR, "the reference cannot be counted: no such operator"),
     }
-    monkeypatch.setattr(check, "COUNTED", [(id, "count", None) for id in said])
+    monkeypatch.setattr(check, "counted_on", lambda device: [(id, "count", None) for id in said])
     monkeypatch.setattr(check, "_count", lambda of, accepted, id, *_: said[id])
     request = Request(ROOT, "", judges_counts=False)
     shown = list(check.GATES["counts"](None, request, None, []))
@@ -144,7 +144,7 @@ def test_an_interpreter_with_torch_alone_is_counted_timed_and_trained(bare_pytho
     rule = decide.TimingRule(screening_pairs=1, fail_alpha=0.5, more_pairs=0)
     with one_program(ROOT) as programs, sides(programs, file, there, timed=False) as of:
         found = {name: (before, after) for name, before, after in different(of)}
-        asked = {name: check._count(of, [], *row) for row in check.COUNTED for name in [row[0]]}
+        asked = {name: check._count(of, [], *row) for row in check.counted_on() for name in [row[0]]}
         timed = check.time_case(of, check.gate_case(), rule, random.Random(0))
         with of.reference.worker() as worker:
             (accuracy,) = worker.ask("train", seeds=[0], batch_size=64, epochs=1, threads=1)
