@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bench.gate import against, baseline, check
+from bench.gate import against, baseline, check, decide
 from bench.gate.decide import PASS
 from bench.gate.outcome import ERROR
+from bench.gate.paired import Pair
+from bench.gate.trees import Trees
 from bench.record import store
 from bench.record.model import Record
+from fcnn.data import embedded_images
 
 pytestmark = pytest.mark.gpu(limit_seconds=150)
 ROOT = Path(__file__).parents[2]
@@ -73,3 +78,24 @@ def test_the_gate_counts_and_times_the_program_that_made_the_record(record, tmp_
     assert (found["counts"].case, found["timing"].case) == (STEP, STEP)
     assert found["counts"].verdict == PASS
     assert found["timing"].verdict != ERROR
+
+
+@pytest.mark.parametrize("accuracy", [False, True], ids=["counts and timing", "a training"])
+def test_the_gate_compares_two_programs_on_the_gpu(tmp_path, monkeypatch, accuracy):
+    """One tree as both sides, its timing by two pairs; what it says of the time is the machine's."""
+    images = embedded_images("the gate's")
+    rule = functools.partial(decide.TimingRule, screening_pairs=2, fail_alpha=0.5, more_pairs=0)
+    with check.sides_with(images, tmp_path, Trees(ROOT, ROOT, "0"), whole=accuracy) as of:
+        if accuracy:
+            with of.candidate.worker() as worker:
+                assert check.accuracy_of(worker, 0, 1, "cuda") > 0.5
+            return
+        counted = [check._count(of, [], *row) for row in check.counted_on("cuda")]
+        timed = check.time_case(of, check.timed_on("cuda")[0], rule(cases=2), random.Random(0))
+    assert {one.verdict for one in counted} == {PASS}, counted
+    assert counted[0].raw["candidate"]["kernels_launched"] > 10
+    assert counted[2].raw["candidate"]["host_device_copies"] == 2
+    print(timed.verdict, timed.reason)
+    pair = Pair(**timed.raw["screening"][0])
+    assert pair.device_log_ratio is not None
+    assert abs(pair.device_log_ratio) < 1
