@@ -29,6 +29,7 @@ Each verb has its own --help. Exit codes: 0 done or passed; 1 a gate failed;
 2 usage; 3 failed, interrupted, or nothing ran; 4 the baseline is missing or not
 comparable; 5 inconclusive."""
 DATA_HELP = "where the images are (default FCNN_DATA, else the user's cache folder)"
+BOUND_HELP = "smallest slowdown to catch, in percent (default 5)"
 RESULTS_HELP = "results folder (default results)"
 RUN_HELP = "run folder to write to (default the newest one of this machine)"
 PROGRAM_HELP = "a program of your own: a file that defines make(device, batch_size, seed), see the README"
@@ -90,8 +91,7 @@ def make_parser() -> Parser:
     )
     check.add_argument("--baseline", nargs="+", type=matrix.path, default=[], metavar="RECORD",
                        help="compare with records of this machine in place of a ref; several tell more")  # fmt: skip
-    check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT",
-                       help="smallest slowdown to catch, in percent (default 5)")  # fmt: skip
+    check.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT", help=BOUND_HELP)
     check.add_argument("--program", type=matrix.path, metavar="FILE", help=f"{PROGRAM_HELP}, in its git repository")
     check.add_argument("--batch", type=matrix.whole, metavar="N", help="its batch size (default 64)")
     check.add_argument("--device", type=_one_device, default=["cpu"], metavar="DEVICE", help="where (default cpu)")
@@ -108,6 +108,7 @@ def make_parser() -> Parser:
     check.set_defaults(do=_check)
 
     certify = add("certify", "measure the timing gate's own error rates here; hours, resumable")
+    certify.add_argument("--bound", type=_percent, default=0.05, metavar="PERCENT", help=BOUND_HELP)
     certify.add_argument("--data", type=matrix.path, metavar="DIR", help=DATA_HELP)
     certify.add_argument("--output", type=matrix.path, default=Path("results/certificate"), metavar="DIR",
                          help="where it goes on and writes (default results/certificate)")  # fmt: skip
@@ -144,8 +145,7 @@ def make_parser() -> Parser:
     matrix.refuse_sizes(ladder.add_argument, "the ladder is written by hand for the reference network alone")
     ladder.set_defaults(do=_ladder)
 
-    env = add("env", "what this machine is, and what would disturb its numbers")
-    env.set_defaults(do=_env)
+    add("env", "what this machine is, and what would disturb its numbers").set_defaults(do=_env)
     return parser
 
 
@@ -209,7 +209,7 @@ def _check(options: argparse.Namespace) -> int:
 def _certify(options: argparse.Namespace) -> int:
     from bench.gate.verb import run_certify
 
-    return run_certify(options.output, options.data)
+    return run_certify(options.output, options.data, options.bound)
 
 
 def _profile(options: argparse.Namespace) -> int:

@@ -53,7 +53,12 @@ class Kind:
     count: int
 
 
-KINDS = (Kind(0.0, 200), Kind(0.05, 100), Kind(0.10, 50), Kind(0.03, 50))
+BOUND = decide.TimingRule.bound_fraction
+
+
+def kinds(bound: float = BOUND) -> tuple[Kind, ...]:
+    """Nothing planted, the bound itself, twice as much, and a little less than the bound."""
+    return tuple(Kind(round(share * bound, 4), count) for share, count in ((0, 200), (1, 100), (2, 50), (0.6, 50)))
 
 
 def slowed(source: Path, folder: Path, fraction: float) -> Path:
@@ -81,14 +86,14 @@ def neighbour(*, noisy: bool) -> Iterator[None]:
         yield
 
 
-def planned(done: list[dict[str, Any]]) -> Iterator[tuple[float, bool]]:
+def planned(done: list[dict[str, Any]], bound: float = BOUND) -> Iterator[tuple[float, bool]]:
     """(slowdown, noisy) of the gates that are still to be run: always of the kind of which the least share is done."""
     left = {
         (kind.slowdown_fraction, noisy): [
             kind.count // 2,
             sum(_is(gate, kind.slowdown_fraction, noisy) for gate in done),
         ]
-        for kind in KINDS
+        for kind in kinds(bound)
         for noisy in (False, True)
     }
     while any(made < wanted for wanted, made in left.values()):
@@ -101,35 +106,38 @@ def _is(gate: dict[str, Any], slowdown: float, noisy: bool) -> bool:
     return bool(gate["slowdown_fraction"] == slowdown and gate["noisy"] == noisy)
 
 
-def read_gates(path: Path) -> list[dict[str, Any]]:
-    """The gates of earlier runs under today's rule; a last line that was cut off is left out."""
+def read_gates(path: Path, bound: float = BOUND) -> list[dict[str, Any]]:
+    """The gates of earlier runs under today's rule and this bound; a last line that was cut off is left out."""
     gates = []
     for line in path.read_text("utf-8").splitlines() if path.exists() else []:
         with contextlib.suppress(json.JSONDecodeError):
             gates.append(json.loads(line))
-    return [gate for gate in gates if gate.get("rule_version") == RULE_VERSION]
+    now = (RULE_VERSION, bound)
+    return [gate for gate in gates if (gate.get("rule_version"), gate.get("bound_fraction", BOUND)) == now]
 
 
-def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], None]) -> str:
-    """Runs the gates that are missing in `output` and writes the certificate; returns it as Markdown."""
+def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], None], bound: float = BOUND) -> str:
+    """Runs the gates of this bound that are missing in `output` and writes the certificate; returns it as Markdown."""
     output.mkdir(parents=True, exist_ok=True)
     file = output / "gates.jsonl"
-    done = read_gates(file)
+    done = read_gates(file, bound)
     images = load_images("MNIST", data)
     machine = facts.machine().label
     commit = git.commit_of(root / "fcnn" / "train.py")
+    rule = decide.TimingRule(bound_fraction=bound)
     with files.scratch() as scratch:
-        folders = {k.slowdown_fraction: scratch / f"slower-{k.slowdown_fraction:g}" for k in KINDS}
+        folders = {k.slowdown_fraction: scratch / f"slower-{k.slowdown_fraction:g}" for k in kinds(bound)}
         reference = slowed(root, scratch / "reference", 0.0)
         for slowdown, folder in folders.items():
             slowed(root, folder, slowdown)
         with check.sides_with(images, scratch, Trees(reference, reference, ""), whole=False) as same:
-            for slowdown, noisy in planned(done):
+            for slowdown, noisy in planned(done, bound):
                 begin = time.monotonic()
                 with neighbour(noisy=noisy):
                     sides = Sides(same.reference, dataclasses.replace(same.candidate, tree=folders[slowdown]))
-                    outcome = check.time_case(sides, check.gate_case(), decide.TimingRule(), random.Random())
+                    outcome = check.time_case(sides, check.gate_case(), rule, random.Random())
                 gate = {
+                    "bound_fraction": bound,
                     "slowdown_fraction": slowdown,
                     "noisy": noisy,
                     "verdict": outcome.verdict,
@@ -146,24 +154,25 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
                 done.append(gate)
                 with file.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(gate) + "\n")
-                say(f"{len(done)}: {slowdown:+.0%}{' noisy' * noisy} {outcome.verdict} in {gate['seconds']:.0f} s")
-                files.write(output / "README.md", certificate(done))
-    return certificate(done)
+                what = f"{100 * slowdown:+.3g}%{' noisy' * noisy}"
+                say(f"{len(done)}: {what} {outcome.verdict} in {gate['seconds']:.0f} s")
+                files.write(output / "README.md", certificate(done, bound))
+    return certificate(done, bound)
 
 
-def certificate(gates: list[dict[str, Any]]) -> str:
-    """What the gates say: verdicts by slowdown and neighbour, with bounds on the error rates."""
+def certificate(gates: list[dict[str, Any]], bound: float = BOUND) -> str:
+    """What the gates of a bound say: verdicts by slowdown and neighbour, with bounds on the error rates."""
     machines = sorted({gate["machine"] for gate in gates})
     lines = [
-        "# Certificate of the timing gate",
+        f"# Certificate of the timing gate, for a slowdown of {bound:.0%}",
         "",
-        f"{len(gates)} of {sum(kind.count for kind in KINDS)} gates, on {', '.join(machines)}, in "
+        f"{len(gates)} of {sum(kind.count for kind in kinds(bound))} gates, on {', '.join(machines)}, in "
         f"{sum(gate['seconds'] for gate in gates) / 3600:.1f} hours. Every pair's log ratio is in `gates.jsonl`; "
         "`fcnn-bench certify` goes on where it was stopped.",
         "",
     ]
     rows = []
-    for kind in KINDS:
+    for kind in kinds(bound):
         for noisy in (False, True):
             of_kind = [gate for gate in gates if _is(gate, kind.slowdown_fraction, noisy)]
             if not of_kind:
@@ -173,7 +182,7 @@ def certificate(gates: list[dict[str, Any]]) -> str:
             rate = scipy.stats.binomtest(counts[1], len(of_kind)).proportion_ci()
             estimates = sorted(gate["estimate_fraction"] for gate in of_kind)
             cells = [
-                f"{kind.slowdown_fraction:+.0%}" if kind.slowdown_fraction else "nothing",
+                f"{100 * kind.slowdown_fraction:+.3g}%" if kind.slowdown_fraction else "nothing",
                 "busy" if noisy else "idle",
             ]
             cells += [str(number) for number in (len(of_kind), *counts)]
@@ -181,17 +190,17 @@ def certificate(gates: list[dict[str, Any]]) -> str:
             rows.append(cells)
     headings = ["planted", "neighbour", "gates", *(decide.PASS, decide.FAIL, decide.INCONCLUSIVE)]
     headings += ["FAIL rate, 95% interval", "median estimate"]
-    return "\n".join([*lines, as_markdown(Table.of(headings, rows)), "", _smallest(gates)]) + "\n"
+    return "\n".join([*lines, as_markdown(Table.of(headings, rows)), "", _smallest(gates, bound)]) + "\n"
 
 
-def _smallest(gates: list[dict[str, Any]]) -> str:
+def _smallest(gates: list[dict[str, Any]], bound: float) -> str:
     """The smallest slowdown that this machine's scatter lets a gate fail on in 95 of 100 cases."""
     screenings = [gate["log_ratios"]["screening"] for gate in gates if not gate["slowdown_fraction"]]
     values = [value for screening in screenings for value in screening]
     if len(values) < 20:
         return "Too few gates of identical code to say how small a slowdown is seen."
     deviation = math.sqrt(sum(value**2 for value in values) / len(values))
-    rule = decide.TimingRule()
+    rule = decide.TimingRule(bound_fraction=bound)
     # So few pairs refute the bound only if all of them lie below it, which a slowdown of this much does 1 time in 20.
     quantile = float(scipy.stats.norm.ppf(0.05 ** (1 / rule.screening_pairs)))
     seen = math.expm1(rule.bound - quantile * deviation)

@@ -82,9 +82,9 @@ def run_check(
     return outcome.exit_code
 
 
-def run_certify(output: Path, data: Path | None) -> int:
-    """Runs what is missing of the certificate in `output` and prints it; what was run stays if it is interrupted."""
+def run_certify(output: Path, data: Path | None, bound: float) -> int:
+    """Runs what is missing of the certificate of a bound in `output`, and prints it; what was run stays anyway."""
     root = git.top(Path.cwd())
     files.check_writable(output, "--output")
-    print(certify(root, output, data, console.line))
+    print(certify(root, output, data, console.line, bound))
     return DONE

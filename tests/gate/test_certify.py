@@ -4,7 +4,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.gate import certify
-from bench.gate.certify import KINDS, certificate, planned, read_gates, slowed
+from bench.gate.certify import certificate, kinds, planned, read_gates, slowed
 from bench.gate.paired import RULE_VERSION
 from tests.gate.test_planted import ROOT
 from tests.hostile import markdown_cells
@@ -20,8 +20,8 @@ def gate(slowdown: float, noisy: bool, verdict: str, scatter: float = 0.01) -> d
 
 def test_all_gates_are_planned_and_kinds_take_turns():
     everything = list(planned([]))
-    assert len(everything) == sum(kind.count for kind in KINDS) == 400
-    for kind in KINDS:
+    assert len(everything) == sum(kind.count for kind in kinds()) == 400
+    for kind in kinds():
         assert everything.count((kind.slowdown_fraction, True)) == kind.count / 2
     quarter = everything[:100]
     assert [quarter.count((0.0, noisy)) for noisy in (False, True)] == pytest.approx([25, 25], abs=1)
@@ -43,6 +43,19 @@ def test_a_line_that_was_cut_off_or_is_of_another_rule_is_run_again(tmp_path):
     path.write_text(f"{old}\n{whole}\n")
     assert len(read_gates(path)) == 1
     assert read_gates(tmp_path / "none") == []
+
+
+def test_a_bound_has_gates_of_its_own(tmp_path):
+    path = tmp_path / "gates.jsonl"
+    of_two = gate(0.02, False, "FAIL") | {"bound_fraction": 0.02}
+    path.write_text(f"{json.dumps(gate(0.0, False, 'PASS'))}\n{json.dumps(of_two)}\n")
+    assert read_gates(path, 0.02) == [of_two]
+    assert len(read_gates(path)) == 1  # one of before is of 5%
+    assert [kind.slowdown_fraction for kind in kinds(0.02)] == [0.0, 0.02, 0.04, 0.012]
+    assert (0.012, True) in set(planned([], 0.02))
+    text = certificate([of_two], 0.02)
+    assert text.startswith("# Certificate of the timing gate, for a slowdown of 2%\n")
+    assert markdown_cells(text)[1][:5] == ["+2%", "idle", "1", "0", "1"]
 
 
 def test_the_certificate_counts_verdicts_with_intervals():
