@@ -18,6 +18,7 @@ from bench.report.tables import VIEWS, View, ViewTable, environment_table, table
 from bench.report.words import capitalised, machine_and_day, version
 from bench.table import Table, as_markdown
 from bench.text import code
+from bench.text import markdown as as_text
 
 WIDTH = 120
 SHOWN = (column.STEP, column.WHY, column.EPOCH, column.ACCURACY)  # the others are CSV files only
@@ -33,12 +34,12 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: Table |
         overview: Of these and of more records, as `bench.report.machines` has it; None where there are no more.
     """
     run = records[0]
-    parts = [f"# {captions.title(run)}", _wrapped(captions.subject(run))]
-    parts += [_wrapped(f"**Note.** {text}", "> ") for text in warnings(run)]
-    parts += [_wrapped(text) for text in answer(run)]
+    parts = [f"# {as_text(captions.title(run))}", _wrapped(as_text(captions.subject(run)))]
+    parts += [_wrapped(f"**Note.** {as_text(text)}", "> ") for text in warnings(run)]
+    parts += [_wrapped(as_text(text)) for text in answer(run)]
     parts += _figure(records, "accounts", drawn)
-    parts += [_list((topic, capitalised(text)) for topic, text in headlines(run))]
-    parts += ["## All findings", _list((f.topic, " ".join(f.sentences)) for f in findings(records))]
+    parts += [_list((topic, as_text(capitalised(text))) for topic, text in headlines(run))]
+    parts += ["## All findings", _list((f.topic, as_text(" ".join(f.sentences))) for f in findings(records))]
     if overview is not None:
         parts += [f"## {machines.TITLE}", _wrapped(f"{capitalised(machines.MEANING)}."), as_markdown(overview)]
     parts += [text for view in VIEWS if view.kind in SHOWN for text in _section(records, view, drawn)]
@@ -82,7 +83,7 @@ def _section(records: Sequence[Record], view: View, drawn: Sequence[Plot]) -> li
     parts = [f"## {view.title}", _wrapped(f"{capitalised(view.meaning)}."), *_figure(records, view.name, drawn)]
     for view_table in tables:
         caption = captions.caption(records, view_table)
-        parts += [_wrapped(f"*{caption}*") if caption else "", _fitting(view_table)]
+        parts += [_wrapped(f"*{as_text(caption)}*") if caption else "", _fitting(view_table)]
     return parts
 
 

@@ -76,6 +76,12 @@ def test_batches_are_compared_where_both_count(flags):
     assert ("Batch size" in texts) is (not flags)
 
 
+def test_a_files_name_is_no_markup():
+    named = dataclasses.replace(program_record(), program=Program("__main__.py", "d" * 64, None, []))
+    text = markdown([named], [])
+    assert text.startswith("# How fast does \\_\\_main\\_\\_.py train?")
+
+
 def test_its_report_has_nothing_of_the_reference():
     of_it = program_record()
     text = markdown([of_it], []).partition("## How to read this")[0]
