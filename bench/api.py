@@ -1,7 +1,7 @@
 """The public Python calls: time a step of your own, or set two against each other.
 
 from bench.api import compare, measure
-print(measure(my_step).summary.time)  # seconds a call
+print(measure(my_step).summary.time)  # seconds per call
 print(compare(my_step, my_faster_step).ratio)  # below 1: the second is faster
 """
 
@@ -27,7 +27,7 @@ def measure(step: Callable[[], object], *, device: str = "cpu", seconds: float =
         seconds: Most time for samples, twice that for unsteady ones.
 
     Returns:
-        The samples in seconds a call, their `summary`, and `flags`: reasons not to trust them.
+        The samples in seconds per call, their `summary`, and `flags`: reasons not to trust them.
 
     Raises:
         ValueError: There is no such device here.
@@ -52,7 +52,7 @@ def compare(
         seconds: For how long.
 
     Returns:
-        Their seconds a call, round by round, and `ratio`: the candidate's time as a multiple of the reference's, with
+        Their seconds per call, round by round, and `ratio`: the candidate's time as a multiple of the reference's, with
         its 95% interval. The interval is of this process; another may differ by more.
 
     Raises:

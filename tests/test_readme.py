@@ -47,4 +47,4 @@ def test_its_program_is_checked_by_its_workflows_command_in_another_repository(t
     monkeypatch.chdir(tmp_path)
     (tmp_path / "training.py").write_text(program.replace("model(x), y).backward()", "model(x.clone()), y).backward()"))
     assert main([*command.split(), "HEAD", "--gates", "counts", "--batch", "8"]) == 1
-    assert "aten::clone float32 0 -> 1 a step: a copy of a tensor" in " ".join(capsys.readouterr().out.split())
+    assert "aten::clone float32 0 -> 1 per step: a copy of a tensor" in " ".join(capsys.readouterr().out.split())

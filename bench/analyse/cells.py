@@ -49,7 +49,7 @@ def cells(record: Record) -> tuple[Cell, ...]:
 
 def _measured(m: Measurement, record: Record) -> Cell:
     summary = summary_of(m, record)
-    # The optimizer alone updates weights; images a second would be a number without a meaning.
+    # The optimizer alone updates weights; images per second would be a number without a meaning.
     images = m.images_per_repetition if workload(m.case.workload).forward else None
     rate = images / summary.time if images else None
     cell = Cell(record, m.id, m.case, m, None, summary, rate, account=account(m, record))

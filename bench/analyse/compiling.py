@@ -35,7 +35,7 @@ class Payoff:
         if not self.speedup.clear:
             outcome = "is not clearly faster"
         elif self.steps is None:
-            outcome = "never pays here"
+            outcome = "is not won back: the compiled step is slower"
         else:
             outcome = f"has paid after {self.in_words()} steps"
         return f"compiling takes {self.compile_seconds:.1f} s from cold and {outcome}"

@@ -56,9 +56,9 @@ class Difference:
     @property
     def sentence(self) -> str:
         """`aten::clone float32 0 -> 1 a step: a copy of a tensor`."""
-        repetition = "an evaluation" if self.case.startswith("evaluation") else "a step"
+        repetition = "evaluation" if self.case.startswith("evaluation") else "step"
         meaning = next((text for start, text in MEANINGS if self.count.startswith(start)), "")
-        changed = f"{self.count} {self.reference:,} -> {self.candidate:,} {repetition}"
+        changed = f"{self.count} {self.reference:,} -> {self.candidate:,} per {repetition}"
         return f"{changed}: {meaning}" if meaning else changed
 
 

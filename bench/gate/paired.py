@@ -35,7 +35,7 @@ QUIET_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Pair:
-    """What was seen of a pair; seconds a repetition of every chunk, in the order taken.
+    """What was seen of a pair; seconds per repetition of every chunk, in the order taken.
 
     On a device that has events also the time between two of them on the device, in which it waits for the host or not.
     """

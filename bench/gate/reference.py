@@ -45,7 +45,7 @@ def accuracies(images: Images, tree: Path, seeds: list[int]) -> list[float]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Writes a file a dataset."""
+    """Writes a file per dataset."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.gate.reference", description=(__doc__ or "").partition(":")[0]
     )

@@ -41,7 +41,7 @@ def bf16_in_a_graph(images: Images, seed: int, device: torch.device) -> Program:
 
 
 def two_kernels(images: Images, seed: int, device: torch.device) -> Program:
-    """The epoch's graph with two kernels a step, written for this network."""
+    """The epoch's graph with two kernels per step, written for this network."""
     from bench.ladder.kernels import steps_in_two_kernels  # here, since Triton is not everywhere
 
     return replayed_epochs(steps_in_two_kernels(images, seed, device))

@@ -37,12 +37,12 @@ class LadderStep:
 
     @functools.cached_property
     def summary(self) -> Summary | None:
-        """Seconds an epoch."""
+        """Seconds per epoch."""
         return summarise(self.seconds) if self.seconds else None
 
     @property
     def median(self) -> float | None:
-        """Seconds an epoch."""
+        """Seconds per epoch."""
         return self.summary.time if self.summary else None
 
     def times(self, other: LadderStep) -> float | None:

@@ -1,4 +1,4 @@
-"""The ladder's picture: a bar a step, seconds on a logarithmic axis, the roofline bound as a line."""
+"""The ladder's picture: a bar per step, seconds on a logarithmic axis, the roofline bound as a line."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ _uncompiled = {device: functools.partial(COMPILERS["default"].why_not, device) f
 
 TUTORIAL = LadderRow("tutorial", steps.tutorial, "")
 WORKERS = LadderRow("workers", steps.workers, "waiting for images: other processes decode them")
-DECODED_ONCE = LadderRow("decoded once", steps.decoded_once, "decoding: PIL images and ToTensor, 60,000 times an epoch")
+DECODED_ONCE = LadderRow("decoded once", steps.decoded_once, "decoding: PIL images and ToTensor, 60,000 per epoch")
 INDEX_SELECT = LadderRow("index_select", steps.index_select, "collecting a batch from 64 tensors in Python")
 
 STEPS = {

@@ -1,4 +1,4 @@
-"""`fcnn-bench ladder`: every step and every peer in a process of its own, then a table and a picture a device."""
+"""`fcnn-bench ladder`: every step and every peer in a process of its own, then a table and a picture per device."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ ORDERS = ("ABBA", "BAAB")
 
 @dataclass(frozen=True)
 class Comparison:
-    """How long two callables took, in seconds a call, an entry a round, of the blocks of that round together."""
+    """How long two callables took, in seconds per call, an entry per round, of the blocks of that round together."""
 
     reference_seconds: list[float]
     candidate_seconds: list[float]

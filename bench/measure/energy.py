@@ -1,4 +1,4 @@
-"""Joules a repetition, by the hardware's own counter where it has one and lets it be read.
+"""Joules per repetition, by the hardware's own counter where it has one and lets it be read.
 
 A counter is read before and after a window of repetitions in which nothing else is timed. NVML updates its counter
 every few tens of milliseconds and a processor's covers all of its cores, so windows are long, and short ones are not

@@ -37,7 +37,7 @@ class _Marks:
 
 
 def part_seconds(repeat: Callable[[Mark], object], clock: Clock, repetitions: int) -> dict[str, float]:
-    """Host seconds a repetition for every part, in one block; those that do not occur have none, `rest` is last."""
+    """Host seconds per repetition for every part, in one block; those that do not occur have none, `rest` is last."""
     marks = _Marks(clock.now)
 
     def one() -> None:
@@ -71,7 +71,7 @@ def measure_phases(
         device: Whether to see how long the device is busy, too.
 
     Returns:
-        Host seconds a repetition for every part that occurs, `rest` last.
+        Host seconds per repetition for every part that occurs, `rest` last.
     """
     marked: dict[str, list[float]] = {part: [] for part in (*EPOCH_PARTS, REPLAY, "rest")}
     plain = []

@@ -49,7 +49,7 @@ class Samples:
     """What was measured of one callable.
 
     Attributes:
-        seconds: Host wall time a repetition, an entry a block, in the order taken. All of them.
+        seconds: Host wall time per repetition, an entry per block, in the order taken. All of them.
         device_seconds: The same blocks by device events; None where the device has none.
         block_repetitions: Repetitions in each block.
         first_call_seconds: The very first repetition, or the piece that stood in: lazy initialisation, compilation.
@@ -89,7 +89,7 @@ def measure(
         first: Called first in place of `repeat`: a short piece of it, where it takes seconds.
 
     Returns:
-        Raw samples in seconds a repetition, with flags naming what stands against trusting them.
+        Raw samples in seconds per repetition, with flags naming what stands against trusting them.
 
     Raises:
         Whatever `repeat` raises.

@@ -10,7 +10,7 @@ from bench.profile.model import Profile
 
 @dataclass(frozen=True)
 class Row:
-    """One operator of one part: seconds and calls a step on both sides, 0 where a side does not have it."""
+    """One operator of one part: seconds and calls per step on both sides, 0 where a side does not have it."""
 
     phase: str
     name: str

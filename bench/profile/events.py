@@ -192,7 +192,7 @@ def phases(
 
 
 def stacks(host: Iterable[Event], ranges: Ranges, parts: Sequence[str], overhead: Overhead) -> dict[str, float]:
-    """Self seconds a step by the path of names, the step's own range left out; for a flame graph. `host` is settled."""
+    """Self seconds per step by the path of names, without the step itself, for a flame graph; `host` is settled."""
     seconds_of: dict[str, float] = collections.defaultdict(float)
     for event in host:
         path = [name for name in event.path if not name.startswith(STEP)]

@@ -20,8 +20,8 @@ class Operator:
         phase: The part of the step.
         line: The line of `fcnn` that caused it, such as `train.py:141 optimizer_step`; "" where there is none.
         calls: Calls a step.
-        self_seconds: Host time a step, calls of other operators taken out; the profiler's own cost taken off.
-        device_seconds: Time a step that the device worked for it; 0 on the CPU, where the host is the device.
+        self_seconds: Host time per step, calls of other operators taken out; the profiler's own cost taken off.
+        device_seconds: Time per step that the device worked for it; 0 on the CPU, where the host is the device.
         flops: Floating-point operations a step, where the profiler knows a formula.
         allocated_bytes: Bytes that it allocated a step and did not free itself.
     """
@@ -82,7 +82,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel or copy on the device: calls and seconds a step."""
+    """A kernel or copy on the device: calls and seconds per step."""
 
     name: str
     calls: float
@@ -91,7 +91,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Gap:
-    """Time a step in which the device had nothing to do, and what the host was doing then."""
+    """Time per step in which the device had nothing to do, and what the host was doing then."""
 
     host: str
     seconds: float
@@ -161,7 +161,7 @@ class Profile:
         steps: Traced steps; a trace that would be too large has fewer.
         python_stacks: Samples by stack of the Python program, frames joined by `;`.
         python_torn: Whether the program ran on while it was sampled: a few stacks may be of two moments.
-        operator_stacks: Self seconds a step by stack of operators, the part of the step first.
+        operator_stacks: Self seconds per step by stack of operators, the part of the step first.
         missing: Why a section is not there, by name.
         interrupted: Whether it was ended before all sides were looked at.
         disturbed: What went on beside the timed parts, whose times are not the program's own then; None if nothing did.

@@ -227,7 +227,7 @@ def _line_at(spans: Sequence[tuple[float, float, str]], moment: float) -> str:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a step, without a profiler and with one, and without it by part."""
+    """Seconds per step, without a profiler and with one, and without it by part."""
 
     unprofiled_seconds: float
     profiled_seconds: float

@@ -43,7 +43,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What training reached, a list entry a seed.
+    """What training reached, a list entry per seed.
 
     Attributes:
         seconds_to_target: Training time until the test accuracy first reached `target_fraction`, evaluation
@@ -117,7 +117,7 @@ class Energy:
     """The energy of one repetition, by the hardware's own counter; either `joules` or `reason` is there.
 
     Attributes:
-        joules: Joules a repetition, mean over the window.
+        joules: Joules per repetition, mean over the window.
         window_seconds: How long the counter ran; windows under 2 s are not reported.
         meter: Which counter.
         reason: Why there is no number.
@@ -233,7 +233,7 @@ class Measurement:
     Attributes:
         id: Readable and unique in a record, such as `step[cuda-b64-bf16]`.
         command: The shell command that measures this number again.
-        samples_seconds: Host wall time of every turn's block, in seconds a repetition (a step, an epoch, a training).
+        samples_seconds: Host wall time of every turn's block, in seconds per repetition (a step, an epoch, a training).
         rounds: The number of the round that each sample is of.
         device_samples_seconds: The same blocks timed by the device's own events; None where it has none.
         block_repetitions: Repetitions in a timed block.
@@ -249,7 +249,7 @@ class Measurement:
         counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.
         phases: The repetition's parts; None for a part alone.
         breakdown: A step beside the same with nothing to do; None for what is compiled, which has no such step.
-        energy: Joules a repetition, or why they are not known; None where nobody asked.
+        energy: Joules per repetition, or why they are not known; None where nobody asked.
         start_ups: Of a training, in processes of their own; empty where nobody asked.
         device_use: The device's memory and utilisation; None elsewhere than on CUDA.
     """

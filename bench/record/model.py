@@ -93,7 +93,7 @@ class Calibration:
 
     Attributes:
         unit: What `work_per_repetition` counts.
-        samples_seconds: Host wall seconds a repetition before the first case; none where there is a `reason`.
+        samples_seconds: Host wall seconds per repetition before the first case; none where there is a `reason`.
         after_samples_seconds: The same after the last; None if the run was stopped before, or the work was another.
         reason: Why it could not be timed; None if it was.
     """

@@ -21,7 +21,7 @@ PLOTS = {
     "parts": "Time with its 95% interval. Each part is timed alone, so the parts need not add up to the step. "
     "Outlined bars are flagged.",
     "epochs": "Time with its 95% interval. Outlined bars are flagged.",
-    "accuracy": "A dot a seed; below, the mean with its 95% interval.",
+    "accuracy": "A dot per seed; below, the mean with its 95% interval.",
 }
 HOW_TO_READ = (
     ("Time", "what it takes when nothing is in its way: the mean of the fastest quarter of the samples; of an epoch "

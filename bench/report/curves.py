@@ -1,4 +1,4 @@
-"""The plot of step time against batch size: a line a device and mode, both axes logarithmic."""
+"""The plot of step time against batch size: a line per device and mode, both axes logarithmic."""
 
 from __future__ import annotations
 

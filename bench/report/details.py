@@ -147,7 +147,7 @@ def payoff(cell: Cell) -> str:
 
 
 def why_no_payoff(cell: Cell) -> str | None:
-    """Why there are no such repetitions, also where compiling never pays."""
+    """Why there are no such repetitions, also where compiling is not won back."""
     outcomes = {"never": "never: it is not faster", "unclear": "unclear: it is not clearly faster"}
     return cell.why_no_payoff or outcomes.get(payoff(cell))
 

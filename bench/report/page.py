@@ -45,7 +45,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class ShownTable:
-    """A table as the template wants it; `measurements` has an entry a row where the table lists commands."""
+    """A table as the template wants it; `measurements` has an entry per row where the table lists commands."""
 
     caption: str
     place: str

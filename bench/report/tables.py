@@ -87,7 +87,7 @@ VIEWS = (
     *(_of_workload(row) for row in WORKLOADS.values() if row.title),
     View(column.EPOCH, "Epoch by data feed", "every training image once, data feed included",
          lambda cell: cell.case.workload == "epoch"),
-    View(column.ACCURACY, "Accuracy", "trainings from several seeds; times are of one training, evaluation excluded",
+    View(column.ACCURACY, "Accuracy", "trainings from several seeds; how many reach 93%; times are without evaluation",
          lambda cell: cell.case.workload == "accuracy"),
     View(column.START_UP, "From a cold start",
          "a fresh process, from nothing to the target's accuracy, in the order in which it is paid; medians",
@@ -95,7 +95,7 @@ VIEWS = (
     View(column.COUNTS, "Exact counts",
          "what one repetition does; of an epoch or a training, one step. The calls by name: tables/aten_calls.csv",
          lambda cell: cell.measurement is not None and cell.measurement.counters is not None),
-    View(column.SAMPLES, "Every number and its command", "statistics of the raw samples; seconds a repetition",
+    View(column.SAMPLES, "Every number and its command", "statistics of the raw samples; seconds per repetition",
          lambda cell: cell.measurement is not None),
     View(column.GAPS, "Not measured", "planned cases without a number, and why",
          lambda cell: cell.unmeasured is not None),
@@ -215,7 +215,7 @@ def _text(of: CaseColumn, row: list[Cell]) -> str:
 
 
 def raw(records: Sequence[Record], view: View) -> Raw:
-    """The view of all records with raw SI values, a row a case, for a CSV file; missing values are None."""
+    """The view of all records with raw SI values, a row per case, for a CSV file; missing values are None."""
     chosen = [c for c in COLUMNS if view.kind in c.views and c.raw and c.role != NAME]
     rows: list[Sequence[object]] = []
     for index, record in enumerate(records):
@@ -226,7 +226,7 @@ def raw(records: Sequence[Record], view: View) -> Raw:
 
 
 def aten_calls(records: Sequence[Record]) -> Raw:
-    """Every counted operator call by name and result type, a row a case and call, for a CSV file."""
+    """Every counted operator call by name and result type, a row per case and call, for a CSV file."""
     rows: list[Sequence[object]] = [
         (record.machine.label, "elsewhere" if index else "here", record.created_utc, m.id, call, count)
         for index, record in enumerate(records)

@@ -14,7 +14,7 @@ from bench.suite import costs
 
 # Of the minute and of the three minutes, less what the images and the report take.
 PLAN_SECONDS = {"quick": 50.0, "suite": 165.0}
-# Of rounds a step case, in a plan that has a limit: with less, intervals would tell nothing, whatever the limit.
+# Of rounds per step case, in a plan that has a limit: with less, intervals would tell nothing, whatever the limit.
 LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 0.8, 2.0
 
 
@@ -23,7 +23,7 @@ class Effort:
     """How much to measure.
 
     Attributes:
-        step_seconds: Seconds of rounds a step case, an epoch case 4 times that.
+        step_seconds: Seconds of rounds per step case, an epoch case 4 times that.
         epochs: Fewest epochs timed an epoch case.
         seeds: Seeds an accuracy case.
         thorough: Whether to look for memory that 100 repetitions leave behind, and for the energy they take.

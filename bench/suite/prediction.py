@@ -41,7 +41,7 @@ def payoff() -> list[dict[str, Any]]:
 
 
 def _predict(case: Case) -> tuple[float, float]:
-    """Seconds that compiling the case takes, 0 if it is eager, and seconds a step."""
+    """Seconds that compiling the case takes, 0 if it is eager, and seconds per step."""
     compile_seconds = 0.0
     with files.scratch() as cache:
         if case.compiler != "off":

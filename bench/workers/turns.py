@@ -118,7 +118,7 @@ def warm(repeat: Callable[[], object], clock: Clock, seconds: float, sized: bool
 def turn(
     state: State, id: str, repetitions: int, lead_seconds: float = 0.0, steps: int | None = None
 ) -> list[float | int | None]:
-    """A block of a prepared case: its seconds a repetition, the same by the device's events, and graphs it compiled.
+    """A block of a prepared case: its seconds per repetition, the same by the device's events, and graphs it compiled.
 
     Args:
         state: Has the case.

@@ -21,22 +21,22 @@ def test_the_same_counts_are_no_difference():
 
 def test_an_item_in_the_step_is_named_with_what_it_does():
     assert sentences(changed({"aten::_local_scalar_dense float32": 1})) == [
-        "aten::_local_scalar_dense float32 0 -> 1 a step: `.item()`, `float()` or `bool()` of a tensor in the step: "
+        "aten::_local_scalar_dense float32 0 -> 1 per step: `.item()`, `float()` or `bool()` of a tensor in the step: "
         "on a GPU the host waits"
     ]
 
 
 def test_calls_that_vanish_are_differences_as_well():
     candidate = {**BEFORE, "aten_calls": {"aten::addmm float32": 2}}
-    assert sentences(candidate) == ["aten::relu float32 1 -> 0 a step"]
+    assert sentences(candidate) == ["aten::relu float32 1 -> 0 per step"]
 
 
 @pytest.mark.parametrize(
     ("candidate", "said"),
     [
-        (changed({"aten::clone float32": 1}), "aten::clone float32 0 -> 1 a step: a copy of a tensor"),
-        (changed({"aten::_to_copy float64": 1}), "aten::_to_copy float64 0 -> 1 a step: an upcast to float64"),
-        (changed(growth_bytes=4096), "growth_bytes 0 -> 4,096 a step: memory that every step leaves behind"),
+        (changed({"aten::clone float32": 1}), "aten::clone float32 0 -> 1 per step: a copy of a tensor"),
+        (changed({"aten::_to_copy float64": 1}), "aten::_to_copy float64 0 -> 1 per step: an upcast to float64"),
+        (changed(growth_bytes=4096), "growth_bytes 0 -> 4,096 per step: memory that every step leaves behind"),
     ],
 )
 def test_planted_faults_are_named(candidate, said):
@@ -46,7 +46,7 @@ def test_planted_faults_are_named(candidate, said):
 
 def test_an_evaluation_is_spoken_of_as_one():
     (sentence,) = sentences(changed(saved_tensor_bytes=9), case="evaluation[cpu-fp32-t1]")
-    assert sentence.startswith("saved_tensor_bytes 0 -> 9 an evaluation: what forward keeps for backward")
+    assert sentence.startswith("saved_tensor_bytes 0 -> 9 per evaluation: what forward keeps for backward")
     assert sentence.endswith("a missing `no_grad`")
 
 

@@ -125,8 +125,8 @@ def test_from_another_folder_what_has_not_changed_passes(repository, monkeypatch
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        (DETACHED, "        loss.item()\n" + DETACHED, "aten::_local_scalar_dense float32 0 -> 1 a step: `.item()`"),
-        ("self.model(self.images[rows])", "self.model(self.images[rows].clone())", "aten::clone float32 0 -> 1 a step"),
+        (DETACHED, "        loss.item()\n" + DETACHED, "aten::_local_scalar_dense float32 0 -> 1 per step: `"),
+        ("self.images[rows])", "self.images[rows].clone())", "aten::clone float32 0 -> 1 per step"),
         (DETACHED, "        self.kept = [*getattr(self, 'kept', []), loss]\n" + DETACHED, "growth_bytes 0 -> "),
     ],
 )
@@ -139,7 +139,7 @@ def test_a_fault_that_counts_show_is_named(asked, old, new, named):
 @pytest.mark.slow
 def test_a_fault_in_a_file_that_it_imports_is_the_candidates_alone(asked):
     step, evaluation = asked("counts", "nn.ReLU()", "nn.Tanh()", "network.py")
-    assert {"aten::relu float32 1 -> 0 a step", "aten::tanh float32 0 -> 1 a step"} <= set(step.lines)
+    assert {"aten::relu float32 1 -> 0 per step", "aten::tanh float32 0 -> 1 per step"} <= set(step.lines)
     assert evaluation.verdict == FAIL
 
 
@@ -274,7 +274,7 @@ def test_both_of_its_functions_are_counted():
         ("evaluation of train.py[cpu-b64-t1]", PASS),
     ]
     step, _ = told("counts", {"own_count": lambda of: {"allocations": 4, "growth_bytes": 0}})
-    assert step.lines == ["allocations 3 -> 4 a step: tensors made"]
+    assert step.lines == ["allocations 3 -> 4 per step: tensors made"]
     step, _ = told("counts", {"own_count": lambda of: {"allocations": 4, "growth_bytes": 0}}, judges_counts=False)
     assert step.verdict == SHOWN
 

@@ -66,11 +66,11 @@ IN_THE_STEP = ("train.py", '    mark("loss")\n    backward(training, loss)\n')
     ("fault", "asked", "named"),
     [
         ((*IN_THE_STEP, "    loss.item()\n    backward(training, loss)\n"), STEP,
-         "aten::_local_scalar_dense float32 4 -> 5 a step: `.item()`"),
+         "aten::_local_scalar_dense float32 4 -> 5 per step: `.item()`"),
         ((*IN_THE_STEP, "    backward(training, loss.clone())\n"), STEP,
-         "aten::clone float32 0 -> 1 a step: a copy of a tensor"),
+         "aten::clone float32 0 -> 1 per step: a copy of a tensor"),
         ((*IN_THE_STEP, "    backward(training, loss.double())\n"), STEP,
-         "aten::_to_copy float64 0 -> 1 a step: an upcast to float64"),
+         "aten::_to_copy float64 0 -> 1 per step: an upcast to float64"),
         ((*IN_THE_STEP, "    globals().setdefault('KEPT', []).append(scores)\n    backward(training, loss)\n"), STEP,
          "growth_bytes 0 -> "),
         (("train.py", "        with torch.no_grad():\n            for images, labels in batches:\n"

@@ -26,7 +26,8 @@ from tests.hostile import HOSTILE, markdown_cells, markdown_shape
 
 PAIR = {"reference_seconds": [1e-3, 1e-3], "candidate_seconds": [1.2e-3, 1.0e-3]}
 STEP = "step[cpu-b64-fp32-t1]"
-FAILED = Outcome("counts", STEP, FAIL, "aten::clone 0 -> 1 a step", ["aten::clone 0 -> 1 a step", "allocations 3 -> 4"])
+CLONE = "aten::clone 0 -> 1 per step"
+FAILED = Outcome("counts", STEP, FAIL, CLONE, [CLONE, "allocations 3 -> 4"])
 REFUTED = "a slowdown of 5% is refuted (p = 0.0039)"
 TIMED = Outcome("timing", STEP, PASS, REFUTED, raw={"screening": [PAIR]}, seconds=9.5)
 CHECK = Check("01234567" + "89abcdef" * 4, "Some CPU, 2 cores", "MNIST", 0.05, [FAILED, TIMED], 20.04)

@@ -88,7 +88,7 @@ def test_workers_come_from_one_process_after_the_other(tmp_path):
 
 def test_counts_of_another_environment_are_shown_and_fail_only_on_request(monkeypatch):
     said = {
-        "a": Outcome("counts", "a", FAIL, "x 1 -> 2 a step", ["x 1 -> 2 a step", "y 0 -> 1 a step"]),
+        "a": Outcome("counts", "a", FAIL, "x 1 -> 2 per step", ["x 1 -> 2 per step", "y 0 -> 1 per step"]),
         "b": Outcome("counts", "b", PASS, "3 counts are the same"),
         "c": Outcome("counts", "c", ERROR, "the reference cannot be counted: no such operator"),
     }

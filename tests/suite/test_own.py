@@ -92,7 +92,7 @@ def test_it_is_measured_counted_and_explained(measured_once, surveyed, program, 
         ("program[cpu-b16-t1]", 16),
     ]
     for measurement in record.measurements:
-        assert len(measurement.samples_seconds) == 4
+        assert len(measurement.samples_seconds) >= 4  # a disturbed round is repeated
         assert measurement.counters.aten_calls["aten::addmm float32"] == 1
         assert measurement.counters.parameter_bytes == 4 * 42
         assert measurement.breakdown.empty_step_seconds > 0
