@@ -11,6 +11,7 @@ from bench.axes.compilers import COMPILERS
 from bench.axes.devices import DEVICES
 from bench.axes.workloads import WORKLOADS
 from bench.suite.own import Facts
+from bench.workers.start import FORKS
 
 COMPILE_SECONDS = 13.0  # of a compiled case from cold, the fresh process included: seen on AVX2 and AVX-512 alike
 COMPILED_SECONDS = 3.0  # of one that is in the compilers' cache, in each process
@@ -26,7 +27,8 @@ LEAD_SECONDS = 5e-3
 PART_SECONDS = 0.8
 CAPTURED = 0.15  # of a step's part that does not depend on the batch, where no Python runs: 147 of 1,000 us on an H200
 EMULATION = 8.0  # a number format that the CPU lacks, per image: 6 times fp32 for bf16 and 12 for fp16 on AVX2
-START_SECONDS = 0.2  # for a process to be forked and to have gone
+# For a process to be there and to have gone: forked, or, where none can be, with torch imported afresh (on an EPYC).
+FORK_SECONDS, FRESH_SECONDS = 0.2, 4.0
 # Of each training in fp32, in a thorough run: starting does not depend on the number format.
 START_UPS, START_UP_SECONDS = 3, 5.0
 MARKED_SECONDS = 2.0  # of what is taken apart, in a thorough run
@@ -58,6 +60,11 @@ ACCELERATOR_COSTS = Costs(context=0.5, prepare=0.035, calibrate=3.7, energy=2.0)
 def costs_of(device: str) -> Costs:
     """Those of a device by its name."""
     return CPU_COSTS if device == "cpu" else ACCELERATOR_COSTS
+
+
+def start_seconds() -> float:
+    """For a worker to be there and to have gone."""
+    return FORK_SECONDS if FORKS else FRESH_SECONDS
 
 
 def group_of(case: Case) -> str:

@@ -182,14 +182,16 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: c
         budget = len(members) * effort.step_seconds * (1 if name == "steps" else 4)
         budget += min(STEP_SHARES[1][0] * made, MOST_MADE_SECONDS)
         fewest = {"steps": 0, "epochs": effort.epochs, "trainings": effort.seeds}[name]
-        shares[name] = share(name, costs.START_SECONDS + prepare, round_, budget, fewest)
+        shares[name] = share(name, costs.start_seconds() + prepare, round_, budget, fewest)
     return Plan(
         effort=effort,
         shares=shares,
         calibrations=(calibrations := 2 if effort.thorough else 1),
-        calibrate_seconds=calibrations * sum(costs.costs_of(device).calibrate for device in costs.devices_of(cases)),
+        calibrate_seconds=calibrations
+        * (costs.start_seconds() + sum(costs.costs_of(device).calibrate for device in costs.devices_of(cases))),
         compile_seconds=sum(map(costs.compile_seconds, cases.values())),
-        observe_seconds=costs.context_seconds(cases)
+        observe_seconds=costs.start_seconds()
+        + costs.context_seconds(cases)
         + sum(costs.observe_seconds(case, train_images, effort.thorough, rates) for case in cases.values()),
         start_up_seconds=sum(map(costs.start_up_seconds, cases.values())) if effort.thorough else 0.0,
     )

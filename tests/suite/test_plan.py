@@ -169,10 +169,21 @@ def on(devices, **chosen):
     return planned(rates=WITH_GPU, device=devices, **{"workload": ["step"], "budget": 20.0, **chosen})
 
 
+def test_where_nothing_is_forked_fewer_processes_are_started_and_the_plan_says_how_long_they_take(monkeypatch):
+    wanted = {"workload": ["step"], "budget": 2.0}
+    forked = planned(**wanted)
+    monkeypatch.setattr(costs, "FORKS", False)
+    fresh = planned(**wanted)
+    assert fresh.shares["steps"].processes < forked.shares["steps"].processes
+    assert fresh.seconds > fresh.shares["steps"].processes * costs.FRESH_SECONDS
+
+
 def test_an_accelerator_is_made_ready_in_every_process_and_calibrated_for_longer():
     cpu, cuda = on(["cpu"]), on(["cuda"])
     assert cuda.calibrate_seconds > cpu.calibrate_seconds
-    assert on(["cpu", "cuda"]).calibrate_seconds == cpu.calibrate_seconds + cuda.calibrate_seconds
+    both = on(["cpu", "cuda"])
+    starting = both.calibrations * costs.start_seconds()  # of one process for both
+    assert both.calibrate_seconds == pytest.approx(cpu.calibrate_seconds + cuda.calibrate_seconds - starting)
     made_ready = {}
     for device in ("cpu", "cuda"):
         share = on([device], workload=["epoch"], epochs=3).shares["epochs"]
