@@ -89,7 +89,11 @@ def why_impossible(case: Case, train_images: int | None) -> str | None:
     if reason := why_unusable(case.device):
         return reason
     if WORKLOADS[case.workload].own:
-        return "no program was named: --program FILE.py" if train_images is not None else None
+        if train_images is not None:
+            return "no program was named: --program FILE.py"
+        given = [axis.label for axis in AXES if not axis.own and getattr(case, axis.field) != axis.default]
+        chosen = [label for label in given if label != "workload"]
+        return f"a program of your own decides its {chosen[0]} itself" if chosen else None
     if train_images is None:
         return "a program of your own was named, and this is a case of the reference network"
     for row in (PRECISIONS[case.precision], COMPILERS[case.compiler], FEEDS[case.feed]):

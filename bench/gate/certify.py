@@ -156,19 +156,24 @@ def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], No
                     lines.write(json.dumps(gate) + "\n")
                 what = f"{100 * slowdown:+.3g}%{' noisy' * noisy}"
                 say(f"{len(done)}: {what} {outcome.verdict} in {gate['seconds']:.0f} s")
-                files.write(output / "README.md", certificate(done, bound))
+                files.write(output / certificate_file(bound), certificate(done, bound))
     return certificate(done, bound)
+
+
+def certificate_file(bound: float) -> str:
+    """Where the certificate of a bound stands."""
+    return "README.md" if bound == BOUND else f"bound-{100 * bound:g}.md"
 
 
 def certificate(gates: list[dict[str, Any]], bound: float = BOUND) -> str:
     """What the gates of a bound say: verdicts by slowdown and neighbour, with bounds on the error rates."""
     machines = sorted({gate["machine"] for gate in gates})
     lines = [
-        f"# Certificate of the timing gate, for a slowdown of {bound:.0%}",
+        f"# Certificate of the timing gate, for a slowdown of {100 * bound:g}%",
         "",
         f"{len(gates)} of {sum(kind.count for kind in kinds(bound))} gates, on {', '.join(machines)}, in "
         f"{sum(gate['seconds'] for gate in gates) / 3600:.1f} hours. Every pair's log ratio is in `gates.jsonl`; "
-        "`fcnn-bench certify` goes on where it was stopped.",
+        f"`fcnn-bench certify --bound {100 * bound:g}` goes on where it was stopped.",
         "",
     ]
     rows = []
@@ -206,5 +211,5 @@ def _smallest(gates: list[dict[str, Any]], bound: float) -> str:
     seen = math.expm1(rule.bound - quantile * deviation)
     return (
         f"Pairs of identical code scatter by {deviation:.2%}. From a slowdown of {max(seen, 0):.1%} on, at most 1 "
-        f"gate in 20 passes at this scatter; smaller ones may pass, since only {rule.bound_fraction:.0%} is promised."
+        f"gate in 20 passes at this scatter; smaller ones may pass, since only {100 * bound:g}% is promised."
     )

@@ -36,7 +36,8 @@ class TimingRule:
         more_pairs: Fresh pairs from the second look to the last.
         fail_alpha: Largest probability of FAIL for an unchanged program, over all `cases`.
         pass_alpha: Largest probability of PASS for a slowdown of `bound_fraction` or more, a case.
-        control_fraction: The base-against-base control is flat if its 99% interval holds 0 or is within this.
+        control_fraction: The A/A control is flat if its 99% interval holds 0 or it is within this and a fifth of the
+            bound.
         cases: Cases judged in one run; `fail_alpha` is shared among them (Bonferroni, a stricter form of Holm).
     """
 
@@ -130,7 +131,7 @@ def refuted(rule: TimingRule, p: float, middle: float, low: float, high: float) 
     estimate = f"{math.expm1(middle):+.1%}"
     if math.isfinite(low) and math.isfinite(high):
         estimate += f" ({math.expm1(low):+.1%} to {math.expm1(high):+.1%})"
-    return f"{estimate}: a slowdown of {rule.bound_fraction:.0%} is refuted (p = {p:.2g})"
+    return f"{estimate}: a slowdown of {100 * rule.bound_fraction:g}% is refuted (p = {p:.2g})"
 
 
 def is_flat(control: Sequence[float], rule: TimingRule) -> bool:
@@ -138,7 +139,7 @@ def is_flat(control: Sequence[float], rule: TimingRule) -> bool:
     if not control:
         return False
     mean, low, high = student(control, 0.99)
-    return low <= 0 <= high or abs(mean) <= rule.control_fraction
+    return low <= 0 <= high or abs(mean) <= min(rule.control_fraction, rule.bound_fraction / 5)
 
 
 def decide(
@@ -174,5 +175,5 @@ def decide(
     return decision(
         INCONCLUSIVE,
         f"between {math.expm1(low):+.1%} and {math.expm1(high):+.1%}: neither a slowdown is shown "
-        f"nor one of {rule.bound_fraction:.0%} refuted",
+        f"nor one of {100 * rule.bound_fraction:g}% refuted",
     )

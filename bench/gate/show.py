@@ -89,7 +89,7 @@ def markdown(check: Check) -> str:
     """The check as Markdown."""
     where = f"Against {code(check.against)}, on {markdown_text(check.machine)}, with {markdown_text(check.dataset)}"
     said = f"{meaning(check).capitalize()}. {where}, in {check.seconds:.0f} s."
-    bound = f" A slowdown of {check.bound_fraction:.0%} must not pass." if "timing" in check.gates else ""
+    bound = f" A slowdown of {100 * check.bound_fraction:g}% must not pass." if "timing" in check.gates else ""
     lines = [
         f"## {MARKS[check.verdict]} fcnn-bench check: {check.verdict}",
         "",

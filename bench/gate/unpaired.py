@@ -72,7 +72,7 @@ def decide(
         verdict = INCONCLUSIVE
         reason = (
             f"between {math.expm1(low):+.1%} and {math.expm1(high):+.1%}: neither a slowdown is shown nor one of "
-            f"{rule.bound_fraction:.0%} refuted, with {MACHINE_FRACTION:.0%} to spare for another day; several records "
-            "tell more than one, and a larger --bound is decided sooner"
+            f"{100 * rule.bound_fraction:g}% refuted, with {MACHINE_FRACTION:.0%} to spare for another day; several "
+            "records tell more than one, and a larger --bound is decided sooner"
         )
     return Decision(verdict, math.expm1(middle), math.expm1(low), math.expm1(high), fail_p, pass_p, reason)

@@ -74,7 +74,7 @@ def run(
     """
     begin = time.monotonic()
     accepted = counts.read_accepted(request.root / counts.ACCEPTED_FILE)
-    label, around = facts.machine().label, Surroundings()
+    label, around = facts.machine().label, Surroundings(request.device)
     outcomes: list[Outcome] = []
     differing: list[tuple[str, str, str]] = []
     with laid_out as programs, missing_noted(outcomes, request):

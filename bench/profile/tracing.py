@@ -210,6 +210,11 @@ def _calls(recorded: profile, files: Mapping[str, Sequence[str]]) -> Iterator[tu
         if caller is not None and any(file.endswith(caller.file_name) for file in files.get(name, ())):
             line = f"{name}:{caller.line_number} {caller.function_name}"
             spans.append((node.start_time_ns, node.end_time_ns, line))
+        elif not line and (own := getattr(node.extra_fields, "callsite", None)) is not None:
+            # What a function of the program calls by an operator's sign is called by nobody else in it.
+            name = Path(own.file_name).name
+            if any(file.endswith(own.file_name) for file in files.get(name, ())):
+                line = f"{name}:{own.line_number} {own.function_name}"
         if node.tag.name == "TorchOp":
             calls.append((node.name, node.start_time_ns, node.end_time_ns, line, is_root))
         # What a thread without Python's calls begins hands its line on to what it calls.

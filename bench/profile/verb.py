@@ -158,7 +158,7 @@ def _profiled(
     case: Case, source: Source, asked: ProfileOptions, images: Images | None, staged: Path, terminal: Console
 ) -> Profile:
     (staged / "traces").mkdir(exist_ok=True)
-    asked_images = compose.ImageSource("", "", "", "images of its own")
+    asked_images = compose.ImageSource("", "", "", f"{Path(source.program).name} and its own images")
     if images:
         asked_images = compose.ImageSource(
             **requested(images, asked.dataset, asked.data), sha256=images.sha256, label=images.label

@@ -55,9 +55,12 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
     accelerators = [device for device in measured_devices(everything) if device != "cpu"]
     if not accelerators:
         missing = next((gap.reason for gap in record.unmeasured if gap.case.device != "cpu"), "none was asked for")
+        unknown = f"Whether a GPU would be faster, this run cannot tell: {missing}."
+        if record.program:
+            return f"{unknown} Run the same command on a machine that has one."
         return (
-            f"Whether a GPU would be faster, this run cannot tell: {missing}. Run fcnn-bench on a machine that has "
-            "one, then show both: fcnn-bench report HERE/record.json THERE/record.json."
+            f"{unknown} Run fcnn-bench on a machine that has one, then show both: fcnn-bench report HERE/record.json "
+            "THERE/record.json."
         )
     if record.program:
         return own.on_what(everything)

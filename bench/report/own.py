@@ -22,7 +22,10 @@ NEEDED = {
 
 def subject(program: Program) -> str:
     """What was measured, and what was not, since the program does not have what it takes."""
-    missing = [f"no {lacking}, so {what} are not known" for lacking, what in NEEDED.items() if lacking in program.lacks]
+    lacking = {name: what for name, what in NEEDED.items() if name in program.lacks}
+    if "optimizer" not in lacking:  # which has the parameters
+        lacking.pop("model", None)
+    missing = [f"no {name}, so {what} are not known" for name, what in lacking.items()]
     told = f" It has {'; '.join(missing)}." if missing else ""
     return f"Training steps of a program of your own, {program.file}, with its own images.{told}"
 
@@ -42,7 +45,7 @@ def how_fast(program: Program, everything: Sequence[Cell]) -> str:
 
 
 def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(texts) if len(texts) < 3 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
 
 
 def why(everything: Sequence[Cell], named: str) -> str:

@@ -9,8 +9,10 @@ from bench.analyse.account import ARITHMETIC, COPIES, DATA, MEMORY, OVERHEAD, Ac
 from bench.analyse.cell import Cell
 from bench.analyse.cells import measured_devices, plain_step, program_cells
 from bench.analyse.gains import Gain, changes
+from bench.axes.workloads import workload
 from bench.report import units
 from bench.report.words import BOUNDS, LAUNCH_BOUND, REFERENCE_BATCH, ROOFLINES, name
+from bench.text import counted
 
 MEANINGS = {
     DATA: "is spent waiting for batches",
@@ -85,7 +87,9 @@ def _fixed(cell: Cell, account: Account) -> str:
     named = {part: share for part, share in parts if share >= WORTH_A_WORD}
     rest = {"the rest": 1 - sum(named.values())} if named else {}
     split = ", ".join(f"{part} {units.duration(share * each)}" for part, share in (named | rest).items())
-    calls = f" and {sum(counters.aten_calls.values()):,} calls of operators" if counters else ""
+    calls = f" and {counted(sum(counters.aten_calls.values()), 'call')} of operators" if counters else ""
+    if workload(cell.case.workload).own:  # its step on one image has all of the weights
+        return f", {units.duration(each)} per step, such as Python, the update of the weights{calls}"
     return f", {units.duration(each)} per step{f' ({split})' if split else ''}, which is Python{calls}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.analyse.cell import Cell, Versus
 from bench.record.model import Record
@@ -80,7 +81,10 @@ def machine_and_day(record: Record) -> str:
 
 
 def version(record: Record) -> str:
-    """The commit that was measured."""
+    """The commit that was measured: of the program, where it is the user's own, by whose file it is known as well."""
+    if record.program:
+        digest, commit = record.program.sha256[:8], record.program.commit
+        return f"{Path(record.program.file).name} {digest}{f', commit {commit.id[:8]}' if commit else ''}"
     if record.commit is None:
         return "unknown commit"
     return f"commit {record.commit.id[:8]}{' with uncommitted changes' if record.commit.dirty else ''}"

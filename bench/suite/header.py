@@ -140,8 +140,7 @@ def again(workers: Workers, run: Mapping[str, Any]) -> dict[str, Any]:
         "own_program": None,
     }
     if program := run["asked"].get("program"):
-        of_now = own.recorded(Path(program), {})
-        now |= {"dataset": own.dataset(Path(program)), "own_program": {**of_now, "lacks": run["own_program"]["lacks"]}}
+        now |= {"dataset": own.dataset(Path(program)), "own_program": own.again(Path(program), run["own_program"])}
     return now
 
 
@@ -188,7 +187,7 @@ def first_line(surveyed: Surveyed, command: str, dataset: str, program: Path | N
         **{name: surveyed.facts[name] for name in ("machine", "environment", "dataset", "gpu")},
         "accuracy": ACCURACY,
         "plan": dataclasses.asdict(surveyed.plan),
-        "asked": {"dataset": dataset, "program": named},
+        "asked": {"dataset": dataset, "program": str(program.absolute()) if program else None},
         "own_program": own.recorded(program, known) if program else None,
         "visible_gpus": visible,
         "cases": {

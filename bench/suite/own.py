@@ -24,9 +24,9 @@ LIMIT_SECONDS = 600.0  # for a program that loads its own data first
 
 @dataclass(frozen=True)
 class Facts:
-    """What `bench.workers.own.facts` answers of a case; the defaults are those of one that failed."""
+    """What `bench.workers.own.facts` answers of a case."""
 
-    made_seconds: float = 1.0
+    made_seconds: float = 0.0
     repetition_seconds: float = 1.0
     images_per_step: int | None = None
     lacks: tuple[str, ...] = ()
@@ -48,8 +48,16 @@ def request(path: Path) -> dict[str, str]:
     return {"tree": str(tree), "file": real.relative_to(tree).as_posix(), "folder": os.getcwd()}  # noqa: PTH109
 
 
+def again(path: Path, then: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of now, for a run that is to go on: its results have changed the repository meanwhile."""
+    now = recorded(path, {})
+    if now["commit"] and then["commit"]:
+        now["commit"] = {**now["commit"], "dirty": then["commit"]["dirty"]}
+    return {**now, "file": then["file"], "lacks": then["lacks"]}
+
+
 def surveyed(workers: Workers, cases: Mapping[str, Case]) -> dict[str, Facts]:
-    """What is known of every case before it is planned; of one that fails, as much as nothing: its turn says why.
+    """What is known of every case before it is planned; of one that fails, as of the quickest: its turn says why.
 
     Raises:
         BenchError: All of them fail; the first one's reason.
@@ -63,7 +71,8 @@ def surveyed(workers: Workers, cases: Mapping[str, Case]) -> dict[str, Facts]:
             errors.append(error)
     if errors and not known:
         raise BenchError(str(errors[0]), errors[0].exit_code)
-    return {id: known.get(id, Facts()) for id in cases}
+    quickest = min(known.values(), key=lambda facts: facts.repetition_seconds, default=Facts())
+    return {id: known.get(id, quickest) for id in cases}
 
 
 def dataset(path: Path) -> dict[str, Any]:
@@ -80,5 +89,5 @@ def recorded(path: Path, known: Mapping[str, Facts]) -> dict[str, Any]:
         "file": str(path),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "commit": commit and dataclasses.asdict(commit),
-        "lacks": next((list(facts.lacks) for facts in known.values() if facts != Facts()), []),
+        "lacks": next((list(facts.lacks) for facts in known.values()), []),
     }

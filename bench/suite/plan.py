@@ -65,6 +65,7 @@ class Share:
 # do, and Student's factor falls from 3.2 for four to 2.4 for eight; beyond, preparing takes the rounds' time.
 STEP_SHARES = ((12, 12), (8, 4), (6, 4), (5, 3), (4, 3), (3, 1))
 MOST_ROUNDS = 40
+TIMES_MADE = 2  # a program of the user's own, to be taken apart: as it is, and for the fewest images
 OWN_SECONDS = 20.0  # of rounds, all cases of a program of the user's own together, unless it is asked for more or less
 MOST_MADE_SECONDS = 60.0  # beyond, for making it in one process after another
 EPOCH_PROCESSES, FEWEST_PROCESSES = 8, 3
@@ -192,6 +193,7 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: c
         compile_seconds=sum(map(costs.compile_seconds, cases.values())),
         observe_seconds=costs.start_seconds()
         + costs.context_seconds(cases)
-        + sum(costs.observe_seconds(case, train_images, effort.thorough, rates) for case in cases.values()),
+        + sum(costs.observe_seconds(case, train_images, effort.thorough, rates) for case in cases.values())
+        + TIMES_MADE * costs.made_seconds(cases.values(), rates),
         start_up_seconds=sum(map(costs.start_up_seconds, cases.values())) if effort.thorough else 0.0,
     )

@@ -69,6 +69,9 @@ def observe(
     with compilations() as compiled:
         seen, fields = _observe(state, built, seconds, repetitions, thorough)
     flags = validity.flags(seen)
+    counters = seen.counters
+    if WORKLOADS[built.workload].own and built.device != "cpu" and counters and counters.kernels_launched == 0:
+        flags.append(Flag("not-as-claimed", f"no kernel ran on {built.device}: make() did not use its device"))
     if COMPILERS[built.compiler].mode:
         fields["compilation"] = vars(compiled)
         if not compiled.graphs:

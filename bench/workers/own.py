@@ -122,6 +122,10 @@ def _made(state: State, case: Case, seed: int) -> Any:
     made = make(DEVICES[case.device].torch_name, case.batch_size, seed)
     if not callable(getattr(made, STEP, None)):
         raise BenchError(f"{state.file}: {MAKE}() returned a {type(made).__name__}, which has no {STEP}()")
+    for name, what in (("model", "parameters"), ("optimizer", "param_groups"), (EVALUATE, "__call__")):
+        part = getattr(made, name, None)
+        if part is not None and not hasattr(part, what):
+            raise BenchError(f"{state.file}: {name} is a {type(part).__name__}, which has no {what}")
     return made
 
 

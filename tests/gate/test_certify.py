@@ -58,6 +58,11 @@ def test_a_bound_has_gates_of_its_own(tmp_path):
     assert markdown_cells(text)[1][:5] == ["+2%", "idle", "1", "0", "1"]
 
 
+def test_every_bound_has_a_file_and_its_own_words():
+    assert [certify.certificate_file(bound) for bound in (0.05, 0.025)] == ["README.md", "bound-2.5.md"]
+    assert "`fcnn-bench certify --bound 2.5` goes on" in certificate([], 0.025)
+
+
 def test_the_certificate_counts_verdicts_with_intervals():
     gates = [gate(0.0, False, "PASS")] * 19 + [gate(0.0, False, "INCONCLUSIVE")] + [gate(0.05, True, "FAIL")] * 10
     text = certificate(gates)

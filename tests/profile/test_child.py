@@ -138,7 +138,7 @@ def test_a_program_of_the_users_own_is_taken_apart_by_its_own_lines(asked, tmp_p
     (tmp_path / "own.py").write_text(
         "import torch\nfrom types import SimpleNamespace\n\n\ndef make(device, batch_size, seed):\n"
         "    x = torch.ones(batch_size, requires_grad=True)\n"
-        "    return SimpleNamespace(step=lambda: x.square().sum().backward())\n"
+        "    return SimpleNamespace(step=lambda: (x.square() * 2).sum().backward())\n"
     )
     case = {**asked.case, "workload": "program"}
     program = dataclasses.replace(asked, case=case, tree=str(tmp_path), program="own.py", folder=str(tmp_path))
@@ -148,3 +148,5 @@ def test_a_program_of_the_users_own_is_taken_apart_by_its_own_lines(asked, tmp_p
         sys.modules.pop("program_own", None)
     lines = {operator["line"] for operator in seen["operators"] if operator["name"] == "aten::pow"}
     assert lines == {"own.py:7 <lambda>"}
+    # A product by its sign is no call of Python's: the function that it stands in is named.
+    assert {o["line"] for o in seen["operators"] if o["name"] == "aten::mul"} == {"own.py:7 <lambda>"}

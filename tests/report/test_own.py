@@ -49,12 +49,15 @@ def test_what_it_decides_itself_is_in_no_table_and_its_bound_is_not_claimed():
 
 
 def test_what_it_lacks_is_said_with_what_is_not_known_for_it():
-    of_it = program_record(lacks=["images_per_step", "evaluate", "model"])
+    of_it = program_record(lacks=["images_per_step", "evaluate", "model", "optimizer"])
     assert captions.title(of_it) == "How fast does training.py train?"
     assert captions.subject(of_it) == (
         "Training steps of a program of your own, of mine/training.py, with its own images. It has no images_per_step, "
-        "so images per second are not known; no model, so the bytes of its parameters are not known."
+        "so images per second are not known; no model, so the bytes of its parameters are not known; no optimizer, so "
+        "the bytes of its optimizer's state are not known."
     )
+    with_optimizer = program_record(lacks=["model"])  # which has the parameters
+    assert captions.subject(with_optimizer).endswith("with its own images.")
     assert captions.subject(program_record()).endswith("with its own images.")
     assert captions.title(CPU_RECORD) == captions.TITLE
 

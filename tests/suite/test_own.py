@@ -14,7 +14,7 @@ from bench.errors import USAGE, BenchError
 from bench.record.folding import folded
 from bench.record.journal import Journal
 from bench.record.store import read
-from bench.suite import header, own, session
+from bench.suite import costs, header, own, session
 from bench.suite.costs import Rates
 from bench.suite.plan import make
 from tests.commands import MAIN, Command
@@ -106,7 +106,7 @@ def test_it_is_measured_counted_and_explained(measured_once, surveyed, program, 
 def test_a_batch_that_fails_is_planned_all_the_same_and_its_turn_says_why(surveyed):
     _, planned = surveyed(8, 128)
     assert planned.own["program[cpu-b8-t1]"].repetition_seconds > 0
-    assert planned.own["program[cpu-b128-t1]"] == own.Facts()
+    assert planned.own["program[cpu-b128-t1]"] == planned.own["program[cpu-b8-t1]"]
     assert set(planned.possible) == {"program[cpu-b8-t1]", "program[cpu-b128-t1]"}
 
 
@@ -119,6 +119,8 @@ def test_without_a_program_there_is_no_case_of_it_and_with_one_no_other():
     assert why_impossible(Case(workload="program"), 100) == "no program was named: --program FILE.py"
     assert why_impossible(Case(workload="program"), None) is None
     assert "a case of the reference network" in why_impossible(Case(), None)
+    chosen_too = Case(workload="program", precision="bf16")
+    assert why_impossible(chosen_too, None) == "a program of your own decides its precision itself"
 
 
 @pytest.mark.parametrize(("option", "value"), [("precision", ["bf16"]), ("feed", ["loader"]), ("data", "images")])
@@ -148,13 +150,17 @@ def test_its_repository_is_told_and_its_version_too(program, tmp_path):
     (tmp_path / "of" / "it" / "training.py").write_text(f"{PROGRAM}\n# changed\n")
     assert own.recorded(program, {})["commit"]["dirty"]
     assert own.recorded(program, {})["sha256"] != before
+    # Its own results make a repository dirty, and are no reason not to go on.
+    then = {**own.recorded(program, {}), "commit": {**own.recorded(program, {})["commit"], "dirty": False}}
+    assert own.again(program, then) == then
     # Versions of one program are compared, and programs of two names are not.
     assert own.dataset(program)["sha256"] == own.dataset(Path("elsewhere/training.py"))["sha256"]
     assert own.dataset(program)["sha256"] != own.dataset(Path("other.py"))["sha256"]
 
 
 @pytest.mark.parametrize(("made", "processes"), [(0.01, 12), (2.0, 8), (60.0, 3)])
-def test_what_takes_long_to_make_is_made_in_fewer_processes(program, made, processes):
+def test_what_takes_long_to_make_is_made_in_fewer_processes(program, monkeypatch, made, processes):
+    monkeypatch.setattr(costs, "FORKS", True)
     cases = {str(case.batch_size): case for case in matrix.cases(chosen(program, batch=[8, 16]), "suite", ["cpu"])}
     facts = own.Facts(made_seconds=made, repetition_seconds=1e-3)
     plan = make(cases, 0, chosen(program), "suite", Rates(own=dict.fromkeys(cases.values(), facts)))

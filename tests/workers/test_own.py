@@ -98,6 +98,16 @@ def test_what_is_no_accuracy_is_refused(made, said):
         ("make = 3", "number.py", "number.py: defines no function make(device, batch_size, seed)"),
         ("def make(*of):\n    return of", "tuple.py", "tuple.py: make() returned a tuple, which has no step()"),
         ("", "notes.txt", "notes.txt: is no Python file"),
+        (
+            PROGRAM.replace("evaluate=lambda: RETURNED", "optimizer=[]"),
+            "list.py",
+            "list.py: optimizer is a list, which has no param_groups",
+        ),
+        (
+            PROGRAM.replace("evaluate=lambda: RETURNED", "evaluate=0.5"),
+            "half.py",
+            "half.py: evaluate is a float, which has no __call__",
+        ),
     ],
 )
 def test_what_is_no_program_says_what_it_lacks(made, text, name, said):
