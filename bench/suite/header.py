@@ -80,18 +80,13 @@ def survey(
 
 
 def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool]) -> Surveyed:
-    devices = worker.ask("devices", SURVEY_LIMIT_SECONDS)
-    planned = {case_id(case): case for case in matrix.cases(options, plan, devices)}
-    planned = {id: case for id, case in planned.items() if choose(id)}
-    used = sorted({case.device for case in planned.values()})
-    asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
-    facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
+    planned, facts = _planned(worker, options, plan, choose)
     threads = facts["threads"]
     if facts["gpu"] and options["threads"] is None:
         chosen = host.chosen_threads(worker, Path(options["results"]), facts["machine"]["slug"])
         facts["environment"]["settings"].update(chosen)
         threads = chosen.get(host.CHOSEN, threads)
-    resolved = {id: dataclasses.replace(case, threads=case.threads or threads) for id, case in planned.items()}
+    resolved = _resolved(planned, threads)
     possible = {id: case for id, case in resolved.items() if not facts["impossible"][id]}
     here = sorted({case.device for case in possible.values()})
     rates = Rates(**worker.ask("rates", SURVEY_LIMIT_SECONDS, devices=here, threads=threads))
@@ -99,18 +94,27 @@ def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable
     return Surveyed(resolved, facts, made)
 
 
+def _planned(
+    worker: Any, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool]
+) -> tuple[dict[str, Case], dict[str, Any]]:
+    """The planned cases that are wanted, by id, and what `bench.workers.survey.survey` answers of them."""
+    devices = worker.ask("devices", SURVEY_LIMIT_SECONDS)
+    planned = {case_id(case): case for case in matrix.cases(options, plan, devices)}
+    planned = {id: case for id, case in planned.items() if choose(id)}
+    used = sorted({case.device for case in planned.values()})
+    asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
+    return planned, worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
+
+
+def _resolved(planned: Mapping[str, Case], threads: int) -> dict[str, Case]:
+    """The cases with so many threads where they name none."""
+    return {id: dataclasses.replace(case, threads=case.threads or threads) for id, case in planned.items()}
+
+
 def _survey_own(workers: Workers, options: Mapping[str, Any], plan: str) -> Surveyed:
     """The same of a program of the user's own, on all threads unless it is told otherwise."""
-
-    def ask(worker: Any) -> tuple[dict[str, Case], dict[str, Any]]:
-        planned = {case_id(case): case for case in matrix.cases(options, plan, worker.ask("devices"))}
-        used = sorted({case.device for case in planned.values()})
-        asked = {id: dataclasses.asdict(case) for id, case in planned.items()}
-        facts = worker.ask("survey", SURVEY_LIMIT_SECONDS, cases=asked, devices=used)
-        threads = facts["threads"]
-        return {id: dataclasses.replace(case, threads=case.threads or threads) for id, case in planned.items()}, facts
-
-    cases, facts = presence.surveyed(workers, ask)
+    planned, facts = presence.surveyed(workers, lambda worker: _planned(worker, options, plan, lambda id: True))
+    cases = _resolved(planned, facts["threads"])
     possible = {id: case for id, case in cases.items() if not facts["impossible"][id]}
     known = own.surveyed(workers, possible)
     rates = Rates(own={possible[id]: facts for id, facts in known.items()})

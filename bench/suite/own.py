@@ -72,7 +72,8 @@ def surveyed(workers: Workers, cases: Mapping[str, Case]) -> dict[str, Facts]:
     if errors and not known:
         raise BenchError(str(errors[0]), errors[0].exit_code)
     quickest = min(known.values(), key=lambda facts: facts.repetition_seconds, default=Facts())
-    return {id: known.get(id, quickest) for id in cases}
+    unknown = dataclasses.replace(quickest, images_per_step=None)
+    return {id: known.get(id, unknown) for id in cases}
 
 
 def dataset(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
@@ -137,10 +136,12 @@ def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Cl
         empty = workloads.empty(case, state.images)
         return measure_breakdown(prepared.counted, empty.repeat, clock, empty.marked)
     for images in FEWEST_IMAGES:
-        with contextlib.suppress(Exception):  # what it raises is not known
+        try:
             few = turns.build(state, dataclasses.replace(case, batch_size=images))
             few.repeat()
-            return measure_breakdown(prepared.counted, few.repeat, clock)
+        except Exception:  # what it raises is not known
+            continue
+        return measure_breakdown(prepared.counted, few.repeat, clock)
     return None
 
 

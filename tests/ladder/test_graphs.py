@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from bench.ladder import graphs, steps
 from bench.ladder.program import CPU, accuracy
 from fcnn.data import load_images
+from tests.ladder.trained import trained, weights_after
 
 
 class Recorder(TorchDispatchMode):
@@ -57,17 +58,6 @@ def images(mnist_root, monkeypatch):
     # What the compiler makes of it is not made of operators; the function is the same.
     monkeypatch.setattr(steps, "_compiled", lambda mode: steps.pure_step)
     return load_images("MNIST", mnist_root)
-
-
-def weights_after(make, images, epochs=3, seed=4):
-    return trained(make, images, epochs, seed)[0]
-
-
-def trained(make, images, epochs=3, seed=4):
-    """The weights, and every epoch's mean loss."""
-    program = make(images, seed, CPU)
-    losses = [program.epoch() for _ in range(epochs)]
-    return [weight.detach().clone() for weight in program.weights()], losses
 
 
 SAME = [

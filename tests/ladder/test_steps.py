@@ -16,6 +16,7 @@ from bench.workers.process import Process
 from bench.workers.serve import State
 from fcnn.data import load_images
 from tests.commands import Command
+from tests.ladder.trained import trained, weights_after
 
 
 @pytest.fixture
@@ -23,17 +24,6 @@ def images(mnist_root, monkeypatch):
     # The function that is compiled is the same, and the compiler's front half sees whether it can be one.
     monkeypatch.setattr(steps, "_compiled", lambda mode: torch.compile(steps.pure_step, backend="eager"))
     return load_images("MNIST", mnist_root)
-
-
-def weights_after(make, images, epochs=3, seed=4):
-    return trained(make, images, epochs, seed)[0]
-
-
-def trained(make, images, epochs=3, seed=4):
-    """The weights, and every epoch's mean loss."""
-    program = make(images, seed, CPU)
-    losses = [program.epoch() for _ in range(epochs)]
-    return [weight.detach().clone() for weight in program.weights()], losses
 
 
 needs_compiler = pytest.mark.skipif(native.why_not() is not None, reason="no C compiler here")
