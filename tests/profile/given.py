@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 from bench.profile import verb
@@ -18,7 +19,7 @@ def give(monkeypatch, *profiles):
         if isinstance(made, BaseException):
             raise made
         (traces / made.trace_file).write_bytes(b"trace")
-        return made
+        return copy.deepcopy(made)  # the verb writes into it what else is missing
 
     monkeypatch.setattr(verb, "profile", profile)
 
