@@ -1,21 +1,30 @@
 """Records side by side, one or several a side: like with like, or refused.
 
 What one run can promise is a ratio within its rounds: the machine of another day is slower or faster as a whole, by
-more than any interval of one run says. So a case is judged by how its ratio to a base case has changed from the one
-side to the other. How the sides differ as a whole is said apart, and only several runs a side have an interval for it.
+more than any interval of one run says. So a case is judged by how much more its time has changed from the one side to
+the other than those of the cases that took turns with it. How the sides differ as a whole is said apart, and only
+several runs a side have an interval for it.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from bench.analyse.levels import Estimate, difference, over_runs, ratio_of, rounds_of, time_of
-from bench.analyse.statistics import Ratio
+from bench.analyse.levels import (
+    Estimate,
+    Level,
+    beside,
+    counting,
+    difference,
+    levels_in,
+    over_runs,
+    rounds_of,
+    time_of,
+)
+from bench.analyse.statistics import Ratio, middle_mean
 from bench.analyse.trust import judged, objections
-from bench.axes.axis import AXES
 from bench.record.measurement import Measurement
 from bench.record.model import TIMING_RULE_VERSION, Record
 
@@ -28,7 +37,7 @@ MUST_MATCH = (
     "environment.settings.deterministic_algorithms",
     "environment.settings.garbage_collector_in_timed_blocks",
 )
-BASE = "the base of the others"
+ALONE = "no other case took turns with it"
 
 
 @dataclass(frozen=True)
@@ -38,9 +47,8 @@ class Row:
     Attributes:
         a: Its time on side A; None where that has none.
         b: The same on side B.
-        ratio: B's time over A's, each as a multiple of its runs' base case; None with the `reason` why it is not
-            judged.
-        base_id: That case; None where there is none.
+        ratio: How many times as long it takes in B, beside the middle of the other cases of its rounds; None with the
+            `reason` why it is not judged.
     """
 
     id: str
@@ -48,7 +56,6 @@ class Row:
     b: Estimate | None
     ratio: Ratio | None
     reason: str | None
-    base_id: str | None = None
 
     @property
     def verdict(self) -> str:
@@ -86,6 +93,7 @@ class _Run:
 
     record: Record
     by_id: dict[str, Measurement]
+    _levels: dict[frozenset[int], dict[str, Level]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, record: Record) -> _Run:
@@ -96,11 +104,25 @@ class _Run:
         """Whether the case is here, and nothing speaks against it."""
         return id in self.by_id and not objections(self.by_id[id])
 
-    def relative(self, id: str, base: str) -> Estimate | None:
-        """A case's time over the base's."""
-        if not self.counts(id) or not self.counts(base):
+    def group(self, id: str) -> str:
+        """The group whose rounds a case is in."""
+        return rounds_of(self.record)[self.by_id[id].rounds[0]].group
+
+    def time(self, id: str) -> Estimate:
+        """A case's time."""
+        return time_of(self.by_id[id], self.record)
+
+    def relative(self, id: str, others: Sequence[str], usual: Mapping[str, float]) -> Estimate | None:
+        """How much longer than usual a case took beside others; None if none of them was in its rounds."""
+        if not self.counts(id):
             return None
-        return ratio_of(self.by_id[id], self.by_id[base], self.record)
+        rounds = frozenset(counting(self.by_id[id].rounds, self.record))
+        if rounds not in self._levels:
+            self._levels[rounds] = levels_in(rounds, self.record)
+        levels = self._levels[rounds]
+        if not (there := [other for other in others if other in levels and self.counts(other)]):
+            return None
+        return beside(levels[id], [levels[other] for other in there], usual[id], [usual[other] for other in there])
 
 
 @dataclass(frozen=True)
@@ -117,19 +139,18 @@ class _Side:
         """The case in every run that has it."""
         return [run.by_id[id] for run in self.runs if id in run.by_id]
 
-    def group(self, id: str) -> str:
-        """The group whose rounds a case is in."""
-        run = next(run for run in self.runs if run.counts(id))
-        return rounds_of(run.record)[run.by_id[id].rounds[0]].group
+    def first(self, id: str) -> _Run:
+        """The first run in which the case counts."""
+        return next(run for run in self.runs if run.counts(id))
 
-    def relative(self, id: str, base: str) -> Estimate | None:
-        """A case's time over the base's."""
-        ratios = [one for run in self.runs if (one := run.relative(id, base))]
-        return over_runs(ratios) if ratios else None
+    def relative(self, id: str, others: Sequence[str], usual: Mapping[str, float]) -> Estimate | None:
+        """How much longer than usual a case took beside others."""
+        runs = [one for run in self.runs if (one := run.relative(id, others, usual))]
+        return over_runs(runs) if runs else None
 
     def time(self, id: str) -> Estimate | None:
         """A case's time; None if it is not there."""
-        times = [time_of(run.by_id[id], run.record) for run in self.runs if id in run.by_id]
+        times = [run.time(id) for run in self.runs if id in run.by_id]
         return over_runs(times) if times else None
 
     def why_not(self, name: str, id: str) -> str | None:
@@ -142,11 +163,7 @@ class _Side:
 
     def wholes(self, ids: Sequence[str], reference: _Run) -> list[float]:
         """How much longer each run takes than `reference`, the middle of the cases, as a logarithm."""
-
-        def level(run: _Run, id: str) -> float:
-            return time_of(run.by_id[id], run.record).log
-
-        return [statistics.median(level(run, id) - level(reference, id) for id in ids) for run in self.runs]
+        return [middle_mean([run.time(id).log - reference.time(id).log for id in ids]) for run in self.runs]
 
 
 def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Row]:
@@ -168,20 +185,19 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Row]:
     left, right = _Side.of(a), _Side.of(b)
     ids = list(dict.fromkeys(id for side in (left, right) for run in side.runs for id in run.by_id))
     reasons = {id: _why_not(id, left, right) for id in ids}
-    bases: dict[str, str] = {}
-    for id in sorted((id for id in ids if not reasons[id]), key=_plainness(left)):
-        bases.setdefault(left.group(id), id)
-    return [_row(id, left, right, reasons[id], bases) for id in ids]
+    usual = {id: left.first(id).time(id).log for id in ids if not reasons[id]}
+    return [_row(id, left, right, reasons[id], _others(id, usual, left), usual) for id in ids]
 
 
-def _plainness(side: _Side) -> Callable[[str], tuple[bool, ...]]:
-    """Sorts the plainest case first: on the CPU, and then what is the reference's choice on the most axes, in order."""
+def _others(id: str, judged_ids: Collection[str], side: _Side) -> list[str]:
+    """The cases that a case is judged beside: those of its rounds, on the CPU where there are some.
 
-    def key(id: str) -> tuple[bool, ...]:
-        case = side.measurements(id)[0].case
-        return (case.device != "cpu", *(getattr(case, axis.field) != axis.default for axis in AXES if axis.default))
-
-    return key
+    A GPU's are not judged beside one another alone: what makes all of them slower would be no difference.
+    """
+    if id not in judged_ids:
+        return []
+    group = [one for one in judged_ids if one != id and side.first(one).group(one) == side.first(id).group(id)]
+    return [one for one in group if side.measurements(one)[0].case.device == "cpu"] or group
 
 
 def _why_not(id: str, left: _Side, right: _Side) -> str | None:
@@ -191,18 +207,16 @@ def _why_not(id: str, left: _Side, right: _Side) -> str | None:
     return "the cases differ in their threads" if len(cases) > 1 else None
 
 
-def _row(id: str, left: _Side, right: _Side, reason: str | None, bases: dict[str, str]) -> Row:
+def _row(
+    id: str, left: _Side, right: _Side, reason: str | None, others: Sequence[str], usual: Mapping[str, float]
+) -> Row:
     a, b = left.time(id), right.time(id)
     if reason:
         return Row(id, a, b, None, reason)
-    base = bases[left.group(id)]
-    if id == base:
-        return Row(id, a, b, None, BASE, base)
-    estimates = [side.relative(id, base) for side in (left, right)]
-    if None in estimates:
-        return Row(id, a, b, None, f"not measured in the rounds of {base}", base)
-    first, second = (estimate for estimate in estimates if estimate)
-    return Row(id, a, b, difference(first, second).ratio(), None, base)
+    first, second = (side.relative(id, others, usual) for side in (left, right))
+    if first is None or second is None:
+        return Row(id, a, b, None, ALONE)
+    return Row(id, a, b, difference(first, second).ratio(), None)
 
 
 def as_a_whole(a: Sequence[Record], b: Sequence[Record]) -> Ratio | None:

@@ -55,6 +55,16 @@ class Ratio:
         return self.low is not None and self.high is not None and (self.low > 1 or self.high < 1)
 
 
+def middle_mean(values: Sequence[float]) -> float:
+    """The mean of what is left without the lowest and the highest quarter, both rounded up: at least the median.
+
+    So a quarter of the values may be anything, one of three included; of two, it is the mean of both.
+    """
+    cut = min(math.ceil(len(values) / 4), (len(values) - 1) // 2)
+    middle = sorted(values)[cut : len(values) - cut]
+    return math.fsum(middle) / len(middle)
+
+
 def student_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
     """Half the width of Student's two-sided interval, in standard errors, for so many degrees of freedom."""
     return float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))

@@ -53,7 +53,8 @@ def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
     ]
     columns = [Column("case", NAME), *(Column(heading, PROSE) for heading in ("A", "B", "B / A", "verdict"))]
     terminal.print(on_terminal(Table(columns, texts)))
-    terminal.print("B / A is of the times as multiples of the base case's, with its 95% interval.", soft_wrap=True)
+    meaning = "B / A is how many times as long a case takes in B, beside the middle of the other cases of its rounds"
+    terminal.print(f"{meaning}, with its 95% interval.", soft_wrap=True)
     if whole := as_a_whole(*sides):
         terminal.print(_whole(whole, in_turn=took_turns(*sides)), soft_wrap=True)
     return DONE

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.analyse.cells import cells
-from bench.analyse.compare import BASE, Row, compare
-from bench.analyse.levels import ratio_of
-from bench.analyse.trust import judged
+from bench.analyse.compare import ALONE, compare
+from bench.analyse.levels import Estimate, difference, ratio_of, rounds_of
+from bench.analyse.trust import judged, objections
+from bench.axes.axis import AXES
 from bench.errors import BenchError, reason_in
 from bench.record import store
+from bench.record.measurement import Measurement
 from bench.record.model import Record
 from bench.workers.process import HARNESS, Process, child_environment
 
@@ -94,44 +96,63 @@ def judge(records: Sequence[Record]) -> dict[str, Any]:
 
     Returns:
         runs: How many.
-        judged_fraction: Of all cases of all pairs but the base cases, those that `compare` judges.
+        judged_fraction: Of all cases of all pairs that took turns with others, those that `compare` judges.
         different_fraction: Of the judged ones, those that are called different, which is an error.
+        moved_scatter_fraction: What `compare` judges, its standard deviation from run to run, the median over cases.
+        outside_fraction: Of the ratios of each case to the base case of two runs, those that differ by more than their
+            intervals say.
         barred_cells: Cells that are barred from comparisons, the mean over runs.
         scatter_median_fraction, scatter_worst_fraction: Standard deviations from run to run of the ratio to the base.
         scatter_fraction, reach_fraction: By case, that deviation, and half the stated interval (the mean over runs).
     """
-    rows = [row for a, b in itertools.combinations(records, 2) for row in compare([a], [b]) if row.reason != BASE]
-    ratios, reaches = _ratios(records)
-    scatter = {id: statistics.stdev(logs) for id, logs in ratios.items() if len(logs) > 1}
+    rows = [row for a, b in itertools.combinations(records, 2) for row in compare([a], [b]) if row.reason != ALONE]
+    ratios = _ratios(records)
+    scatter = {id: statistics.stdev([one.log for one in runs]) for id, runs in ratios.items() if len(runs) > 1}
+    pairs = [difference(a, b) for runs in ratios.values() for a, b in itertools.combinations(runs, 2)]
     certain = [row for row in rows if row.ratio]
     return {
         "runs": len(records),
         "judged_fraction": len(certain) / max(1, len(rows)),
-        "different_fraction": _share(certain),
+        "different_fraction": sum(bool(row.ratio and row.ratio.clear) for row in certain) / max(1, len(certain)),
+        "moved_scatter_fraction": _moved(records),
+        "outside_fraction": sum(one.ratio().clear for one in pairs) / max(1, len(pairs)),
         "barred_cells": statistics.fmean(
             sum(bool(c.measurement and c.why_not_judged) for c in cells(r)) for r in records
         ),
         "scatter_median_fraction": statistics.median(scatter.values()) if scatter else None,
         "scatter_worst_fraction": max(scatter.values(), default=None),
         "scatter_fraction": scatter,
-        "reach_fraction": {id: statistics.fmean(per_run) for id, per_run in reaches.items()},
-        "ratio": {id: math.exp(statistics.fmean(logs)) for id, logs in ratios.items()},
+        "reach_fraction": {id: statistics.fmean(one.reach() for one in runs) for id, runs in ratios.items()},
+        "ratio": {id: math.exp(statistics.fmean(one.log for one in runs)) for id, runs in ratios.items()},
     }
 
 
-def _share(rows: Sequence[Row]) -> float:
-    return sum(bool(row.ratio and row.ratio.clear) for row in rows) / max(1, len(rows))
-
-
-def _ratios(records: Sequence[Record]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """By case, the logarithms of the ratio to its base of every run, and how far their intervals reach."""
-    bases = {row.id: row.base_id for row in compare(records[:1], records[:1]) if row.base_id and row.id != row.base_id}
+def _moved(records: Sequence[Record]) -> float | None:
+    """How what `compare` judges scatters from run to run, all of them beside the first."""
     logs: dict[str, list[float]] = {}
-    reaches: dict[str, list[float]] = {}
+    for record in records:
+        for row in compare(records[:1], [record]):
+            if row.ratio:
+                logs.setdefault(row.id, []).append(math.log(row.ratio.value))
+    scatter = [statistics.stdev(of_case) for of_case in logs.values() if len(of_case) > 1]
+    return statistics.median(scatter) if scatter else None
+
+
+def _ratios(records: Sequence[Record]) -> dict[str, list[Estimate]]:
+    """By case, its ratio to the base of its rounds in every run: to the plainest case, on the CPU where there is one.
+
+    What else a case chooses than the reference counts by axis, in the axes' order.
+    """
+    ratios: dict[str, list[Estimate]] = {}
     for record in map(judged, records):
-        by_id = {m.id: m for m in record.measurements}
-        for id, base in bases.items():
-            if id in by_id and base in by_id and (ratio := ratio_of(by_id[id], by_id[base], record)):
-                logs.setdefault(id, []).append(ratio.log)
-                reaches.setdefault(id, []).append(ratio.reach())
-    return logs, reaches
+        known, bases = rounds_of(record), dict[str, Measurement]()
+        for measurement in sorted((m for m in record.measurements if not objections(m)), key=_plainness):
+            base = bases.setdefault(known[measurement.rounds[0]].group, measurement)
+            if measurement is not base and (ratio := ratio_of(measurement, base, record)):
+                ratios.setdefault(measurement.id, []).append(ratio)
+    return ratios
+
+
+def _plainness(measurement: Measurement) -> tuple[bool, ...]:
+    case = measurement.case
+    return (case.device != "cpu", *(getattr(case, axis.field) != axis.default for axis in AXES if axis.default))

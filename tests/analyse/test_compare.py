@@ -2,56 +2,80 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.compare import BASE, as_a_whole, compare, mismatch, took_turns
+from bench.analyse.compare import ALONE, as_a_whole, compare, mismatch, took_turns
 from bench.record.measurement import Flag
 from bench.record.model import Dataset, Machine
 from tests.analyse.synthetic import epoch, record, steady, step
 from tests.data.measurements import case, measured
 from tests.data.records import CPU_RECORD
 
+FUSED = "step[cpu-b64-fp32-fused]"
 
-def run(seconds=1e-3, fused=7e-4, **changes):
-    """A step and one with another optimizer, whose time is judged beside the first."""
+
+def run(by=1.0, fused=7e-4, **changes):
+    """Steps of four batch sizes and one with another optimizer, all but the last so many times as long."""
+    times = {1: 0.9e-3 * by, 64: 1e-3 * by, 256: 1.5e-3 * by, 1024: 2e-3 * by}
+    others = [measured(case("step", batch=size), one, samples_seconds=steady(one)) for size, one in times.items()]
     other = measured(case("step", optimizer="fused"), fused, samples_seconds=steady(fused))
-    return record(step(seconds), dataclasses.replace(other, **changes))
+    return record(*others, dataclasses.replace(other, **changes))
+
+
+def verdicts(a, b):
+    """By id."""
+    return {row.id: row.verdict for row in compare(a, b)}
 
 
 @pytest.mark.parametrize(
     ("fused", "verdict"), [(7e-4, "no clear difference"), (9e-4, "B is slower"), (5e-4, "B is faster")]
 )
-def test_a_case_is_judged_by_its_multiple_of_the_base(fused, verdict):
-    base, row = compare([run()], [run(fused=fused)])
-    assert (base.ratio, base.verdict) == (None, BASE)
-    assert row.base_id == base.id == "step[cpu-b64-fp32]"
+def test_a_case_is_judged_beside_the_others(fused, verdict):
+    *others, row = compare([run()], [run(fused=fused)])
     assert row.ratio.value == pytest.approx(fused / 7e-4, rel=1e-3)
     assert row.verdict == verdict
+    assert {other.verdict for other in others} == {"no clear difference"}
+
+
+def test_beside_one_other_each_is_judged_by_the_ratio_of_the_two():
+    a, b = (record(*run(fused=fused).measurements[-2:]) for fused in (7e-4, 9e-4))
+    assert [row.ratio.value for row in compare([a], [b])] == pytest.approx([7 / 9, 9 / 7], rel=1e-3)
+
+
+def test_a_gpus_cases_are_judged_beside_the_cpus():
+    def both(by):
+        gpu = [step(seconds * by, device="cuda") for seconds in (1e-4, 1e-3)]
+        ids = [dataclasses.replace(m, case=dataclasses.replace(m.case, batch_size=size), id=f"step[cuda-b{size}]")
+               for m, size in zip(gpu, (64, 1024), strict=True)]  # fmt: skip
+        return record(*run().measurements, *ids)
+
+    rows = compare([both(1.0)], [both(1.2)])[-2:]
+    assert [row.verdict for row in rows] == ["B is slower", "B is slower"]
+    assert [row.ratio.value for row in rows] == pytest.approx([1.2, 1.2], rel=1e-3)
 
 
 def test_another_day_of_the_machine_is_no_difference_and_is_said_apart():
-    a, b = run(), run(1.8e-3, 1.8 * 7e-4)
-    _, row = compare([a], [b])
-    assert row.verdict == "no clear difference"
+    a, b = run(), run(1.8, 1.8 * 7e-4)
+    assert set(verdicts([a], [b]).values()) == {"no clear difference"}
     whole = as_a_whole([a], [b])
     assert whole.value == pytest.approx(1.8, rel=1e-3)
     assert whole.low is None
 
 
-def test_a_case_whose_rounds_the_base_was_not_in_has_a_base_of_its_own():
-    a, b = (record(step(), epoch(seconds)) for seconds in (1.0, 2.0))
-    assert [row.verdict for row in compare([a], [b])] == [BASE, BASE]
+def test_a_case_that_took_turns_with_no_other_is_not_judged():
+    a, b = (record(*run().measurements, epoch(seconds)) for seconds in (1.0, 2.0))
+    assert verdicts([a], [b])["epoch[cpu-b64-fp32]"] == ALONE
 
 
 def test_flagged_and_missing_cases_are_shown_and_not_judged():
     flagged = run(fused=9e-4, flags=[Flag("cold", "no warm-up")])
-    rows = compare([run()], [flagged])
-    assert [row.verdict for row in rows] == [BASE, "flagged in B: cold"]
-    assert rows[1].b.value == pytest.approx(9e-4, rel=1e-3)
-    assert [row.verdict for row in compare([run()], [record(step())])] == [BASE, "not in B"]
+    row = compare([run()], [flagged])[-1]
+    assert row.verdict == "flagged in B: cold"
+    assert row.b.value == pytest.approx(9e-4, rel=1e-3)
+    assert verdicts([run()], [record(*run().measurements[:-1])])[FUSED] == "not in B"
 
 
 def test_the_same_id_with_other_threads_is_not_judged():
     other = run(case=dataclasses.replace(case("step", optimizer="fused"), threads=1))
-    assert compare([run()], [other])[1].verdict == "the cases differ in their threads"
+    assert verdicts([run()], [other])[FUSED] == "the cases differ in their threads"
 
 
 def test_other_images_or_other_timing_rules_are_refused():
@@ -77,10 +101,7 @@ def test_records_of_other_settings_are_refused(setting):
 
 def moved(*times):
     """Runs of one program, each on another day of the machine: an hour apart, all cases so many times as long."""
-    return [
-        dataclasses.replace(run(1e-3 * by, 7e-4 * by), created_utc=f"2026-11-20T{hour:02d}:00:00Z")
-        for hour, by in times
-    ]
+    return [dataclasses.replace(run(by, 7e-4 * by), created_utc=f"2026-11-20T{hour:02d}:00:00Z") for hour, by in times]
 
 
 def test_several_runs_a_side_tell_the_machine_from_the_program():
@@ -92,7 +113,7 @@ def test_several_runs_a_side_tell_the_machine_from_the_program():
     slower = as_a_whole(a, moved((2, 1.5), (4, 1.6), (6, 1.55)))
     assert slower.clear
     assert slower.value == pytest.approx(1.55 / 1.05, rel=0.01)
-    assert [row.verdict for row in compare(a, b)] == [BASE, "no clear difference"]
+    assert set(verdicts(a, b).values()) == {"no clear difference"}
 
 
 def test_runs_that_did_not_take_turns_are_told_from_such_that_did():
@@ -102,7 +123,7 @@ def test_runs_that_did_not_take_turns_are_told_from_such_that_did():
 
 def test_a_flagged_run_of_several_is_left_out():
     flagged = run(fused=9e-4, flags=[Flag("cold", "no warm-up")])
-    _, row = compare([run(), run()], [flagged, run()])
+    row = compare([run(), run()], [flagged, run()])[-1]
     assert row.verdict == "no clear difference"
     assert row.ratio.value == pytest.approx(1.0, rel=1e-3)
 

@@ -9,8 +9,11 @@ import pytest
 from bench.analyse import levels
 from bench.analyse.levels import (
     Estimate,
+    Level,
+    beside,
     counting,
     difference,
+    levels_in,
     over_processes,
     over_runs,
     ratio_of,
@@ -24,7 +27,7 @@ from tests.simulations import often, seldom, sizes
 
 
 def made(times, disturbed=(), processes=None):
-    """A record of two steps with the logarithms [process, round, 2] of their times, and some rounds disturbed."""
+    """A record of steps with the logarithms [process, round, case] of their times, and some rounds disturbed."""
     logs = np.asarray(times, dtype=float)
     rounds = [
         Round(n, "steps", n // logs.shape[1], 0.2, Beside(), "others were busy" if n in disturbed else None)
@@ -33,8 +36,9 @@ def made(times, disturbed=(), processes=None):
     numbers = list(range(len(rounds)))
     if processes is not None:  # how many rounds each process has
         numbers = [n for n in numbers if n % logs.shape[1] < processes[n // logs.shape[1]]]
-    flat = np.exp(logs.reshape(-1, 2))
-    cases = (case("step"), case("step", optimizer="fused"))
+    flat = np.exp(logs.reshape(-1, logs.shape[2]))
+    more = (case("step", batch=1 + size) for size in range(logs.shape[2] - 2))
+    cases = (case("step"), case("step", optimizer="fused"), *more)
     found = [
         measured(c, 1.0, samples_seconds=[float(flat[n, i]) for n in numbers], flags=[]) for i, c in enumerate(cases)
     ]
@@ -140,40 +144,62 @@ def test_a_ratio_is_of_the_rounds_that_both_were_in():
     assert ratio_of(step(), epoch(), record(step(), epoch())) is None
 
 
+def test_what_moved_is_told_beside_the_middle_of_the_others():
+    times = np.zeros((4, 4, 6))
+    times[..., 0] = math.log(2.0) + 0.1
+    times[..., 1:] += np.array([0.3, 0.1, 0.1, 0.1, 5.0])  # the machine is slower, and one of the others is another
+    kept = made(times)
+    first, *others = levels_in(set(range(16)), kept).values()
+    moved = beside(first, others, math.log(1.5), [0.2, 0.0, 0.0, 0.0, 0.0])
+    assert moved.value == pytest.approx(2.0 / 1.5)
+    assert moved.processes == 4
+    single = [Level(log, [], few=False) for log in (0.2, 0.0)]
+    assert beside(single[0], single[1:], 0.0, [0.0]).bounds() == (None, None)
+
+
+def test_a_case_that_was_not_in_all_of_the_rounds_is_no_other():
+    found = made(np.zeros((4, 4, 3)))
+    short = dataclasses.replace(found.measurements[1], rounds=list(range(8)),
+                                samples_seconds=found.measurements[1].samples_seconds[:8])  # fmt: skip
+    record_of = dataclasses.replace(found, measurements=[found.measurements[0], short, found.measurements[2]])
+    assert set(levels_in(set(range(16)), record_of)) == {found.measurements[0].id, found.measurements[2].id}
+    assert len(levels_in(set(range(8)), record_of)) == 3
+
+
 # How often the intervals hold. Seconds of a run are simulated: processes that differ, rounds that wander, neighbours.
 
 PROCESSES, ROUNDS = 8, 10
 
 
-def processes_differ(rng):
-    return 0.03 * rng.standard_normal((PROCESSES, 1, 2)) + 0.02 * rng.standard_normal((PROCESSES, ROUNDS, 2))
+def processes_differ(rng, cases=2):
+    return 0.03 * rng.standard_normal((PROCESSES, 1, cases)) + 0.02 * rng.standard_normal((PROCESSES, ROUNDS, cases))
 
 
-def drifting(rng):
-    """The machine gets slower by a tenth; both cases alike, but for a tenth of that."""
+def drifting(rng, cases=2):
+    """The machine gets slower by a tenth; all cases alike, but for a tenth of that."""
     time = np.linspace(0, 1, PROCESSES * ROUNDS).reshape(PROCESSES, ROUNDS, 1)
-    return processes_differ(rng) + rng.normal(0.05, 0.05) * time * np.array([1.0, 1.1])
+    return processes_differ(rng, cases) + rng.normal(0.05, 0.05) * time * np.linspace(1.0, 1.1, cases)
 
 
-def bursts(rng):
+def bursts(rng, cases=2):
     """Now and then a neighbour adds half of the time for some rounds, to one case more than to the other."""
     busy = rng.random((PROCESSES, ROUNDS, 1)) < 0.3
-    return processes_differ(rng) + busy * rng.exponential(0.3, (PROCESSES, ROUNDS, 2))
+    return processes_differ(rng, cases) + busy * rng.exponential(0.3, (PROCESSES, ROUNDS, cases))
 
 
-def heavy_tails(rng):
-    return processes_differ(rng) + 0.02 * np.abs(rng.standard_t(2, (PROCESSES, ROUNDS, 2)))
+def heavy_tails(rng, cases=2):
+    return processes_differ(rng, cases) + 0.02 * np.abs(rng.standard_t(2, (PROCESSES, ROUNDS, cases)))
 
 
-def neighbour(rng):
+def neighbour(rng, cases=2):
     """One is busy for whole processes."""
     busy = rng.random((PROCESSES, 1, 1)) < 0.4
-    return processes_differ(rng) + busy * np.abs(rng.normal(0.2, 0.05, (PROCESSES, ROUNDS, 2)))
+    return processes_differ(rng, cases) + busy * np.abs(rng.normal(0.2, 0.05, (PROCESSES, ROUNDS, cases)))
 
 
-def identical(rng):
+def identical(rng, cases=2):
     """Processes that are all alike: the rounds are all that varies."""
-    return 0.02 * rng.standard_normal((PROCESSES, ROUNDS, 2))
+    return 0.02 * rng.standard_normal((PROCESSES, ROUNDS, cases))
 
 
 SCENES = {f.__name__: f for f in (processes_differ, drifting, bursts, heavy_tails, neighbour, identical)}
@@ -190,6 +216,17 @@ def shares_outside(scene, pairs):
     return tuple(sum(abs(e.log) > e.reach() for e in estimates) for estimates in (found, apart))
 
 
+def shares_moved(scene, pairs):
+    """How often the first of six cases seems to have moved beside the others from one run to the next."""
+    rng, moved = np.random.default_rng(2), []
+    for _ in range(2 * pairs):
+        kept = made(scene(rng, 6))
+        first, *others = levels_in(counting(kept.measurements[0].rounds, kept), kept).values()
+        moved.append(beside(first, others, 0.0, [0.0] * 5))
+    apart = [difference(a, b) for a, b in zip(moved[::2], moved[1::2], strict=True)]
+    return sum(abs(e.log) > e.reach() for e in apart)
+
+
 @sizes(40, 2000)
 @pytest.mark.parametrize("name", SCENES)
 def test_intervals_hold_in_93_to_97_of_100(name, trials, record_property, monkeypatch):
@@ -200,3 +237,13 @@ def test_intervals_hold_in_93_to_97_of_100(name, trials, record_property, monkey
     for count, of in ((alone, 2 * trials), (apart, trials)):
         assert seldom(count, of, 0.07)
         assert often(count, of, 0.03)
+
+
+@sizes(40, 2000)
+@pytest.mark.parametrize("name", SCENES)
+def test_two_runs_of_one_program_seldom_differ(name, trials, record_property, monkeypatch):
+    monkeypatch.setattr(levels, "RUN_SCATTER", 0.0)
+    moved = shares_moved(SCENES[name], trials)
+    record_property("moved", moved / trials)
+    assert seldom(moved, trials, 0.07)
+    assert often(moved, trials, 0.02)

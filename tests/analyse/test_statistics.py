@@ -10,6 +10,7 @@ from bench.analyse.statistics import (
     hodges_lehmann,
     mean_interval,
     median_interval,
+    middle_mean,
     ratio,
     summarise,
 )
@@ -24,6 +25,21 @@ def test_summary_of_known_numbers():
 def test_no_samples_is_an_error_and_not_a_number():
     with pytest.raises(ValueError, match="no samples"):
         summarise([])
+
+
+@pytest.mark.parametrize(
+    ("values", "middle"),
+    [
+        ([3.0], 3.0),
+        ([1.0, 2.0], 1.5),
+        ([1.0, 9.0, 2.0], 2.0),
+        ([9.0, 1.0, 2.0, 4.0], 3.0),
+        ([1.0, 2.0, 9.0, 3.0, 0.0], 2.0),
+        ([5.0, 1.0, 2.0, 3.0, 6.0, 4.0, 99.0, -99.0], 3.5),
+    ],
+)
+def test_the_middle_mean_is_of_half_of_the_values_at_most(values, middle):
+    assert middle_mean(values) == pytest.approx(middle)
 
 
 @pytest.mark.parametrize("n", [6, 10, 20, 40])

@@ -23,7 +23,7 @@ def kept(tmp_path):
     return keep
 
 
-def test_two_records_are_compared_beside_a_base(kept, capsys, snapshot):
+def test_two_records_are_compared(kept, capsys, snapshot):
     (a,), (b,) = kept("a", [run()]), kept("b", [run(fused=9e-4)])
     assert main(["compare", a, b]) == 0
     assert capsys.readouterr().out == snapshot

@@ -39,6 +39,7 @@ def runs(*slower: float):
 def test_runs_of_the_same_program_agree_and_scatter_little():
     found = reruns.judge(runs(0.0, 0.0, 0.0, 0.0))
     assert (found["runs"], found["judged_fraction"], found["different_fraction"]) == (4, 1.0, 0.0)
+    assert (found["outside_fraction"], found["moved_scatter_fraction"] < 0.01) == (0.0, True)
     assert found["barred_cells"] == 0
     assert 0 <= found["scatter_worst_fraction"] < 0.01
     assert found["ratio"] == {"step[cpu-b64-fp32-fused]": pytest.approx(0.7, rel=0.01)}
@@ -46,7 +47,7 @@ def test_runs_of_the_same_program_agree_and_scatter_little():
 
 def test_a_run_that_contradicts_the_others_is_counted():
     found = reruns.judge(runs(0.0, 0.0, 0.0, 0.2))
-    assert found["different_fraction"] == pytest.approx(0.5)  # three of six pairs
+    assert found["different_fraction"] == found["outside_fraction"] == pytest.approx(0.5)  # three of six pairs
     assert found["scatter_worst_fraction"] > 0.05
 
 
