@@ -100,22 +100,23 @@ def judge(records: Sequence[Record]) -> dict[str, Any]:
         different_fraction: Of the judged ones, those that are called different, which is an error.
         moved_scatter_fraction: What `compare` judges, its standard deviation from run to run, the median over cases.
         outside_fraction: Of the ratios of each case to the base case of two runs, those that differ by more than their
-            intervals say.
+            intervals say. They share one case, and so its luck.
+        outside_any_fraction: The same of the ratios of all cases to each other.
         barred_cells: Cells that are barred from comparisons, the mean over runs.
         scatter_median_fraction, scatter_worst_fraction: Standard deviations from run to run of the ratio to the base.
         scatter_fraction, reach_fraction: By case, that deviation, and half the stated interval (the mean over runs).
     """
     rows = [row for a, b in itertools.combinations(records, 2) for row in compare([a], [b]) if row.reason != ALONE]
-    ratios = _ratios(records)
+    ratios, others = _ratios(records)
     scatter = {id: statistics.stdev([one.log for one in runs]) for id, runs in ratios.items() if len(runs) > 1}
-    pairs = [difference(a, b) for runs in ratios.values() for a, b in itertools.combinations(runs, 2)]
     certain = [row for row in rows if row.ratio]
     return {
         "runs": len(records),
         "judged_fraction": len(certain) / max(1, len(rows)),
         "different_fraction": sum(bool(row.ratio and row.ratio.clear) for row in certain) / max(1, len(certain)),
         "moved_scatter_fraction": _moved(records),
-        "outside_fraction": sum(one.ratio().clear for one in pairs) / max(1, len(pairs)),
+        "outside_fraction": _outside([*ratios.values()]),
+        "outside_any_fraction": _outside([*ratios.values(), *others]),
         "barred_cells": statistics.fmean(
             sum(bool(c.measurement and c.why_not_judged) for c in cells(r)) for r in records
         ),
@@ -138,19 +139,33 @@ def _moved(records: Sequence[Record]) -> float | None:
     return statistics.median(scatter) if scatter else None
 
 
-def _ratios(records: Sequence[Record]) -> dict[str, list[Estimate]]:
-    """By case, its ratio to the base of its rounds in every run: to the plainest case, on the CPU where there is one.
+def _outside(ratios: Sequence[Sequence[Estimate]]) -> float:
+    """Of pairs of runs of a ratio, those that differ by more than they say."""
+    pairs = [difference(a, b) for runs in ratios for a, b in itertools.combinations(runs, 2)]
+    return sum(one.ratio().clear for one in pairs) / max(1, len(pairs))
 
-    What else a case chooses than the reference counts by axis, in the axes' order.
+
+def _ratios(records: Sequence[Record]) -> tuple[dict[str, list[Estimate]], list[list[Estimate]]]:
+    """By case, its ratio to the base of its rounds in every run, and the same of all other pairs of cases.
+
+    The base is the plainest case, on the CPU where there is one; what else a case chooses than the reference counts by
+    axis, in the axes' order.
     """
-    ratios: dict[str, list[Estimate]] = {}
+    to_base, others = dict[str, list[Estimate]](), dict[tuple[str, str], list[Estimate]]()
     for record in map(judged, records):
-        known, bases = rounds_of(record), dict[str, Measurement]()
+        known, groups = rounds_of(record), dict[str, list[Measurement]]()
         for measurement in sorted((m for m in record.measurements if not objections(m)), key=_plainness):
-            base = bases.setdefault(known[measurement.rounds[0]].group, measurement)
-            if measurement is not base and (ratio := ratio_of(measurement, base, record)):
-                ratios.setdefault(measurement.id, []).append(ratio)
-    return ratios
+            plainer = groups.setdefault(known[measurement.rounds[0]].group, [])
+            for at, other in enumerate(plainer):
+                if ratio := ratio_of(measurement, other, record):
+                    kept = (
+                        others.setdefault((measurement.id, other.id), [])
+                        if at
+                        else to_base.setdefault(measurement.id, [])
+                    )
+                    kept.append(ratio)
+            plainer.append(measurement)
+    return to_base, list(others.values())
 
 
 def _plainness(measurement: Measurement) -> tuple[bool, ...]:
