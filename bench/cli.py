@@ -125,7 +125,7 @@ def make_parser() -> Parser:
         "--at", dest="ref", metavar="REF", help="profile the program of a git ref, not of the working tree"
     )
     profile.add_argument("--steps", type=matrix.whole, default=40, metavar="N", help="traced steps (default 40)")
-    profile.add_argument("--dataset", choices=matrix.DATASETS, default="MNIST", help="which images (default MNIST)")
+    profile.add_argument("--dataset", choices=matrix.DATASETS, help="which images (default MNIST)")
     profile.add_argument("--data", type=matrix.path, metavar="DIR", help=DATA_HELP)
     profile.add_argument("--results", type=matrix.path, default=Path("results"), metavar="DIR", help=RESULTS_HELP)
     profile.add_argument("--run", type=matrix.path, metavar="DIR", help=RUN_HELP)
@@ -157,7 +157,7 @@ def _measure(options: argparse.Namespace) -> int:
         return resume(options.resume, chosen)
     if program := getattr(options, "program", None):
         chosen |= matrix.of_program(chosen, program)
-    return run(chosen, options.plan, options.words)
+    return run(matrix.filled(chosen), options.plan, options.words)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -183,8 +183,8 @@ def _check(options: argparse.Namespace) -> int:
     if options.ref and options.baseline:
         raise BenchError("check: REF or --baseline, not both (see fcnn-bench check --help)", USAGE)
     program = find(options.program, options.batch or 64, options.device[0]) if options.program else None
-    if program and (options.baseline or options.all):
-        raise BenchError("check: --program goes with a REF, and neither with --baseline nor with --all", USAGE)
+    if program and (options.baseline or options.all or options.data):
+        raise BenchError("check: --program goes with a REF, and without --baseline, --all and --data", USAGE)
     if options.baseline and options.device != ["cpu"]:
         raise BenchError("check: --device goes with a REF, and not with --baseline", USAGE)
     if options.batch and not program:

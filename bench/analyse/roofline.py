@@ -139,8 +139,9 @@ def roofline_of(
     flops = counters.flops if steps == 1 else round(counters.flops * images / case.batch_size)
     updated = 0
     if workload(case.workload).update:
+        parameters, gradients = counters.parameter_bytes or 0, counters.gradient_bytes or 0
         # Adam reads parameters, gradients and both moments and writes all but the gradients.
-        updated = 2 * counters.parameter_bytes + counters.gradient_bytes + 2 * counters.optimizer_state_bytes
+        updated = 2 * parameters + gradients + 2 * (counters.optimizer_state_bytes or 0)
     wait, named = latency(calibrations, case.device) or (0.0, None)
     # The copy calibration counts a byte read and a byte written; reading alone is half of a copy.
     return Roofline(

@@ -121,7 +121,7 @@ def add_effort(add: Callable[..., Any], prefix: str = "") -> None:
 
 def add_places(add: Callable[..., Any], prefix: str = "") -> None:
     """Those of where the images are, and where results go."""
-    add(f"--{prefix}dataset", choices=DATASETS, default="MNIST", help="which images (default MNIST)")
+    add(f"--{prefix}dataset", choices=DATASETS, default=None, help=f"which images (default {DATASETS[0]})")
     add(
         f"--{prefix}data",
         type=path,
@@ -187,10 +187,15 @@ def of_program(options: Mapping[str, Any], program: Path) -> dict[str, Any]:
         BenchError: They choose what that program decides itself.
     """
     given = [axis.option for axis in AXES if not axis.own and options[axis.option.replace("-", "_")] is not None]
-    given += ["data"] if options["data"] is not None else []
+    given += [name for name in ("dataset", "data") if options[name] is not None]
     if given:
         raise BenchError(f"argument --{given[0]}: with --program, that is decided by the program itself", USAGE)
     return {"program": program, "workload": ["program"]}
+
+
+def filled(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` with the usual images where they choose none."""
+    return {**options, "dataset": options["dataset"] or DATASETS[0]}
 
 
 def is_planned(options: Mapping[str, Any]) -> bool:

@@ -26,7 +26,7 @@ from bench.gate.sides import Side, Sides, sides
 from bench.gate.trees import Trees, trees, working_tree
 from bench.gate.whole import Gate, Request, Say, run
 from bench.measure import git
-from bench.workers.conversation import LIMIT_SECONDS
+from bench.workers.conversation import LONG_LIMIT_SECONDS
 
 GROWTH_SECONDS = 0.1  # of a step, 100 of which still take seconds
 LEARN_SECONDS = 2.0  # of steps before an evaluation
@@ -88,11 +88,11 @@ def check_program(request: Request, program: Program, say: Say = lambda line: No
     return run(request, laid_out, GATES, program, file, sides_of, say)
 
 
-def _ask(side: Side, request: str, program: Program, limit_seconds: float = LIMIT_SECONDS, **more: Any) -> Any:
+def _ask(side: Side, request: str, program: Program, **more: Any) -> Any:
     """What a fresh worker answers, its reason with the side's name; raises WorkerError."""
     with side.worker() as worker:
         case = dataclasses.asdict(program.case)
-        return named(side.called, functools.partial(worker.ask, request, limit_seconds, case=case, **more))
+        return named(side.called, functools.partial(worker.ask, request, LONG_LIMIT_SECONDS, case=case, **more))
 
 
 def _counts(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:

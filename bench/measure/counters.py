@@ -102,7 +102,8 @@ def count(
 
     Args:
         repeat: The repetition, as it was timed.
-        training: The training it works on; its parameters, gradients and optimizer state are measured.
+        training: The training it works on; its parameters, gradients and optimizer state are measured. Of a program of
+            the user's own that does not show them, its optimizer has None for `param_groups` or `state`.
         clock: The device that it runs on.
         compiled: Whether the model is compiled. Its Python runs instead where every call is watched, which is right
             for FLOPs and bytes; the calls are then read off a profile, without their types.
@@ -115,18 +116,15 @@ def count(
         repeat()
     with _python_instead(), _Watch(training.device.type) as watch:
         watched()
-    with _python_instead(), warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
-        # Its hooks on modules fire twice for a compiled one; only the depth of its table, which is not shown, minds.
-        warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
-        watched()
-    parameters = [p for group in training.optimizer.param_groups for p in group["params"]]
+    groups, state = training.optimizer.param_groups, training.optimizer.state
+    parameters = [p for group in groups or () for p in group["params"]]
     work = device_work(repeat, clock)
     return Counters(
         aten_calls=dict(sorted((profiled_calls(repeat) if compiled or captured_from else watch.calls).items())),
-        flops=flops.get_total_flops(),
-        parameter_bytes=_bytes(parameters),
-        gradient_bytes=_bytes([p.grad for p in parameters if p.grad is not None]),
-        optimizer_state_bytes=_bytes(_tensors(list(training.optimizer.state.values()))),
+        flops=flops_of(watched),
+        parameter_bytes=None if groups is None else _bytes(parameters),
+        gradient_bytes=None if groups is None else _bytes([p.grad for p in parameters if p.grad is not None]),
+        optimizer_state_bytes=None if state is None else _bytes(_tensors(list(state.values()))),
         saved_tensor_bytes=saved_tensor_bytes(watched, parameters),
         allocations=watch.allocations,
         peak_allocated_bytes=watch.peak_bytes,
@@ -137,6 +135,15 @@ def count(
         kernels_launched=work.kernels_launched if work else None,
         cuda_graph_launches=work.cuda_graph_launches if work else None,
     )
+
+
+def flops_of(repeat: Callable[[], object]) -> int:
+    """The floating-point operations of a repetition's matrix products and convolutions."""
+    with _python_instead(), warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
+        # Its hooks on modules fire twice for a compiled one; only the depth of its table, which is not shown, minds.
+        warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
+        repeat()
+    return int(flops.get_total_flops())
 
 
 def _python_instead() -> contextlib.AbstractContextManager[None]:

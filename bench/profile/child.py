@@ -158,12 +158,13 @@ def _memory(asked: ProfileRequest) -> dict[str, Any]:
     from bench.axes.compilers import COMPILERS
     from bench.measure.clock import Clock
     from bench.measure.counters import count
+    from bench.workers.own import compiles
 
     counters = count(
         prepared.counted,
         prepared.training,
         Clock(),
-        compiled=COMPILERS[case.compiler].mode is not None,
+        compiled=COMPILERS[case.compiler].mode is not None or (bool(asked.program) and compiles()),
         growth=False,
         captured_from=prepared.captured_from,
     )

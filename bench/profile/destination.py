@@ -9,13 +9,18 @@ from bench.measure import facts
 from bench.record import files, store
 
 
-def destination(run: Path | None, results: Path) -> Path:
-    """The folder `run`, else the newest run of this machine under `results`, else a new folder named as a run's.
+def destination(run: Path | None, results: Path, program: Path | None = None) -> Path:
+    """The folder `run`, else this machine's newest run of the same program under `results`, else a new one named so.
+
+    Args:
+        run: A folder that was named.
+        results: The results folder.
+        program: A program of the user's own; None for the reference.
 
     Raises:
         BenchError: It cannot be written, which is found out before anything is measured.
     """
-    folder = run or store.newest_run(results, facts.machine().slug) or _new(results)
+    folder = run or store.newest_run(results, facts.machine().slug, program.name if program else None) or _new(results)
     files.check_writable(folder, "--run" if run else "--results")
     return folder
 

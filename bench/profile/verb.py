@@ -15,6 +15,7 @@ import fcnn
 from bench import console, interruption
 from bench.axes.case import Case, parse_id, why_impossible
 from bench.axes.devices import choose
+from bench.axes.matrix import DATASETS
 from bench.errors import DONE, USAGE, BenchError
 from bench.gate.trees import trees
 from bench.measure import git, settings
@@ -41,6 +42,7 @@ class ProfileOptions:
         case: Its id.
         other: What to compare with: another case's id or a git ref; None for nothing.
         ref: Git ref of the program that is profiled; None for the working tree.
+        dataset: Which images; None for the usual ones, and where there is a program, which has its own.
         program: A file with a program of the user's own, whose step is profiled; None for the reference.
         run: Folder to write to; None for the newest run of this machine under `results`, or a new one.
     """
@@ -49,7 +51,7 @@ class ProfileOptions:
     other: str | None
     ref: str | None
     steps: int
-    dataset: str
+    dataset: str | None
     data: Path | None
     results: Path
     run: Path | None
@@ -67,10 +69,13 @@ def run_profile(asked: ProfileOptions) -> int:
             it could be measured.
         KeyboardInterrupt: Nothing was measured by then.
     """
+    if asked.program and (asked.dataset or asked.data):
+        named = "dataset" if asked.dataset else "data"
+        raise BenchError(f"argument --{named}: with --program, that is decided by the program itself", USAGE)
     terminal = console.make()
     case, *others = _cases([asked.case, *([asked.other] if asked.other and "[" in asked.other else [])])
     other = others[0] if others else None
-    loaded = None if asked.program else images(asked.dataset, asked.data)
+    loaded = None if asked.program else images(asked.dataset or DATASETS[0], asked.data)
     for one in (case, *others):
         if reason := _why_not(one, loaded):
             raise BenchError(reason, USAGE)
@@ -78,7 +83,7 @@ def run_profile(asked: ProfileOptions) -> int:
         # Both sides, and where it all goes, before a minute is spent on either.
         source = stack.enter_context(_source(asked.ref, asked.program))
         second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref, asked.program))
-        shown = destination(asked.run, asked.results)
+        shown = destination(asked.run, asked.results, asked.program)
         folder = shown.resolve()
         with interruption.deferred():  # from the first side until all files are in their place
             with store.staged(folder) as staged:
@@ -161,7 +166,7 @@ def _profiled(
     asked_images = compose.ImageSource("", "", "", f"{Path(source.program).name} and its own images")
     if images:
         asked_images = compose.ImageSource(
-            **requested(images, asked.dataset, asked.data), sha256=images.sha256, label=images.label
+            **requested(images, asked.dataset or DATASETS[0], asked.data), sha256=images.sha256, label=images.label
         )
     with console.working(terminal) as say:
         return profile(case, source, asked_images, staged / "traces", asked.steps, say)

@@ -35,6 +35,7 @@ _FAULTY_NUMBER = [
     )
 ]
 _ESCAPED = re.compile(r"\\[ubf]|\x7f")
+IGNORED = "# Made by fcnn-bench. Without this file, git keeps what is in this folder.\n*\n"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -54,7 +55,7 @@ def write(path: Path, text: str) -> None:
     target = Path(os.path.realpath(path))
     temporary = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else usual_mode()
         descriptor, temporary = tempfile.mkstemp(prefix=".partial-", dir=target.parent)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
@@ -86,6 +87,20 @@ def check_writable(folder: Path, option: str) -> None:
         for path in new:
             with contextlib.suppress(OSError):
                 path.rmdir()
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it. A new one in a git repository tells git to ignore what is in it.
+
+    Results would be part of a commit otherwise, and of the working tree that `check --program` compares.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if new and any((path / ".git").exists() for path in new[-1].absolute().parents):
+        (new[-1] / ".gitignore").write_text(IGNORED, "utf-8")
 
 
 def write_json(path: Path, data: Any) -> None:

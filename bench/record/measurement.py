@@ -67,6 +67,8 @@ class Counters:
         aten_calls: Number of calls by operator and result type, such as `aten::addmm float32`. Of compiled cases the
             outermost calls of a profile, without types: not to be set beside those of eager ones.
         flops: Floating-point operations of matrix products, 2 a multiply-add.
+        parameter_bytes, gradient_bytes, optimizer_state_bytes: None of a program of the user's own that does not show
+            its model or its optimizer.
         saved_tensor_bytes: Kept by the forward pass for the backward pass, parameters not counted.
         allocations: New tensor storages, views not counted; `peak_allocated_bytes` is the most of them alive at once.
         host_synchronisations: Times the host had to wait for a device's result.
@@ -79,9 +81,9 @@ class Counters:
 
     aten_calls: dict[str, PositiveInt]
     flops: NonNegativeInt
-    parameter_bytes: NonNegativeInt
-    gradient_bytes: NonNegativeInt
-    optimizer_state_bytes: NonNegativeInt
+    parameter_bytes: NonNegativeInt | None
+    gradient_bytes: NonNegativeInt | None
+    optimizer_state_bytes: NonNegativeInt | None
     saved_tensor_bytes: NonNegativeInt
     allocations: NonNegativeInt
     peak_allocated_bytes: NonNegativeInt

@@ -104,7 +104,7 @@ def new_folder(target: Path) -> Path:
     folder, number = target, 1
     while True:
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(folder.parent)
             folder.mkdir()
             return folder
         except FileExistsError:
@@ -125,7 +125,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """
     staging = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(target.parent)
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
         yield staging
         staging.chmod(files.usual_mode(0o777))
@@ -147,7 +147,7 @@ def staged(folder: Path) -> Iterator[Path]:
     """
     staging = None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
         yield staging
         with interruption.deferred():  # all of them, or none
@@ -164,10 +164,18 @@ def staged(folder: Path) -> Iterator[Path]:
             folder.rmdir()  # if it is empty, it was made for this
 
 
-def newest_run(results: Path, machine_slug: str) -> Path | None:
-    """The folder of this machine's newest run; None if there is none."""
-    paths = sorted(results.glob(f"{machine_slug}/*/{RECORD_FILE}"))
-    return paths[-1].parent if paths else None
+def newest_run(results: Path, machine_slug: str, program: str | None = None) -> Path | None:
+    """The folder of this machine's newest run, of the reference or of a program in a file so called; None if none."""
+    paths = sorted(results.glob(f"{machine_slug}/*/{RECORD_FILE}"), reverse=True)
+    return next((path.parent for path in paths if _is_of(path, program)), None)
+
+
+def _is_of(path: Path, program: str | None) -> bool:
+    try:
+        measured = (files.read_json(path).get("program") or {}).get("file")
+    except (BenchError, AttributeError):  # it cannot be read, and nothing goes beside it
+        return False
+    return (Path(measured).name if measured else None) == program
 
 
 def free_name(target: Path) -> Path:

@@ -24,6 +24,7 @@ from bench.measure.surroundings import Watch
 from bench.record.journal import Journal, digits, failures, of_kind
 from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
 from bench.suite.plan import Share
+from bench.workers.conversation import LONG_LIMIT_SECONDS
 from bench.workers.rounds import Turn, TurnFailed, shuffled, take
 
 Start = Callable[[], contextlib.AbstractContextManager[Any]]
@@ -35,9 +36,7 @@ LONG_SECONDS = 0.1  # of a repetition that does not mind what was in the caches 
 # ratios had no trend. In the first process there are more until one is undisturbed, at most so many.
 MOST_SIZING_ROUNDS = 6
 REPEATED_SHARE = 0.5  # of a process's rounds, at most so many more for those that were disturbed
-PREPARE_LIMIT_SECONDS = 300.0  # compiling from a warm cache included
 TURN_LIMIT_SECONDS = 30.0  # at least, of a turn that takes a hundredth of a second
-WHOLE_LIMIT_SECONDS = 600.0  # of an epoch or a training, which takes seconds
 TIMES_AS_LONG = 30  # as expected, and a turn hangs
 
 
@@ -146,7 +145,7 @@ class Rounds:
                 "cache": self._group.caches.get(id),
                 "part_seconds": None if id in self._repetitions else self._group.part_seconds,
             }
-            turn = Turn(id, worker, "prepare", arguments, PREPARE_LIMIT_SECONDS)
+            turn = Turn(id, worker, "prepare", arguments, LONG_LIMIT_SECONDS)
             answer = turn.take()
             repetition, steps = answer.pop("repetition_seconds"), answer.pop("steps")
             if id not in self._repetitions:
@@ -209,10 +208,10 @@ class Rounds:
         for id in shuffled(list(left), self._rng, [case.device for case in left.values()]):
             repetitions = self._repetitions[id]
             if self._group.name == "trainings":
-                turns.append(Turn(id, worker, "train_seed", {"id": id, "seed": seed}, WHOLE_LIMIT_SECONDS))
+                turns.append(Turn(id, worker, "train_seed", {"id": id, "seed": seed}, LONG_LIMIT_SECONDS))
             elif self._group.name == "epochs":
                 arguments = {"id": id, "repetitions": repetitions, "steps": self._steps.get(id)}
-                turns.append(Turn(id, worker, "turn", arguments, WHOLE_LIMIT_SECONDS))
+                turns.append(Turn(id, worker, "turn", arguments, LONG_LIMIT_SECONDS))
             else:
                 lead = LEAD_SECONDS if self._seconds[id] < LONG_SECONDS else 0.0
                 arguments = {"id": id, "repetitions": repetitions, "lead_seconds": lead}

@@ -191,7 +191,7 @@ def first_line(surveyed: Surveyed, command: str, dataset: str, program: Path | N
         **{name: surveyed.facts[name] for name in ("machine", "environment", "dataset", "gpu")},
         "accuracy": ACCURACY,
         "plan": dataclasses.asdict(surveyed.plan),
-        "asked": {"dataset": dataset, "program": str(program.absolute()) if program else None},
+        "asked": {"dataset": dataset, **(own.asked(program) if program else {"program": None})},
         "own_program": own.recorded(program, known) if program else None,
         "visible_gpus": visible,
         "cases": {

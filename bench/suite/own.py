@@ -16,10 +16,8 @@ from typing import Any
 from bench.axes.case import Case
 from bench.errors import USAGE, BenchError
 from bench.measure import git
-from bench.workers.conversation import WorkerError
+from bench.workers.conversation import LONG_LIMIT_SECONDS, WorkerError
 from bench.workers.start import Workers
-
-LIMIT_SECONDS = 600.0  # for a program that loads its own data first
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,12 @@ class Facts:
     lacks: tuple[str, ...] = ()
 
 
-def request(path: Path) -> dict[str, str]:
+def request(path: Path, folder: str | None = None) -> dict[str, str]:
     """The arguments that tell a worker which program it runs.
+
+    Args:
+        path: Its file.
+        folder: Where its relative paths begin; None for the current folder.
 
     Raises:
         BenchError: There is no such file.
@@ -45,7 +47,12 @@ def request(path: Path) -> dict[str, str]:
         tree = git.top(real.parent).resolve()
     except BenchError:  # it lies in no repository, or there is no git
         tree = real.parent
-    return {"tree": str(tree), "file": real.relative_to(tree).as_posix(), "folder": os.getcwd()}  # noqa: PTH109
+    return {"tree": str(tree), "file": real.relative_to(tree).as_posix(), "folder": folder or os.getcwd()}  # noqa: PTH109
+
+
+def asked(path: Path) -> dict[str, str]:
+    """What a run has to know to go on, from whatever folder."""
+    return {"program": str(path.absolute()), "folder": os.getcwd()}  # noqa: PTH109
 
 
 def again(path: Path, then: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +73,7 @@ def surveyed(workers: Workers, cases: Mapping[str, Case]) -> dict[str, Facts]:
     for id, case in cases.items():
         try:
             with workers.start("the survey") as worker:
-                known[id] = Facts(**worker.ask("own_facts", LIMIT_SECONDS, case=dataclasses.asdict(case)))
+                known[id] = Facts(**worker.ask("own_facts", LONG_LIMIT_SECONDS, case=dataclasses.asdict(case)))
         except WorkerError as error:
             errors.append(error)
     if errors and not known:

@@ -42,4 +42,4 @@ def pytest_configure(config: pytest.Config) -> None:
 def options(config: pytest.Config) -> dict[str, Any]:
     """The values of the options above and of the matrix, by name with underscores."""
     names = [*matrix.option_names(), "plan"]
-    return {name: config.getoption(f"{PREFIX}{name}".replace("-", "_")) for name in names}
+    return matrix.filled({name: config.getoption(f"{PREFIX}{name}".replace("-", "_")) for name in names})

@@ -31,14 +31,12 @@ from bench.record.model import Record
 from bench.suite import costs, own
 from bench.suite.engine import Group, Rounds
 from bench.suite.plan import Plan, Share
-from bench.workers.conversation import WorkerError
+from bench.workers.conversation import LONG_LIMIT_SECONDS, WorkerError
 from bench.workers.images import EMBEDDED
 from bench.workers.process import ask_once, empty_compiler_caches
 from bench.workers.start import Workers
 
-OBSERVE_LIMIT_SECONDS = 300.0
 MOST_CALIBRATIONS = 3
-COMPILE_LIMIT_SECONDS = 600.0  # for one case from cold; max-autotune takes minutes on a busy machine
 COMPILING = "compiling failed"
 
 
@@ -125,7 +123,7 @@ class Session:
         disturbed: str | None = ""
         while disturbed is not None and len(probes) < MOST_CALIBRATIONS:
             watch = Watch(worker.pid, None)
-            probes.append(worker.ask("calibrate", OBSERVE_LIMIT_SECONDS, **arguments))
+            probes.append(worker.ask("calibrate", LONG_LIMIT_SECONDS, **arguments))
             _, disturbed = watch.seen()
         return [min(alike, key=_quickest) for alike in zip(*probes, strict=True)]
 
@@ -141,7 +139,7 @@ class Session:
             cache.mkdir()
             try:
                 seconds = ask_once(
-                    "compile_cold", COMPILE_LIMIT_SECONDS, "compiling", empty_compiler_caches(cache),
+                    "compile_cold", LONG_LIMIT_SECONDS, "compiling", empty_compiler_caches(cache),
                     case=dataclasses.asdict(case), batch_sizes=self._sizes(case),
                 )  # fmt: skip
             except WorkerError as error:
@@ -172,7 +170,7 @@ class Session:
                 case = measurement.case
                 try:
                     answer = kept.worker(fresh=COMPILERS[case.compiler].mode is not None).ask(
-                        "observe", OBSERVE_LIMIT_SECONDS,
+                        "observe", LONG_LIMIT_SECONDS,
                         case=dataclasses.asdict(case), seconds=statistics.median(measurement.samples_seconds),
                         repetitions=measurement.block_repetitions,
                         thorough=self._plan.effort.thorough, cache=caches.get(measurement.id),
@@ -200,7 +198,7 @@ class Session:
             try:
                 with tempfile.TemporaryDirectory(dir=folder) as empty:
                     seconds = self._workers.afresh(
-                        "start_up", OBSERVE_LIMIT_SECONDS, "starting", empty_compiler_caches(Path(empty)),
+                        "start_up", LONG_LIMIT_SECONDS, "starting", empty_compiler_caches(Path(empty)),
                         case=dataclasses.asdict(wanted[id]), asked_at=time.monotonic(), **fallen,
                     )  # fmt: skip
             except WorkerError as error:  # it has its number, and only what starting takes is not known
@@ -247,7 +245,7 @@ class _Kept:
 def workers_of(options: Mapping[str, Any]) -> Iterator[Workers]:
     """The workers of a run."""
     data, program = options["data"], options.get("program")
-    told = own.request(Path(program)) if program else None
+    told = own.request(Path(program), options.get("folder")) if program else None
     with Workers(options["dataset"], str(Path(data).resolve()) if data else None, told) as workers:
         yield workers
 
@@ -256,7 +254,7 @@ def try_once(workers: Workers, case: Case) -> str | None:
     """Runs one repetition of a case untimed; why it failed, if it did."""
     try:
         with workers.start() as worker:
-            worker.ask("try_once", OBSERVE_LIMIT_SECONDS, case=dataclasses.asdict(case))
+            worker.ask("try_once", LONG_LIMIT_SECONDS, case=dataclasses.asdict(case))
     except WorkerError as error:
         return str(error)
     return None

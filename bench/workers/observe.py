@@ -16,13 +16,14 @@ from bench.measure import settings, validity
 from bench.measure.breakdown import measure_breakdown
 from bench.measure.clock import Clock, clock_resolution_seconds
 from bench.measure.compilation import compilations
-from bench.measure.counters import GROWTH_REPETITION_SECONDS, count
+from bench.measure.counters import GROWTH_REPETITION_SECONDS, count, flops_of
 from bench.measure.device_use import device_use
 from bench.measure.energy import measure_energy
 from bench.measure.phases import FEW_ROUNDS, measure_phases
 from bench.measure.validity import Observation
 from bench.record.measurement import Breakdown, Flag, Phases
 from bench.workers import cold, turns, workloads
+from bench.workers.own import compiles
 
 if TYPE_CHECKING:
     from bench.workers.serve import State
@@ -96,7 +97,7 @@ def _observe(
         prepared.counted,
         prepared.training,
         clock,
-        compiled=COMPILERS[case.compiler].mode is not None,
+        compiled=COMPILERS[case.compiler].mode is not None or (own and compiles()),
         growth=growth,
         captured_from=prepared.captured_from,
     )
@@ -130,7 +131,7 @@ def _observe(
 def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Clock) -> Breakdown | None:
     """The step beside one with nothing to do; of a program of the user's own, beside one of the fewest images.
 
-    None for such a program that cannot train on so few.
+    None for such a program that cannot train on so few, or takes no notice of how many it is asked for.
     """
     if not WORKLOADS[case.workload].own:
         empty = workloads.empty(case, state.images)
@@ -141,7 +142,9 @@ def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Cl
             few.repeat()
         except Exception:  # what it raises is not known
             continue
-        return measure_breakdown(prepared.counted, few.repeat, clock)
+        flops = flops_of(prepared.counted)
+        alike = images != case.batch_size and flops > 0 and flops_of(few.counted) == flops
+        return None if alike else measure_breakdown(prepared.counted, few.repeat, clock)
     return None
 
 

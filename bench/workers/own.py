@@ -23,6 +23,7 @@ from bench.axes.devices import DEVICES
 from bench.errors import BenchError
 from bench.measure import settings
 from bench.measure.clock import Clock
+from bench.measure.compilation import graphs_compiled
 from bench.measure.counters import count
 from bench.workers.turns import warm
 from bench.workers.workloads import Prepared
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 MAKE, STEP, EVALUATE, IMAGES = "make", "step", "evaluate", "images_per_step"
 OPTIONAL = ("model", "optimizer", EVALUATE, IMAGES)
 SEED = 0
+OURS = ("bench", "fcnn")
 
 
 def take(state: State, tree: str, file: str, folder: str) -> None:
@@ -93,15 +95,21 @@ def learn(state: State, case: dict[str, Any], seed: int, steps: int) -> float:
 def _counted(state: State, case: dict[str, Any], name: str, growth: bool) -> dict[str, Any]:
     which = Case(**case)
     made = _made(state, which, SEED)
-    counters = count(getattr(made, name), _training(made, which), Clock(DEVICES[which.device]), growth=growth)
-    return dataclasses.asdict(counters)
+    repeat, clock = getattr(made, name), Clock(DEVICES[which.device])
+    repeat()
+    return dataclasses.asdict(count(repeat, _training(made, which), clock, compiled=compiles(), growth=growth))
+
+
+def compiles() -> bool:
+    """Whether the program, which has done a step, has called torch.compile itself."""
+    return "torch._dynamo" in sys.modules and graphs_compiled() > 0
 
 
 def _training(made: Any, case: Case) -> Any:
     """As much of `fcnn.train.Training` as counting needs."""
     model, optimizer = getattr(made, "model", None), getattr(made, "optimizer", None)
-    parameters = [] if model is None else list(model.parameters())
-    known = optimizer or SimpleNamespace(param_groups=[{"params": parameters}], state={})
+    groups = None if model is None else [{"params": list(model.parameters())}]
+    known = optimizer or SimpleNamespace(param_groups=groups, state=None)
     return SimpleNamespace(device=torch.device(DEVICES[case.device].torch_name), optimizer=known)
 
 
@@ -139,7 +147,11 @@ def _module(state: State) -> Any:
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
-        except BaseException:
+        except BaseException as error:
             del sys.modules[name]
+            package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+            if package in OURS:
+                ours = f"a package of fcnn-bench is called {package}, too, and is imported first"
+                raise BenchError(f"{state.file}: {error}: {ours}") from error
             raise
     return sys.modules[name]

@@ -10,6 +10,7 @@ from bench.cli import main
 from bench.errors import BenchError
 from bench.measure import facts
 from bench.profile import flame, verb
+from bench.profile.destination import destination
 from bench.profile.verb import LINK
 from bench.workers.conversation import WorkerError
 from tests.commands import COMMAND, MAIN, Command
@@ -34,6 +35,24 @@ def test_it_goes_to_the_newest_run_of_this_machine(here, monkeypatch):
         (folder / "record.json").write_text("{}")
     assert main(["profile"]) == 0
     assert files(folder) == {*WRITTEN, "record.json"}
+
+
+def test_only_a_run_of_the_same_program_is_added_to(tmp_path):
+    slug = facts.machine().slug
+    runs = {"20260101T000000Z_a": None, "20260202T000000Z_b": {"file": "of/it/training.py"}, "20260303T000000Z_c": None}
+    for name, program in runs.items():
+        folder = tmp_path / slug / name
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(json.dumps({"program": program}))
+    (folder / "record.json").write_text("torn")
+    assert destination(None, tmp_path).name == "20260101T000000Z_a"
+    assert destination(None, tmp_path, Path("training.py")).name == "20260202T000000Z_b"
+    assert not destination(None, tmp_path, Path("other.py")).exists()
+
+
+def test_the_images_of_a_program_are_its_own(here, capsys):
+    assert main(["profile", "--program", "training.py", "--dataset", "KMNIST"]) == 2
+    assert "argument --dataset: with --program, that is decided by the program itself" in capsys.readouterr().err
 
 
 def test_without_a_run_it_makes_a_folder(here):

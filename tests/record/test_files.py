@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import stat
+import subprocess
 
 import pytest
 
@@ -112,6 +113,21 @@ def test_a_folder_that_cannot_be_written_is_found_out(tmp_path):
     with pytest.raises(BenchError, match="choose another --output") as raised:
         files.check_writable(tmp_path / "file" / "below", "--output")
     assert raised.value.exit_code == 2
+
+
+def test_a_new_folder_in_a_repository_is_ignored_by_git(tmp_path):
+    files.make_folder(tmp_path / "outside" / "of" / "it")
+    assert not list(tmp_path.rglob(".gitignore"))
+    subprocess.run(["git", "init", "-q", tmp_path / "repository"], check=True)
+    files.write(tmp_path / "repository" / "results" / "check" / "check.json", "{}")
+    ignored = tmp_path / "repository" / "results" / ".gitignore"
+    assert list(tmp_path.rglob(".gitignore")) == [ignored]
+    status = ["git", "-C", tmp_path / "repository", "status", "--porcelain", "--untracked-files=all"]
+    assert subprocess.check_output(status) == b""
+    ignored.unlink()
+    files.make_folder(tmp_path / "repository" / "results" / "other")
+    assert not ignored.exists()  # the folder is the user's own now
+    assert b"results/check/check.json" in subprocess.check_output(status)
 
 
 def test_without_a_temporary_folder_there_is_one_line(monkeypatch):

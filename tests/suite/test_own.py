@@ -56,8 +56,9 @@ def program(tmp_path, monkeypatch):
 
 
 def chosen(program, **values):
-    asked = options(device=["cpu"], **{"num_workers": None, "pin_memory": None, "threads": [1], **values})
-    return {**asked, **matrix.of_program(asked, program)}
+    of_others = dict.fromkeys(("num_workers", "pin_memory", "dataset"))
+    asked = options(device=["cpu"], **{**of_others, "threads": [1], **values})
+    return matrix.filled({**asked, **matrix.of_program(asked, program)})
 
 
 @pytest.fixture
@@ -124,11 +125,32 @@ def test_without_a_program_there_is_no_case_of_it_and_with_one_no_other():
     assert why_impossible(chosen_too, None) == "a program of your own decides its precision itself"
 
 
-@pytest.mark.parametrize(("option", "value"), [("precision", ["bf16"]), ("feed", ["loader"]), ("data", "images")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("precision", ["bf16"]), ("feed", ["loader"]), ("data", "images"), ("dataset", "KMNIST")]
+)
 def test_what_the_program_decides_cannot_be_chosen(program, option, value):
     with pytest.raises(BenchError, match=f"argument --{option}: with --program, that is decided by the program") as why:
         chosen(program, **{option: value})
     assert why.value.exit_code == USAGE
+
+
+def test_a_run_goes_on_from_another_folder_as_it_began(program, monkeypatch, tmp_path):
+    asked = own.asked(program)
+    began = own.request(program)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert own.request(Path(asked["program"]), asked["folder"]) == began
+
+
+def test_a_batch_size_that_is_not_minded_leaves_no_account(surveyed, program, tmp_path):
+    text = program.read_text().replace("torch.randn(batch_size, 20)", "torch.randn(32, 20)")
+    program.write_text(text.replace("images_per_step=batch_size", "images_per_step=32"))
+    workers, _ = surveyed(8)
+    with workers.start() as worker:
+        case = dataclasses.asdict(Case(workload="program", batch_size=8, threads=1))
+        seen = worker.ask("observe", case=case, seconds=1e-4, repetitions=5, thorough=False)
+    assert seen["breakdown"] is None
+    assert seen["counters"]["flops"] > 0
 
 
 def test_a_file_that_is_not_there_is_one_line():

@@ -78,8 +78,18 @@ def test_a_step_is_counted_also_without_a_model_and_an_optimizer(made):
     state, case = made()
     found = own.count_step(state, case, growth=True)
     assert found["aten_calls"]["aten::mul float32"] == 2  # forward, and its gradient
-    assert (found["parameter_bytes"], found["optimizer_state_bytes"], found["growth_bytes"]) == (0, 0, 0)
+    assert (found["parameter_bytes"], found["optimizer_state_bytes"], found["growth_bytes"]) == (None, None, 0)
     assert own.count_evaluation(state, case)["aten_calls"] == {}
+
+
+def test_a_program_that_compiles_itself_is_counted_by_a_profile(made):
+    text = PROGRAM.replace("    def step", "    @torch.compile(backend='eager')\n    def step").replace(
+        "RETURNED", "0.5"
+    )
+    state, case = made(text, "compiled.py")
+    calls = own.count_step(state, case, growth=False)["aten_calls"]
+    assert calls["Torch-Compiled Region: 0/0"] == 1
+    assert "aten::mul" in calls  # without its type, as a profile tells it
 
 
 @pytest.mark.parametrize("said", ["1.5", "-0.1", "float('nan')"])
@@ -115,6 +125,16 @@ def test_what_is_no_program_says_what_it_lacks(made, text, name, said):
     with pytest.raises(BenchError) as raised:
         own.facts(state, case)
     assert str(raised.value) == said
+
+
+def test_a_package_of_the_programs_that_is_called_like_ours_is_named(made):
+    state, case = made("import bench.of_mine\n" + PROGRAM, "collides.py")
+    with pytest.raises(BenchError) as raised:
+        own.facts(state, case)
+    assert str(raised.value) == (
+        "collides.py: No module named 'bench.of_mine': a package of fcnn-bench is called bench, too, and is imported "
+        "first"
+    )
 
 
 def test_an_error_has_the_last_line_in_the_tree_that_it_came_through(made, tmp_path):
