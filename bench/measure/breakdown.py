@@ -30,6 +30,7 @@ PROFILED_SECONDS, PROFILED_BLOCKS, MOST_PROFILED = 0.02, 4, 4  # of blocks, and 
 FASTEST_SHARE = 0.25  # as of a run's samples
 REST = "rest"  # of a profiled repetition, what is in no operator
 STEP, NOTHING = "fcnn-bench: step", "fcnn-bench: empty step"  # ranges in the profile
+COMPILED_CODE = "## Call CompiledFxGraph"  # torch's range around what Inductor has made, but for its products
 # The operators whose floating-point operations torch can count: products of matrices, convolutions, attention.
 _PRODUCTS = {f"aten::{operator.__name__}" for operator in flop_registry}
 
@@ -155,4 +156,4 @@ def seconds_by_kind(events: Iterable[Event], name: str) -> dict[str, float]:
 def _kind(name: str) -> str | None:
     if name in _PRODUCTS:
         return PRODUCT
-    return OTHER if name.startswith("aten::") else None
+    return OTHER if name.startswith(("aten::", COMPILED_CODE)) else None

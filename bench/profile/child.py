@@ -164,7 +164,7 @@ def _memory(asked: ProfileRequest) -> dict[str, Any]:
         prepared.counted,
         prepared.training,
         Clock(),
-        compiled=COMPILERS[case.compiler].mode is not None or (bool(asked.program) and compiles()),
+        compiled=COMPILERS[case.compiler].mode is not None or (bool(asked.program) and compiles(State())),
         growth=False,
         captured_from=prepared.captured_from,
     )

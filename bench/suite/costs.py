@@ -15,6 +15,7 @@ from bench.workers.start import FORKS
 
 COMPILE_SECONDS = 13.0  # of a compiled case from cold, the fresh process included: seen on AVX2 and AVX-512 alike
 COMPILED_SECONDS = 3.0  # of one that is in the compilers' cache, in each process
+EMPTY_COMPILE_SECONDS = 3.0  # of the same step with nothing to do, where another was compiled before: seen on an EPYC
 # Of a turn. What disturbs lasts: beside busy neighbours, the second 5 ms of a block correlated with the first by 0.7,
 # and still by 0.2 with what came 0.15 s later. So more and shorter turns tell more than fewer and longer ones, as long
 # as what comes before each does not take most of the time.
@@ -175,7 +176,9 @@ def prepare_seconds(case: Case, group: str, seconds: float) -> float:
 def observe_seconds(case: Case, train_images: int, thorough: bool, rates: Rates) -> float:
     """Taking apart, counting and, if the run is thorough, looking for growth and energy."""
     seconds = repetition_seconds(case, train_images, rates)
-    alone = COMPILED_SECONDS if COMPILERS[case.compiler].mode else BREAKDOWN_SECONDS
+    alone = BREAKDOWN_SECONDS
+    if COMPILERS[case.compiler].mode:
+        alone = COMPILED_SECONDS + (BREAKDOWN_SECONDS + EMPTY_COMPILE_SECONDS if case.device == "cpu" else 0.0)
     if thorough and case.workload in ("step", "epoch"):
         alone += costs_of(case.device).energy
     if WORKLOADS[case.workload].repetition != "step":

@@ -67,7 +67,11 @@ def observe(
         cold.use_cache(cache)
     settings.apply(built)
     with compilations() as compiled:
-        seen, fields = _observe(state, built, seconds, repetitions, thorough)
+        seen, fields, prepared = _observe(state, built, seconds, repetitions, thorough)
+    # Of a compiled step on a GPU there is none: its counterpart was not tried there.
+    if COMPILERS[built.compiler].mode is None or built.device == "cpu":
+        breakdown = _breakdown(state, built, prepared, Clock(DEVICES[built.device]))
+        fields["breakdown"] = breakdown and dataclasses.asdict(breakdown)
     flags = validity.flags(seen)
     counters = seen.counters
     if WORKLOADS[built.workload].own and built.device != "cpu" and counters and counters.kernels_launched == 0:
@@ -81,7 +85,7 @@ def observe(
 
 def _observe(
     state: State, case: Case, seconds: float, repetitions: int, thorough: bool
-) -> tuple[Observation, dict[str, Any]]:
+) -> tuple[Observation, dict[str, Any], workloads.Prepared]:
     clock, images, own = Clock(DEVICES[case.device]), state.images, WORKLOADS[case.workload].own
     training = case.workload == "accuracy"
     # A training is an epoch with evaluations, which are not timed.
@@ -97,13 +101,10 @@ def _observe(
         prepared.counted,
         prepared.training,
         clock,
-        compiled=COMPILERS[case.compiler].mode is not None or (own and compiles()),
+        compiled=COMPILERS[case.compiler].mode is not None or (own and compiles(state)),
         growth=growth,
         captured_from=prepared.captured_from,
     )
-    breakdown = None
-    if COMPILERS[case.compiler].mode is None:
-        breakdown = _breakdown(state, case, prepared, clock)
     energy = None
     if thorough and (case.workload in ("step", "epoch") or own):
         energy = measure_energy(prepared.repeat, clock, seconds)
@@ -121,17 +122,18 @@ def _observe(
     fields = {
         "counters": counters,
         "phases": phases,
-        "breakdown": breakdown,
+        "breakdown": None,
         "energy": energy,
         "device_use": use,
     }
-    return seen, {name: value and dataclasses.asdict(value) for name, value in fields.items()}
+    return seen, {name: value and dataclasses.asdict(value) for name, value in fields.items()}, prepared
 
 
 def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Clock) -> Breakdown | None:
-    """The step beside one with nothing to do; of a program of the user's own, beside one of the fewest images.
+    """The step beside one with nothing to do, compiled as it is.
 
-    None for such a program that cannot train on so few, or takes no notice of how many it is asked for.
+    Of a program of the user's own, it is beside a step of the fewest images; None where that cannot be had, or where
+    the program takes no notice of how many it is asked for.
     """
     if not WORKLOADS[case.workload].own:
         empty = workloads.empty(case, state.images)

@@ -50,7 +50,7 @@ def take(state: State, tree: str, file: str, folder: str) -> None:
     # As of a script; and where a repository keeps its packages, before a copy of them that is installed.
     sys.path[:0] = list(dict.fromkeys(map(str, (path.parent, Path(tree), Path(tree) / "src"))))
     os.chdir(folder)
-    state.tree, state.file = tree, file
+    state.tree, state.file, state.graphs = tree, file, _graphs()
 
 
 def facts(state: State, case: dict[str, Any]) -> dict[str, Any]:
@@ -97,12 +97,16 @@ def _counted(state: State, case: dict[str, Any], name: str, growth: bool) -> dic
     made = _made(state, which, SEED)
     repeat, clock = getattr(made, name), Clock(DEVICES[which.device])
     repeat()
-    return dataclasses.asdict(count(repeat, _training(made, which), clock, compiled=compiles(), growth=growth))
+    return dataclasses.asdict(count(repeat, _training(made, which), clock, compiled=compiles(state), growth=growth))
 
 
-def compiles() -> bool:
+def compiles(state: State) -> bool:
     """Whether the program, which has done a step, has called torch.compile itself."""
-    return "torch._dynamo" in sys.modules and graphs_compiled() > 0
+    return _graphs() > state.graphs
+
+
+def _graphs() -> int:
+    return graphs_compiled() if "torch._dynamo" in sys.modules else 0
 
 
 def _training(made: Any, case: Case) -> Any:

@@ -33,6 +33,7 @@ class State:
         busy_until: By device, when its last turn ended, by the clock of its cases.
         tree: The folder of the side's program, if it has one; an error in there is told with its place.
         file: Of a program of the user's own, its path in `tree`.
+        graphs: That torch.compile had made before it was told of that program.
     """
 
     images: Any = None
@@ -40,6 +41,7 @@ class State:
     busy_until: dict[str, float] = field(default_factory=dict)
     tree: str = ""
     file: str = ""
+    graphs: int = 0
 
 
 def function(name: str) -> Callable[..., Any]:

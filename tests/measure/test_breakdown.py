@@ -79,6 +79,17 @@ def test_operators_count_by_their_kind_and_within_their_range():
     assert seconds_by_kind(events, "no such range") == {}
 
 
+def test_what_a_compiler_has_made_is_an_operator_but_for_the_products_in_it():
+    events = [
+        (1, 0, 100, of.STEP),
+        (1, 10, 80, "Torch-Compiled Region: 0/0"),
+        (1, 20, 70, "## Call CompiledFxGraph fthahgzbxy ##"),
+        (1, 30, 60, "aten::addmm"),
+    ]
+    events = [Event(thread, 1000 * begin, 1000 * end, name) for thread, begin, end, name in events]
+    assert seconds_by_kind(events, of.STEP) == pytest.approx({"product": 30e-6, "other": 20e-6, "rest": 50e-6})
+
+
 def test_of_several_ranges_the_fastest_quarter_counts():
     events = []
     for number in range(8):

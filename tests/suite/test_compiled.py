@@ -44,6 +44,9 @@ def test_a_compiled_case_from_cold(tmp_path, monkeypatch):
     assert not {"aten::relu", "aten::t", "aten::linear"} & calls.keys()
 
     assert compiled.recompilations == 0
+    # Beside a step with nothing to do, compiled after it, which is none of its recompilations.
+    assert compiled.breakdown.step_seconds > 0 < compiled.breakdown.empty_step_seconds
+    assert all(compiled.breakdown.work_seconds[kind] > 0 for kind in ("product", "other", "rest"))
 
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
         monkeypatch.setenv(name, "")
