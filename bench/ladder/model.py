@@ -94,13 +94,13 @@ class Ladder:
 
     @functools.cached_property
     def best(self) -> LadderStep:
-        """The fastest step whose accuracy is the tutorial's, if that could be judged; peers are no steps."""
-        fit = [
-            step
-            for step in self.steps
-            if step.seconds and not step.is_peer and (same_accuracy(step) or not self.judged)
-        ]
+        """The fastest step that is fit."""
+        fit = [step for step in self.steps if self.fit(step)]
         return min(fit or [self.first], key=lambda step: step.median or float("inf"))
+
+    def fit(self, step: LadderStep) -> bool:
+        """Whether the step has a time, and the tutorial's accuracy, if that could be judged; a peer is none."""
+        return bool(step.seconds) and not step.is_peer and (same_accuracy(step) or not self.judged)
 
 
 def same_accuracy(step: LadderStep) -> bool:
