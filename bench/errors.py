@@ -57,13 +57,13 @@ _ANNOUNCEMENT = re.compile(
 )
 
 
-def reason_in(said: str) -> str:
+def reason_in(text: str) -> str:
     """The line that says why, of what a failed program has printed or of a long message; empty if there is none.
 
     The compiler's or the loader's own error if there is one, else the last exception, else the last line that is not
     a hint about how to see more.
     """
-    lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     lines = [line for before, line in zip(["", *lines], lines, strict=False) if before.lower() != "command:"]
     tools = [line for line in lines if _TOOL.search(line) and not _announces(line)]
     raised = [line for line in lines if _RAISED.match(line) and not _announces(line)]
@@ -84,10 +84,10 @@ def reason_of(error: BaseException) -> str:
         return str(error)  # is a reason
     name = type(error).__name__
     try:
-        said = str(error)
+        text = str(error)
     except Exception:  # an error whose message fails is still one
-        said = ""
-    lines = [line for line in said.strip().splitlines() if line.strip()]
+        text = ""
+    lines = [line for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return name
     first = lines[0].strip()

@@ -172,10 +172,10 @@ def judge_counts(id: str, counters: dict[str, Any], accepted: list[dict[str, Any
     total = len(counts.flat(counters["candidate"]))
     if total == 0:
         return Outcome("counts", id, ERROR, "nothing was counted", raw=counters)
-    said = f"{counted(total, 'count')} {'is' if total == 1 else 'are'} the same"
+    reason = f"{counted(total, 'count')} {'is' if total == 1 else 'are'} the same"
     if different:
-        said = f"{counted(len(different), 'changed count')} {'is' if len(different) == 1 else 'are'} accepted"
-    return Outcome("counts", id, decide.PASS, said, lines, counters)
+        reason = f"{counted(len(different), 'changed count')} {'is' if len(different) == 1 else 'are'} accepted"
+    return Outcome("counts", id, decide.PASS, reason, lines, counters)
 
 
 def _timing(of: Sides, request: Request, images: Images, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:

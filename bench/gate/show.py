@@ -50,8 +50,8 @@ def meaning(check: Check) -> str:
 def notes(check: Check) -> list[str]:
     """What else is to be said of the check as a whole: which gates did not run, and what ran beside it."""
     left_out = [gate for gate in ASKED if gate not in check.gates]
-    said = [f"Not checked: {', '.join(left_out)}."] if left_out else []
-    return said + ([f"{check.beside[0].upper()}{check.beside[1:]}."] if check.beside else [])
+    notices = [f"Not checked: {', '.join(left_out)}."] if left_out else []
+    return notices + ([f"{check.beside[0].upper()}{check.beside[1:]}."] if check.beside else [])
 
 
 def show(check: Check, console: Console) -> None:
@@ -88,12 +88,12 @@ def sentences(outcome: Outcome) -> list[str]:
 def markdown(check: Check) -> str:
     """The check as Markdown."""
     where = f"Against {code(check.against)}, on {markdown_text(check.machine)}, with {markdown_text(check.dataset)}"
-    said = f"{meaning(check).capitalize()}. {where}, in {check.seconds:.0f} s."
+    headline = f"{meaning(check).capitalize()}. {where}, in {check.seconds:.0f} s."
     bound = f" A slowdown of {100 * check.bound_fraction:g}% must not pass." if "timing" in check.gates else ""
     lines = [
         f"## {MARKS[check.verdict]} fcnn-bench check: {check.verdict}",
         "",
-        said + bound,
+        headline + bound,
         *(part for note in notes(check) for part in ("", markdown_text(note))),
         "",
         as_markdown(table(check, lambda verdict: f"{MARKS[verdict]} {verdict}")),

@@ -59,15 +59,15 @@ class ClimbRequest:
     epochs: int
 
 
-def expected_seconds(asked: ClimbRequest, earlier: Ladder | None = None) -> float:
+def expected_seconds(request: ClimbRequest, earlier: Ladder | None = None) -> float:
     """About how long `climb` will take."""
-    climbed = _begun(asked, earlier)
-    names = progress.in_order(climbed, asked.epochs)
-    return progress.seconds_left(climbed, names, asked.epochs) + (ROOFLINE_SECONDS if names else 0.0)
+    climbed = _begun(request, earlier)
+    names = progress.in_order(climbed, request.epochs)
+    return progress.seconds_left(climbed, names, request.epochs) + (ROOFLINE_SECONDS if names else 0.0)
 
 
 def climb(
-    asked: ClimbRequest,
+    request: ClimbRequest,
     earlier: Ladder | None = None,
     say: Say = lambda what, left_seconds: None,
     save: Callable[[Ladder], None] = lambda ladder: None,
@@ -77,7 +77,7 @@ def climb(
     After an interruption the ladder has what was measured by then.
 
     Args:
-        asked: What is climbed.
+        request: What is climbed.
         earlier: What was measured of it before an interruption, to go on with.
         say: Told what is under way, and about how many seconds are left.
         save: Given the ladder as far as it is after every step and every round.
@@ -85,16 +85,16 @@ def climb(
     Raises:
         KeyboardInterrupt: Nothing was measured by then.
     """
-    return _Climb(asked, earlier, say, save).climb()
+    return _Climb(request, earlier, say, save).climb()
 
 
 class _Climb:
-    def __init__(self, asked: ClimbRequest, earlier: Ladder | None, say: Say, save: Callable[[Ladder], None]) -> None:
-        self._asked, self._say_left, self._save_ladder = asked, say, save
-        self._climbed = _begun(asked, earlier)
-        self._names = progress.in_order(self._climbed, asked.epochs)
+    def __init__(self, request: ClimbRequest, earlier: Ladder | None, say: Say, save: Callable[[Ladder], None]) -> None:
+        self._request, self._say_left, self._save_ladder = request, say, save
+        self._climbed = _begun(request, earlier)
+        self._names = progress.in_order(self._climbed, request.epochs)
         self._roofline = _roofline_of(earlier)
-        self._reference = _reference(asked.images)
+        self._reference = _reference(request.images)
         self._disturbed_before = earlier.disturbed if earlier else None
         self._disturbances: dict[str, str] = {}
         self._machine = facts.machine().label
@@ -129,7 +129,7 @@ class _Climb:
                 for number in itertools.count(
                     max((n for one in self._climbed.values() for n in one.rounds), default=0) + 1
                 ):
-                    names = progress.in_round(self._climbed, self._asked.epochs)
+                    names = progress.in_round(self._climbed, self._request.epochs)
                     if not names:
                         return
                     for name in names:
@@ -147,7 +147,7 @@ class _Climb:
                 # What a process takes for the system's temporary folder: nothing is left of it when it is killed.
                 variables = {**ENVIRONMENT, **empty_compiler_caches(folder), "TMPDIR": str(folder)}
                 begun[name] = stack.enter_context(Process(None, variables))
-                begun[name].begin("ladder_prepare", **self._asked.request, device=self._asked.device, step=name)
+                begun[name].begin("ladder_prepare", **self._request.request, device=self._request.device, step=name)
         ready: dict[str | None, Process] = {}
         for name, process in begun.items():
             interruption.check()
@@ -216,8 +216,8 @@ class _Climb:
                 self._climbed[name].reason = str(error)
 
     def _say(self, what: str) -> None:
-        left = progress.seconds_left(self._climbed, self._names, self._asked.epochs)
-        self._say_left(f"{self._asked.device}: {what}", left + (0.0 if self._roofline else ROOFLINE_SECONDS))
+        left = progress.seconds_left(self._climbed, self._names, self._request.epochs)
+        self._say_left(f"{self._request.device}: {what}", left + (0.0 if self._roofline else ROOFLINE_SECONDS))
 
     def _save(self) -> None:
         with interruption.deferred():
@@ -225,20 +225,20 @@ class _Climb:
 
     def _ladder(self, interrupted: bool) -> Ladder:
         return Ladder(
-            device=self._asked.device,
+            device=self._request.device,
             machine=self._machine,
-            dataset=self._asked.images.label,
+            dataset=self._request.images.label,
             torch=self._torch,
-            steps=[_step(one, self._asked, interrupted, self._reference) for one in self._climbed.values()],
+            steps=[_step(one, self._request, interrupted, self._reference) for one in self._climbed.values()],
             disturbed="; ".join(filter(None, (self._disturbed_before, joined(self._disturbances)))) or None,
             interrupted=interrupted,
             **(self._roofline or {"floor_seconds": None, "floor_reason": INTERRUPTED}),
         )
 
 
-def _begun(asked: ClimbRequest, earlier: Ladder | None) -> dict[str, Climbed]:
+def _begun(request: ClimbRequest, earlier: Ladder | None) -> dict[str, Climbed]:
     before = {step.name: step for step in earlier.steps} if earlier else {}
-    return {row.name: Climbed.begin(row, before.get(row.name)) for row in asked.rows}
+    return {row.name: Climbed.begin(row, before.get(row.name)) for row in request.rows}
 
 
 def _roofline_of(earlier: Ladder | None) -> dict[str, Any] | None:
@@ -248,10 +248,10 @@ def _roofline_of(earlier: Ladder | None) -> dict[str, Any] | None:
     return {name: getattr(earlier, name) for name in ("floor_seconds", "floor_bound", "floor_reason")}
 
 
-def _step(one: Climbed, asked: ClimbRequest, interrupted: bool, reference: accuracy.Reference | None) -> LadderStep:
+def _step(one: Climbed, request: ClimbRequest, interrupted: bool, reference: accuracy.Reference | None) -> LadderStep:
     reason = one.reason or (INTERRUPTED if interrupted and not one.seconds else None)
     step = LadderStep(
-        one.row.name, one.row.removed, lines_changed(one.row, asked.device), one.row in PEERS, reason=reason
+        one.row.name, one.row.removed, lines_changed(one.row, request.device), one.row in PEERS, reason=reason
     )
     if one.reason:
         return step

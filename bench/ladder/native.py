@@ -54,19 +54,19 @@ def why_not() -> str | None:
 def _library() -> Any:
     with files.scratch() as folder:
         built = folder / "epoch.so"
-        _compile(built, folder / "said")
+        _compile(built, folder / "log")
         return ctypes.CDLL(str(built))
 
 
-def _compile(built: Path, said: Path) -> None:
-    """Compiles the library `built`; what the compiler says goes to the file `said`.
+def _compile(built: Path, log: Path) -> None:
+    """Compiles the library `built`; what the compiler says goes to the file `log`.
 
     Raises:
         RuntimeError: It failed, with its own error, or had not ended after `COMPILER_LIMIT_SECONDS`.
     """
     command, words = shlex.join(compiler()), [*compiler(), *FLAGS, "-o", str(built), str(SOURCE), "-lm"]
     # A file and no pipe, which programs that the compiler has started could keep open when it is killed.
-    with said.open("wb") as output:
+    with log.open("wb") as output:
         process = psutil.Popen(
             words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C"}
         )
@@ -76,7 +76,7 @@ def _compile(built: Path, said: Path) -> None:
             _kill(process)
             raise RuntimeError(f"{command} had not ended after {COMPILER_LIMIT_SECONDS:.0f} s and was killed") from None
     if code != 0:
-        reason = reason_in(said.read_text("utf-8", "replace")) or f"exit code {code}, and it said nothing"
+        reason = reason_in(log.read_text("utf-8", "replace")) or f"exit code {code}, and it said nothing"
         raise RuntimeError(f"{command} failed: {reason}")
 
 

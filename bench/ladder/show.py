@@ -55,17 +55,17 @@ def _row(ladder: Ladder, step: LadderStep) -> list[str]:
 
 def notices(ladder: Ladder) -> list[str]:
     """What stands above all numbers: a disturbance, an interruption."""
-    said = [disturbed.notice(ladder.disturbed, "the ladder steps", "run the ladder again")] if ladder.disturbed else []
+    texts = [disturbed.notice(ladder.disturbed, "the ladder steps", "run the ladder again")] if ladder.disturbed else []
     if ladder.interrupted:
-        said.append("Interrupted: these numbers are what was measured by then, in fewer rounds than were asked for.")
+        texts.append("Interrupted: these numbers are what was measured by then, in fewer rounds than were asked for.")
     if ladder.floor_reason:
         what = (
             "The roofline bound is not known"
             if ladder.floor_seconds is None
             else "Not all of the roofline bound is known"
         )
-        said.append(f"{what}: {ladder.floor_reason}.")
-    return said
+        texts.append(f"{what}: {ladder.floor_reason}.")
+    return texts
 
 
 def sentences(ladder: Ladder) -> list[str]:
@@ -74,30 +74,30 @@ def sentences(ladder: Ladder) -> list[str]:
     times = best.times(ladder.first)
     if best.median is None or times is None or sum(bool(step.seconds) for step in ladder.steps) < 2:
         return ["Nothing was measured that could be compared."]
-    said = [] if ladder.disturbed else _verdict(ladder, best, best.median, times)
+    texts = [] if ladder.disturbed else _verdict(ladder, best, best.median, times)
     if not ladder.judged:
-        said.append("No accuracy was judged: there is no reference for these images.")
+        texts.append("No accuracy was judged: there is no reference for these images.")
     if ladder.floor_seconds and best.median < ladder.floor_seconds and ladder.device == "cpu" and not ladder.disturbed:
-        said.append("The roofline bound counts products with black pixels, which it skips.")
-    return said
+        texts.append("The roofline bound counts products with black pixels, which it skips.")
+    return texts
 
 
 def _verdict(ladder: Ladder, best: LadderStep, median: float, times: float) -> list[str]:
-    said = [
+    texts = [
         f"The best step, {best.name}, takes {units.duration(median)} per epoch: {times:,.1f}× as fast as the "
         f"tutorial{_above_the_roofline(ladder, median)}."
     ]
     if helped := _most(ladder):
         listed = ", ".join(f"{step.name} {gain:,.1f}×" for step, gain in helped)
-        said.append(f"The largest gains, each against the fastest step before it: {listed}.")
+        texts.append(f"The largest gains, each against the fastest step before it: {listed}.")
     for peer in (step for step in ladder.steps if step.is_peer):
         if (times_peer := best.times(peer)) is None or peer.median is None:
             continue
-        said.append(
+        texts.append(
             f"It is {times_peer:.1f}× as fast as {peer.name} ({units.duration(peer.median)}); from cold, "
             f"{units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
         )
-    return said
+    return texts
 
 
 def _most(ladder: Ladder) -> list[tuple[LadderStep, float]]:
@@ -162,8 +162,8 @@ def _chapter(ladder: Ladder, plot: Plot | None) -> list[str]:
     lines = ["", f"## {text(heading(ladder))}", ""]
     for notice in notices(ladder):
         lines += [f"> **Note.** {text(notice)}", ""]
-    if said := sentences(ladder):
-        lines += [*map(text, said), ""]
+    if texts := sentences(ladder):
+        lines += [*map(text, texts), ""]
     if plot:
         drawn = f"![{CAPTION}]({picture_file(ladder.device)})"
         lines += [drawn if plot.svg else text(f"There is no picture: {plot.problem}."), ""]
@@ -183,7 +183,7 @@ def section(ladders: Sequence[Ladder], pictures: Mapping[str, Plot]) -> str:
 
 def _figure(ladder: Ladder, plot: Plot | None) -> str:
     lines = [f"<h3>{html.escape(heading(ladder))}</h3>"]
-    lines += [f'<p class="warning" role="note">{html.escape(said)}</p>' for said in notices(ladder)]
+    lines += [f'<p class="warning" role="note">{html.escape(notice)}</p>' for notice in notices(ladder)]
     lines += [f'<p class="meaning">{html.escape(sentence)}</p>' for sentence in sentences(ladder)]
     caption = 'One change per step. The table is in <a href="ladder.md">ladder.md</a>.'
     if plot and plot.svg:

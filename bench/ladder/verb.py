@@ -42,7 +42,7 @@ class LadderOptions:
     resume: Path | None
 
 
-def run_ladder(asked: LadderOptions) -> int:
+def run_ladder(options: LadderOptions) -> int:
     """Climbs the named steps, or all, and the peers, on the devices asked for that are here; writes the ladder's files.
 
     The tutorial is always climbed: all others are told by it. What was measured is written after every step and every
@@ -52,34 +52,34 @@ def run_ladder(asked: LadderOptions) -> int:
         BenchError: There is no such step, nothing could be measured, or not all that was asked for.
     """
     terminal = console.make()
-    begun = kept.read(asked.resume) if asked.resume else None
+    begun = kept.read(options.resume) if options.resume else None
     if begun:
         before = begun.asked
-        asked = dataclasses.replace(asked, steps=before["rungs"], device=before["device"], epochs=before["epochs"])
+        options = dataclasses.replace(options, steps=before["rungs"], device=before["device"], epochs=before["epochs"])
         see_again(begun.visible_gpus)
-    wanted = list(asked.device or STEPS)
+    wanted = list(options.device or STEPS)
     missing = {device: reason for device in wanted if (reason := why_unusable(DEVICES[device]))}
     here = [device for device in wanted if device not in missing]
     known = dict.fromkeys(row.name for device in wanted for row in rows(device))
-    if unknown := [name for name in asked.steps or () if name not in known]:
+    if unknown := [name for name in options.steps or () if name not in known]:
         raise BenchError(f"there is no ladder step {unknown[0]!r}; there are {', '.join(map(repr, known))}", USAGE)
     if not here:
         raise BenchError(f"nothing can be measured: {'; '.join(missing.values())}")
-    loaded = images("MNIST", asked.data)
+    loaded = images("MNIST", options.data)
     now = _identity(loaded)
-    if begun and asked.resume:
-        kept.check_same(begun, now, asked.resume)
-        files.check_writable(asked.resume, "--resume")
-    folder = asked.resume or destination(asked.run, asked.results)
+    if begun and options.resume:
+        kept.check_same(begun, now, options.resume)
+        files.check_writable(options.resume, "--resume")
+    folder = options.resume or destination(options.run, options.results)
     ladders = Kept(
-        {"rungs": asked.steps, "device": here, "epochs": asked.epochs},
+        {"rungs": options.steps, "device": here, "epochs": options.epochs},
         now,
         begun.ladders if begun else {},
         visible_gpus(),
     )
-    request = requested(loaded, "MNIST", asked.data)
+    request = requested(loaded, "MNIST", options.data)
     chosen = {
-        device: climb.ClimbRequest(device, _chosen(device, asked.steps), loaded, request, asked.epochs)
+        device: climb.ClimbRequest(device, _chosen(device, options.steps), loaded, request, options.epochs)
         for device in here
     }
     with interruption.deferred():  # from the first epoch until all files are written
@@ -110,12 +110,14 @@ def _climb(
 ) -> tuple[Kept, bool]:
     """The ladders of all devices, and whether that was interrupted; raises KeyboardInterrupt if there is none."""
     ladders = dict(before.ladders)
-    left = {device: asked for device, asked in chosen.items() if device not in ladders or ladders[device].interrupted}
-    after = {device: climb.expected_seconds(asked, ladders.get(device)) for device, asked in left.items()}
+    left = {
+        device: request for device, request in chosen.items() if device not in ladders or ladders[device].interrupted
+    }
+    after = {device: climb.expected_seconds(request, ladders.get(device)) for device, request in left.items()}
     _show_plan(terminal, left, sum(after.values()))
     total = sum(after.values())
     with console.Bar(terminal, total) as bar:
-        for device, asked in left.items():
+        for device, request in left.items():
             del after[device]
 
             def say(what: str, left_seconds: float) -> None:
@@ -126,7 +128,7 @@ def _climb(
                 kept.write_progress(dataclasses.replace(before, ladders={**ladders, device: ladder}), folder)
 
             try:
-                ladders[device] = climb.climb(asked, ladders.get(device), say, save)
+                ladders[device] = climb.climb(request, ladders.get(device), say, save)
             except KeyboardInterrupt:
                 if not ladders:
                     raise
@@ -139,9 +141,9 @@ def _climb(
 def _show_plan(terminal: Console, chosen: Mapping[str, climb.ClimbRequest], seconds: float) -> None:
     first = next(iter(chosen.values()))
     terminal.print(Text.assemble(("fcnn-bench", "bold"), f"  {first.images.label}"), soft_wrap=True)
-    for device, asked in chosen.items():
-        peers = sum(row in PEERS for row in asked.rows)
-        what = f"{counted(len(asked.rows) - peers, 'step')}" + (f", {counted(peers, 'peer')}" if peers else "")
+    for device, request in chosen.items():
+        peers = sum(row in PEERS for row in request.rows)
+        what = f"{counted(len(request.rows) - peers, 'step')}" + (f", {counted(peers, 'peer')}" if peers else "")
         terminal.print(f"  {device:6}{what}")
     terminal.print(Text.assemble("  expected time about ", (duration(seconds), "bold")))
 

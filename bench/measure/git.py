@@ -53,14 +53,14 @@ def ask_bytes(folder: Path, *words: str, given: bytes = b"") -> bytes:
     return run.stdout
 
 
-def _reason(said: str, folder: Path) -> str:
+def _reason(output: str, folder: Path) -> str:
     """Git's own error, which may stand above lines of advice."""
-    if "dubious ownership" in said:
+    if "dubious ownership" in output:
         return (
             f"git does not trust {folder}, since it belongs to another user: "
             f"git config --global --add safe.directory {folder}"
         )
-    lines = said.strip().splitlines() or ["git failed and said nothing"]
+    lines = output.strip().splitlines() or ["git failed and said nothing"]
     errors = [line for line in lines if line.startswith(("fatal:", "error:"))]
     return f"git: {(errors or lines)[-1].partition(': ')[2] or (errors or lines)[-1]}"
 

@@ -71,15 +71,15 @@ def binary(source: str, arch: str, options: Sequence[str] = ()) -> Binary:
         (size,) = _checked("nvrtcGetProgramLogSize", nvrtc.nvrtcGetProgramLogSize(program))
         log = bytearray(size)
         _checked("nvrtcGetProgramLog", nvrtc.nvrtcGetProgramLog(program, log))
-        said = bytes(log).rstrip(b"\0").decode("utf-8", "replace").strip()
+        messages = bytes(log).rstrip(b"\0").decode("utf-8", "replace").strip()
         if int(error):
-            failure = BenchError(f"NVRTC did not compile for {arch}: {reason_in(said) or error.name}")
-            failure.add_note(said)
+            failure = BenchError(f"NVRTC did not compile for {arch}: {reason_in(messages) or error.name}")
+            failure.add_note(messages)
             raise failure
         (size,) = _checked("nvrtcGetCUBINSize", nvrtc.nvrtcGetCUBINSize(program))
         code = bytearray(size)
         _checked("nvrtcGetCUBIN", nvrtc.nvrtcGetCUBIN(program, code))
-        return Binary(bytes(code), said)
+        return Binary(bytes(code), messages)
     finally:
         nvrtc.nvrtcDestroyProgram(program)
 

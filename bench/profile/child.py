@@ -53,20 +53,20 @@ def _images(dataset: str, data: str) -> Any:
     return find(dataset, data)
 
 
-def _prepare(asked: ProfileRequest, *, from_cold: bool = False) -> Any:
+def _prepare(request: ProfileRequest, *, from_cold: bool = False) -> Any:
     from bench.axes.case import Case, why_impossible
     from bench.measure import settings
     from bench.profile.steps import steps_of
     from bench.workers import workloads
 
-    case = Case(**asked.case)
-    if asked.program:
+    case = Case(**request.case)
+    if request.program:
         from bench.workers import own
 
-        prepared = own.build(State(tree=asked.tree, file=asked.program), case)
+        prepared = own.build(State(tree=request.tree, file=request.program), case)
         return case, prepared, steps_of(case, prepared)
-    images = _images(asked.dataset, asked.data)
-    if images.sha256 != asked.sha256:
+    images = _images(request.dataset, request.data)
+    if images.sha256 != request.sha256:
         raise RuntimeError(f"these are other images than were asked for: {images.label}")
     if reason := why_impossible(case, len(images.train)):  # here: the temporary folder is not the command's
         raise RuntimeError(reason)
@@ -75,25 +75,25 @@ def _prepare(asked: ProfileRequest, *, from_cold: bool = False) -> Any:
     return case, prepared, steps_of(case, prepared)
 
 
-def _trace(asked: ProfileRequest) -> dict[str, Any]:
+def _trace(request: ProfileRequest) -> dict[str, Any]:
     from bench.measure.counters import growth_bytes
     from bench.measure.surroundings import Surroundings
     from bench.profile import tracing
     from bench.profile.events import Ranges, gaps, kernels, operators, phases, settled, stacks
     from bench.profile.model import Cost
 
-    case, prepared, steps = _prepare(asked)
+    case, prepared, steps = _prepare(request)
     step_seconds = tracing.warm_step_seconds(case, steps)
     surroundings = Surroundings(case.device)
     timing = tracing.timing(case, steps, max(5, round(tracing.BLOCK_SECONDS / step_seconds)))
-    traced = tracing.trace(case, steps, asked.steps, Path(asked.file))
+    traced = tracing.trace(case, steps, request.steps, Path(request.file))
     ranges = Ranges(traced.events, steps.parts, traced.count)
     host = settled(traced.events, ranges, steps.parts)
     events = sum(event.name not in steps.parts for event in host) / traced.count
     overhead = tracing.overhead(case, steps, timing, events)
     disturbed = surroundings.disturbance()
     parts = phases(host, ranges, steps.parts, traced.step_seconds, timing.part_seconds, overhead)
-    called = operators(host, ranges, steps.parts, tracing.origins(case, steps, _lines_of(asked)), overhead)
+    called = operators(host, ranges, steps.parts, tracing.origins(case, steps, _lines_of(request)), overhead)
     cost = Cost(
         unprofiled_seconds=timing.unprofiled_seconds,
         profiled_seconds=timing.profiled_seconds,
@@ -116,40 +116,40 @@ def _trace(asked: ProfileRequest) -> dict[str, Any]:
     }
 
 
-def _lines_of(asked: ProfileRequest) -> Path:
+def _lines_of(request: ProfileRequest) -> Path:
     """The folder whose lines are the program's."""
-    return Path(asked.tree) / ("" if asked.program else PROGRAM)
+    return Path(request.tree) / ("" if request.program else PROGRAM)
 
 
-def _loop(asked: ProfileRequest) -> None:
+def _loop(request: ProfileRequest) -> None:
     from fcnn.train import unmarked
 
-    _, _, steps = _prepare(asked)
-    deadline = time.monotonic() + asked.seconds
+    _, _, steps = _prepare(request)
+    deadline = time.monotonic() + request.seconds
     while time.monotonic() < deadline:
-        steps.run(unmarked, asked.steps)
+        steps.run(unmarked, request.steps)
 
 
-def _memory(asked: ProfileRequest) -> dict[str, Any]:
+def _memory(request: ProfileRequest) -> dict[str, Any]:
     from bench.profile import memory
     from bench.profile.tracing import WARM_STEPS
     from fcnn.train import unmarked
 
-    if not asked.program:
-        _images(asked.dataset, asked.data)  # as bytes, before anything is watched
+    if not request.program:
+        _images(request.dataset, request.data)  # as bytes, before anything is watched
     missing: dict[str, str] = {}
     answer: dict[str, Any] = {"missing": missing}
 
     def whole() -> None:
-        _, _, steps = _prepare(asked)
+        _, _, steps = _prepare(request)
         steps.run(unmarked, 3)
 
     try:
-        peak, holders = memory.held_at_peak(whole, Path(asked.tree))
+        peak, holders = memory.held_at_peak(whole, Path(request.tree))
         answer |= {"process_peak_bytes": peak, "holders": [dataclasses.asdict(holder) for holder in holders]}
     except Exception as error:  # without one side, the others are still there
         missing["holders"] = _why(error)
-    case, prepared, steps = _prepare(asked)
+    case, prepared, steps = _prepare(request)
     steps.run(unmarked, WARM_STEPS)
     try:
         answer["seconds"], answer["category_bytes"] = memory.timeline(case, steps)
@@ -164,7 +164,7 @@ def _memory(asked: ProfileRequest) -> dict[str, Any]:
         prepared.counted,
         prepared.training,
         Clock(),
-        compiled=COMPILERS[case.compiler].mode is not None or (bool(asked.program) and compiles(State())),
+        compiled=COMPILERS[case.compiler].mode is not None or (bool(request.program) and compiles(State())),
         growth=False,
         captured_from=prepared.captured_from,
     )
@@ -176,7 +176,7 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, BenchError) else reason_of(error)
 
 
-def _compiled(asked: ProfileRequest) -> dict[str, Any]:
+def _compiled(request: ProfileRequest) -> dict[str, Any]:
     from bench.measure.surroundings import Surroundings
     from bench.profile.compiling import compile_and_watch
     from bench.record import files
@@ -185,7 +185,7 @@ def _compiled(asked: ProfileRequest) -> dict[str, Any]:
 
     with files.scratch() as cache:
         use_cache(str(cache))
-        case, prepared, steps = _prepare(asked, from_cold=True)
+        case, prepared, steps = _prepare(request, from_cold=True)
         # Of an epoch also the last, smaller batch, which gets a graph of its own.
         run = prepared.first or functools.partial(steps.run, unmarked, 3)
         surroundings = Surroundings(case.device)
@@ -196,9 +196,9 @@ def _compiled(asked: ProfileRequest) -> dict[str, Any]:
 LOOKS = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compiled}
 
 
-def look(state: State, **asked: Any) -> Any:
+def look(state: State, **fields: Any) -> Any:
     """Answers the fields of `ProfileRequest`."""
-    request = ProfileRequest(**asked)
+    request = ProfileRequest(**fields)
     if request.program:
         from bench.workers import own
 

@@ -89,14 +89,14 @@ def profile(case: Case, source: Source, images: ImageSource, traces: Path, steps
     file = traces.resolve() / f"{_plain(called)}.json.gz"
     if file.exists():  # the other side of a comparison, called the same
         file = file.with_name(f"{_plain(called)}-b.json.gz")
-    asked = {
+    request = {
         "tree": str(source.tree), "case": dataclasses.asdict(case), **dataclasses.asdict(images),
         "steps": steps, "seconds": SAMPLED_SECONDS, "file": str(file),
         "program": source.program, "folder": source.folder,
     }  # fmt: skip
     with files.scratch() as folder:
         try:
-            sides = _look(asked, case, folder, say)
+            sides = _look(request, case, folder, say)
         except BaseException:
             file.unlink(missing_ok=True)  # the other side of a comparison may stay
             raise
@@ -140,7 +140,7 @@ class _Sides:
     interrupted: bool = False
 
 
-def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
+def _look(request: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
     """Asks one process after the other; `folder` is what they take for the system's temporary one.
 
     So that nothing is left of a process that is killed. Without a trace there is nothing; of the other sides, one that
@@ -148,7 +148,7 @@ def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
     """
     with interruption.allowed():
         say("trace")
-        traced = _ask({**asked, "what": "trace"}, folder)
+        traced = _ask({**request, "what": "trace"}, folder)
     sides = _Sides(traced, Memory(growth_bytes=traced["growth_bytes"]), disturbances={"trace": traced["disturbed"]})
     others = [
         ("Python stacks", _look_at_python, "python"),
@@ -162,7 +162,7 @@ def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
             if not sides.interrupted:
                 with interruption.allowed():
                     say(what)
-                    look(sides, asked, folder)
+                    look(sides, request, folder)
         except BenchError as error:
             missing[name] = str(error)
         except KeyboardInterrupt:
@@ -172,19 +172,19 @@ def _look(asked: dict[str, Any], case: Case, folder: Path, say: Say) -> _Sides:
     return sides
 
 
-def _look_at_python(sides: _Sides, asked: dict[str, Any], folder: Path) -> None:
-    sides.python = sampling.sample(worker_words(), {**asked, "what": "loop"}, folder, SAMPLED_SECONDS)
+def _look_at_python(sides: _Sides, request: dict[str, Any], folder: Path) -> None:
+    sides.python = sampling.sample(worker_words(), {**request, "what": "loop"}, folder, SAMPLED_SECONDS)
     sides.disturbances["Python stacks"] = sides.python.disturbed
 
 
-def _look_at_memory(sides: _Sides, asked: dict[str, Any], folder: Path) -> None:
-    held = _ask({**asked, "what": "memory"}, folder)
+def _look_at_memory(sides: _Sides, request: dict[str, Any], folder: Path) -> None:
+    held = _ask({**request, "what": "memory"}, folder)
     holders = [Holder(**holder) for holder in held.pop("holders", [])]
     sides.memory = dataclasses.replace(sides.memory, holders=holders, **held)
 
 
-def _look_at_compiling(sides: _Sides, asked: dict[str, Any], folder: Path) -> None:
-    answer = _ask({**asked, "what": "compiled"}, folder)
+def _look_at_compiling(sides: _Sides, request: dict[str, Any], folder: Path) -> None:
+    answer = _ask({**request, "what": "compiled"}, folder)
     sides.compiled = Compiled(**answer["compiled"])
     sides.disturbances["compiling"] = answer["disturbed"]
 

@@ -139,10 +139,10 @@ def _python(profile: Profile) -> Block:
             "python", "The Python side", [f"Not here: {profile.missing.get('python', 'no sample was taken')}."]
         )
     total = sum(profile.python_stacks.values())
-    said = f"{total:,} samples by py-spy, without a profiler; width is share, callers above what they call."
+    caption = f"{total:,} samples by py-spy, without a profiler; width is share, callers above what they call."
     if profile.python_torn:
-        said += " py-spy did not come back from stopping the program, so it ran on: a few stacks are of two moments."
-    return Block("python", "The Python side", [said], "python")
+        caption += " py-spy did not come back from stopping the program, so it ran on: a few stacks are of two moments."
+    return Block("python", "The Python side", [caption], "python")
 
 
 def _device(profile: Profile) -> Block | None:

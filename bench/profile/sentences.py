@@ -39,11 +39,11 @@ def disturbance(profile: Profile, against: Difference | None) -> str | None:
 
 def summary(profile: Profile) -> list[str]:
     """The answer in a few sentences; of a disturbed profile only what does not come from times."""
-    said = [] if profile.disturbed else _where_time_goes(profile)
+    lines = [] if profile.disturbed else _where_time_goes(profile)
     growth = profile.memory.growth_bytes
     if growth is not None and growth > 0:
-        said.append(f"A leak: 100 steps leave {size(growth)} behind, {size(growth / 100)} each.")
-    return said
+        lines.append(f"A leak: 100 steps leave {size(growth)} behind, {size(growth / 100)} each.")
+    return lines
 
 
 def _where_time_goes(profile: Profile) -> list[str]:
@@ -51,11 +51,11 @@ def _where_time_goes(profile: Profile) -> list[str]:
     whole = "One step of this epoch" if profile.case["workload"] == "epoch" else "One repetition"
     parts = sorted(profile.phases, key=lambda phase: -phase.unprofiled_seconds)
     first = parts[0]
-    said = [f"{whole} takes {units.duration(step)} without a profiler."]
+    lines = [f"{whole} takes {units.duration(step)} without a profiler."]
     if len(parts) > 2:
         second = parts[1]
-        said[0] = (
-            f"{said[0][:-1]}: {units.share(first.unprofiled_seconds / step)} of it is "
+        lines[0] = (
+            f"{lines[0][:-1]}: {units.share(first.unprofiled_seconds / step)} of it is "
             f"{PART_NAMES.get(first.phase, first.phase)}, {units.share(second.unprofiled_seconds / step)} "
             f"{PART_NAMES.get(second.phase, second.phase)}."
         )
@@ -64,11 +64,11 @@ def _where_time_goes(profile: Profile) -> list[str]:
     arithmetic = f"; those that do the network's arithmetic take {units.share(computing / step)} of the time"
     if workload(profile.case["workload"]).own:  # of convolutions and the like, the profiler counts nothing
         arithmetic = ""
-    said.append(f"It makes {calls:,.0f} operator calls{arithmetic}.")
+    lines.append(f"It makes {calls:,.0f} operator calls{arithmetic}.")
     if profile.python_stacks:
         frame, share = hottest(profile)
-        said.append(f"Of the samples of the Python side, {units.share(share)} are in {frame} itself.")
-    return said
+        lines.append(f"Of the samples of the Python side, {units.share(share)} are in {frame} itself.")
+    return lines
 
 
 def hottest(profile: Profile) -> tuple[str, float]:
@@ -113,26 +113,26 @@ def difference_sentence(difference: Difference) -> str:
 
 def memory_sentences(profile: Profile) -> list[str]:
     """Peaks, allocations and growth; reasons for what is missing."""
-    memory, said = profile.memory, []
+    memory, lines = profile.memory, []
     if memory.peak:
         total, categories = memory.peak
         named = ", ".join(
             f"{name} {size(value)}" for name, value in sorted(categories.items(), key=lambda item: -item[1]) if value
         )
-        said.append(
+        lines.append(
             f"The most memory alive within a step is {size(total)}: {named}. Other is what was there before, such as "
             "images as bytes; the picture leaves it out."
         )
     if memory.process_peak_bytes is not None:
-        said.append(
+        lines.append(
             f"From the building of the case on, the process allocated {size(memory.process_peak_bytes)} at its peak."
         )
     if memory.allocations is not None:
-        said.append(f"A step makes {memory.allocations:,} new tensors.")
+        lines.append(f"A step makes {memory.allocations:,} new tensors.")
     if memory.growth_bytes is not None:
         grown = f"{size(memory.growth_bytes)}: a leak" if memory.growth_bytes > 0 else "nothing: no leak"
-        said.append(f"100 steps leave {grown}.")
-    return said + [f"No {name}: {reason}." for name, reason in memory.missing.items()]
+        lines.append(f"100 steps leave {grown}.")
+    return lines + [f"No {name}: {reason}." for name, reason in memory.missing.items()]
 
 
 def compiled_lines(profile: Profile) -> list[str]:

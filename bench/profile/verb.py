@@ -58,7 +58,7 @@ class ProfileOptions:
     program: Path | None = None
 
 
-def run_profile(asked: ProfileOptions) -> int:
+def run_profile(options: ProfileOptions) -> int:
     """Profiles, writes traces/, profile.html, profile.md and profile.json, and prints the hot spots.
 
     After an interruption the files have what was measured, and of a comparison the first side whatever becomes of the
@@ -69,31 +69,33 @@ def run_profile(asked: ProfileOptions) -> int:
             it could be measured.
         KeyboardInterrupt: Nothing was measured by then.
     """
-    if asked.program and (asked.dataset or asked.data):
-        named = "dataset" if asked.dataset else "data"
+    if options.program and (options.dataset or options.data):
+        named = "dataset" if options.dataset else "data"
         raise BenchError(f"argument --{named}: with --program, that is decided by the program itself", USAGE)
     terminal = console.make()
-    case, *others = _cases([asked.case, *([asked.other] if asked.other and "[" in asked.other else [])])
+    case, *others = _cases([options.case, *([options.other] if options.other and "[" in options.other else [])])
     other = others[0] if others else None
-    loaded = None if asked.program else images(asked.dataset or DATASETS[0], asked.data)
+    loaded = None if options.program else images(options.dataset or DATASETS[0], options.data)
     for one in (case, *others):
         if reason := _why_not(one, loaded):
             raise BenchError(reason, USAGE)
     with contextlib.ExitStack() as stack:
         # Both sides, and where it all goes, before a minute is spent on either.
-        source = stack.enter_context(_source(asked.ref, asked.program))
-        second = stack.enter_context(_source(asked.other if asked.other and not other else asked.ref, asked.program))
-        shown = destination(asked.run, asked.results, asked.program)
+        source = stack.enter_context(_source(options.ref, options.program))
+        second = stack.enter_context(
+            _source(options.other if options.other and not other else options.ref, options.program)
+        )
+        shown = destination(options.run, options.results, options.program)
         folder = shown.resolve()
         with interruption.deferred():  # from the first side until all files are in their place
             with store.staged(folder) as staged:
-                profiled = _profiled(case, source, asked, loaded, staged, terminal)
+                profiled = _profiled(case, source, options, loaded, staged, terminal)
                 compared = None
-                if asked.other:
+                if options.other:
                     try:
                         if profiled.interrupted:
                             raise KeyboardInterrupt
-                        compared = _profiled(other or case, second, asked, loaded, staged, terminal)
+                        compared = _profiled(other or case, second, options, loaded, staged, terminal)
                     except (BenchError, KeyboardInterrupt) as error:  # the first side is worth having
                         profiled.missing["comparison"] = str(error) or compose.INTERRUPTED
                 difference = against.difference(profiled, compared) if compared else None
@@ -160,28 +162,28 @@ def _why_not(case: Case, images: Images | None) -> str | None:
 
 
 def _profiled(
-    case: Case, source: Source, asked: ProfileOptions, images: Images | None, staged: Path, terminal: Console
+    case: Case, source: Source, options: ProfileOptions, images: Images | None, staged: Path, terminal: Console
 ) -> Profile:
     (staged / "traces").mkdir(exist_ok=True)
     asked_images = compose.ImageSource("", "", "", f"{Path(source.program).name} and its own images")
     if images:
         asked_images = compose.ImageSource(
-            **requested(images, asked.dataset or DATASETS[0], asked.data), sha256=images.sha256, label=images.label
+            **requested(images, options.dataset or DATASETS[0], options.data), sha256=images.sha256, label=images.label
         )
     with console.working(terminal) as say:
-        return profile(case, source, asked_images, staged / "traces", asked.steps, say)
+        return profile(case, source, asked_images, staged / "traces", options.steps, say)
 
 
 @contextlib.contextmanager
 def _source(ref: str | None, program: Path | None) -> Iterator[Source]:
     """The program at a git ref, or as it is installed here, or as it lies in the user's working tree."""
     if program:
-        told = own.request(program)
-        named = {"program": told["file"], "folder": told["folder"]}
+        request = own.request(program)
+        named = {"program": request["file"], "folder": request["folder"]}
         if ref is None:
-            yield Source(Path(told["tree"]), **named)
+            yield Source(Path(request["tree"]), **named)
             return
-        with trees(git.top(program.resolve().parent), ref, told["file"]) as sides:
+        with trees(git.top(program.resolve().parent), ref, request["file"]) as sides:
             yield Source(sides.reference, ref, **named)
         return
     if ref is None:

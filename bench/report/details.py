@@ -170,7 +170,7 @@ def why_compiled_so(cell: Cell) -> str:
     if compilation is None:
         return ""
     kinds = (("break", compilation.graph_break_reasons), ("recompiled", compilation.recompile_reasons))
-    return "; ".join(f"{kind}: {reason}" for kind, said in kinds for reason in dict.fromkeys(said))
+    return "; ".join(f"{kind}: {reason}" for kind, reasons in kinds for reason in dict.fromkeys(reasons))
 
 
 def flag_reasons(cell: Cell) -> str:

@@ -17,6 +17,6 @@ def insert(report: Path, name: str, html: Callable[[], str], target: Path) -> No
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     text = report.read_text("utf-8") if report.exists() else ""
     if begin in text and end in text:
-        told = html()
+        inserted = html()
         pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
-        files.write(target, re.sub(pattern, lambda _: f"{begin}{told}{end}", text, count=1, flags=re.DOTALL))
+        files.write(target, re.sub(pattern, lambda _: f"{begin}{inserted}{end}", text, count=1, flags=re.DOTALL))

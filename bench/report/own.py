@@ -26,8 +26,8 @@ def subject(program: Program) -> str:
     if "optimizer" not in lacking:  # which has the parameters
         lacking.pop("model", None)
     missing = [f"no {name}, so {what} are not known" for name, what in lacking.items()]
-    told = f" It has {'; '.join(missing)}." if missing else ""
-    return f"Training steps of a program of your own, {program.file}, with its own images.{told}"
+    gaps = f" It has {'; '.join(missing)}." if missing else ""
+    return f"Training steps of a program of your own, {program.file}, with its own images.{gaps}"
 
 
 def how_fast(program: Program, everything: Sequence[Cell]) -> str:

@@ -137,8 +137,8 @@ def table(record: Record, view: View) -> ViewTable | None:
     rows = _grouped(chosen) if view.kind in column.TIMED else [[cell] for cell in chosen]
     body = [[_text(c, row) for c in shown] for row in rows]
     facts = [(c, _texts(c, chosen)[0]) for c in agreed]
-    said = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
-    return ViewTable(view, record, body, shown, rows, ", ".join(said))
+    facts_shown = [f"{c.heading.lower()} {text}" for c, text in facts if (c.name, text) not in _UNSAID]
+    return ViewTable(view, record, body, shown, rows, ", ".join(facts_shown))
 
 
 def _is_the_programs(of: CaseColumn, chosen: Sequence[Cell]) -> bool:

@@ -66,10 +66,12 @@ def _time(estimate: Estimate | None) -> str:
 
 def _whole(whole: Ratio, *, in_turn: bool) -> str:
     takes = times(whole, "A's time").removesuffix(" (no interval)")
-    said = f"As a whole, B takes {takes}"
+    sentence = f"As a whole, B takes {takes}"
     if whole.low is None or not in_turn:
         why = "one run of a side tells no interval" if whole.low is None else "the one side's runs all came first"
-        said += f"; {why}, so this may be the machine of another day: take turns, and compare A A -- B B"
+        sentence += f"; {why}, so this may be the machine of another day: take turns, and compare A A -- B B"
     else:
-        said += f": {('B is slower' if whole.value > 1 else 'B is faster') if whole.clear else 'no clear difference'}"
-    return f"{said}."
+        sentence += (
+            f": {('B is slower' if whole.value > 1 else 'B is faster') if whole.clear else 'no clear difference'}"
+        )
+    return f"{sentence}."

@@ -31,11 +31,11 @@ TRY = {"compiler": "torch.compile", "precision": "other number formats", "optimi
 def why(everything: Sequence[Cell]) -> list[str]:
     """What takes the time of the plain step and of the epochs, on every device, and what helps."""
     sentences: list[str] = []
-    told: set[str] = set()  # what a bound is, and why there is none, is said once
+    explained: set[str] = set()  # what a bound is, and why there is none, is said once
     for cell, what in central(everything):
         if cell.account:
-            said = (verdict(cell, what), helps(cell), larger(cell, everything), _bound(cell, told))
-            sentences.append(" ".join(filter(None, said)))
+            parts = (verdict(cell, what), helps(cell), larger(cell, everything), _bound(cell, explained))
+            sentences.append(" ".join(filter(None, parts)))
     return sentences
 
 
@@ -113,12 +113,12 @@ def helps(cell: Cell) -> str:
     """What one other choice gains, as this run measured it, and what was not tried."""
     better = [gain for gain in cell.gains if gain.ratio.clear and gain.ratio.value > 1]
     others = [gain for gain in cell.gains if gain not in better]
-    said = [_gain(gain) for gain in better[:MOST_GAINS]]
-    text = f"Measured in this run: {'; '.join(said)}." if said else ""
+    helpful = [_gain(gain) for gain in better[:MOST_GAINS]]
+    text = f"Measured in this run: {'; '.join(helpful)}." if helpful else ""
     if others:
-        nothing = "" if said else "Measured in this run, and no help: "
+        nothing = "" if helpful else "Measured in this run, and no help: "
         listed = "; ".join(f"{name(str(gain.choice))}, {_against(gain)}" for gain in others)
-        text += f"{' No help: ' if said else nothing}{listed}."
+        text += f"{' No help: ' if helpful else nothing}{listed}."
     tried = {gain.field for gain in cell.gains}
     untried = [TRY.get(axis.field, axis.label) for axis, _ in changes(cell.case) if axis.field not in tried]
     untried = untried if cell.case.workload == "step" else []
@@ -135,13 +135,13 @@ def _against(gain: Gain) -> str:
     return units.slower(gain.ratio) if gain.ratio.clear else "no clear difference"
 
 
-def _bound(cell: Cell, told: set[str]) -> str:
-    """How far the time is from the roofline bound; what that is, or why it is not known, is added to `told`."""
+def _bound(cell: Cell, explained: set[str]) -> str:
+    """How far the time is from the roofline bound; what that is, or why it is not known, is added to `explained`."""
     known = ROOFLINES.get(cell.roofline.bound if cell.roofline else "", "the arithmetic and the bytes allow")
     unknown = f" ({cell.why_half_a_roofline})" if cell.why_half_a_roofline else ""
     meaning = f", the least that {known} here{unknown}" if cell.roofline else f" is not known: {cell.why_no_roofline}"
-    shown = "" if meaning in told else meaning
-    told.add(meaning)
+    shown = "" if meaning in explained else meaning
+    explained.add(meaning)
     if cell.times_above_roofline is None:
         return f"Its roofline bound{shown}." if shown else ""
     return f"It takes {units.rate(cell.times_above_roofline)} times its roofline bound{shown}."

@@ -128,8 +128,8 @@ def payoff() -> list[dict[str, Any]]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one proof."""
-    said = list(sys.argv[1:] if words is None else words)
-    own, rest = (said[: said.index("--")], said[said.index("--") + 1 :]) if "--" in said else (said, [])
+    given = list(sys.argv[1:] if words is None else words)
+    own, rest = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given else (given, [])
     parser = argparse.ArgumentParser(prog="python -m bench.suite.proof", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("proof", choices=("reruns", "bias", "overhead", "payoff"))
     parser.add_argument("--output", type=Path, default=Path("proof.json"), metavar="FILE", help="(proof.json)")

@@ -245,8 +245,8 @@ class _Kept:
 def workers_of(options: Mapping[str, Any]) -> Iterator[Workers]:
     """The workers of a run."""
     data, program = options["data"], options.get("program")
-    told = own.request(Path(program), options.get("folder")) if program else None
-    with Workers(options["dataset"], str(Path(data).resolve()) if data else None, told) as workers:
+    request = own.request(Path(program), options.get("folder")) if program else None
+    with Workers(options["dataset"], str(Path(data).resolve()) if data else None, request) as workers:
         yield workers
 
 
