@@ -10,6 +10,7 @@ import datetime
 import functools
 import hashlib
 import shlex
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +69,11 @@ def survey(
     Raises:
         BenchError: The images cannot be had.
     """
+    begin = time.monotonic()
     workers.wait()
     if options.get("program"):
         return _survey_own(workers, options, plan)
-    surveyed = presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose))
+    surveyed = presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose, begin))
     here = [case for case in surveyed.possible.values() if case.device == "cpu"]
     # Where workers are not forked, two more import torch for longer than a quick report has.
     if surveyed.facts["gpu"] and here and (FORKS or plan != "quick"):
@@ -79,7 +81,9 @@ def survey(
     return surveyed
 
 
-def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool]) -> Surveyed:
+def _survey(
+    worker: Any, options: Mapping[str, Any], plan: str, choose: Callable[[str], bool], begin: float
+) -> Surveyed:
     planned, facts = _planned(worker, options, plan, choose)
     threads = facts["threads"]
     if facts["gpu"] and options["threads"] is None:
@@ -90,7 +94,8 @@ def _survey(worker: Any, options: Mapping[str, Any], plan: str, choose: Callable
     possible = {id: case for id, case in resolved.items() if not facts["impossible"][id]}
     here = sorted({case.device for case in possible.values()})
     rates = Rates(**worker.ask("rates", SURVEY_LIMIT_SECONDS, devices=here, threads=threads))
-    made = planning.make(possible, facts["dataset"]["train_images"], options, plan, rates)
+    survey_seconds = time.monotonic() - begin
+    made = planning.make(possible, facts["dataset"]["train_images"], options, plan, rates, survey_seconds)
     return Surveyed(resolved, facts, made)
 
 

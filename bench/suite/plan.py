@@ -14,6 +14,9 @@ from bench.suite import costs
 
 # Of the minute and of the three minutes, less what the images and the report take.
 PLAN_SECONDS = {"quick": 50.0, "suite": 165.0}
+# Until the machine and the images have been looked at. Where that takes longer, all that is not rounds does: the report
+# comes about as late again. On a machine of half the speed the minute was 64 s.
+USUAL_SURVEY_SECONDS = 5.0
 # Of rounds per step case, in a plan that has a limit: with less, intervals would tell nothing, whatever the limit.
 LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 0.8, 2.0
 
@@ -141,7 +144,12 @@ REPORT_SECONDS = 3.0
 
 
 def make(
-    cases: Mapping[str, Case], train_images: int, options: Mapping[str, Any], plan: str, rates: costs.Rates
+    cases: Mapping[str, Case],
+    train_images: int,
+    options: Mapping[str, Any],
+    plan: str,
+    rates: costs.Rates,
+    survey_seconds: float = USUAL_SURVEY_SECONDS,
 ) -> Plan:
     """The plan with the most epochs and seeds that leave the steps their time; they get what is left of the plan's.
 
@@ -151,6 +159,7 @@ def make(
         options: As `bench.axes.matrix` names them. A matrix or a budget of the user's own has no limit.
         plan: The plan whose limit it is.
         rates: What the survey saw.
+        survey_seconds: How long that took.
     """
     limit = PLAN_SECONDS[plan] if matrix.is_planned(options) and options["budget"] is None else math.inf
     wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"], plan != "quick")
@@ -158,6 +167,7 @@ def make(
         wanted = dataclasses.replace(wanted, step_seconds=max(wanted.step_seconds, OWN_SECONDS / max(1, len(cases))))
     if not math.isfinite(limit):
         return _plan(cases, train_images, wanted, rates)
+    limit -= 2 * max(0.0, survey_seconds - USUAL_SURVEY_SECONDS)
     for effort in wanted.and_less():
         left = limit - _plan(cases, train_images, effort, rates).seconds_without("steps")
         seconds = left / max(1, sum(costs.group_of(case) == "steps" for case in cases.values()))

@@ -14,6 +14,7 @@ from bench.suite.plan import (
     MOST_ROUNDS,
     MOST_STEP_SECONDS,
     PLAN_SECONDS,
+    USUAL_SURVEY_SECONDS,
     Effort,
     Share,
     make,
@@ -37,11 +38,18 @@ def machine(factor: float, **changes: object) -> Rates:
     return dataclasses.replace(Rates({"cpu": (fixed, per_image)}, factor * 40e-6), **changes)
 
 
-def planned(plan="quick", rates=RATES, **chosen):
+def planned(plan="quick", rates=RATES, survey_seconds=0.0, **chosen):
     selected = options(**chosen)
     cases = {case_id(case): case for case in matrix.cases(selected, plan, [])}
     cases = {id: case for id, case in cases.items() if case.precision != "tf32" and case.feed != "device"}
-    return make(cases, TRAIN, selected, plan, rates)
+    return make(cases, TRAIN, selected, plan, rates, survey_seconds)
+
+
+def test_what_looking_at_the_machine_takes_longer_than_usual_is_not_left_for_rounds():
+    usual, slow = (planned(rates=machine(0.5), survey_seconds=seconds) for seconds in (USUAL_SURVEY_SECONDS, 7.0))
+    assert usual == planned(rates=machine(0.5))
+    assert slow.seconds <= PLAN_SECONDS["quick"] - 2 * (7.0 - USUAL_SURVEY_SECONDS) + 0.1 < usual.seconds
+    assert planned(survey_seconds=100.0).effort.step_seconds == LEAST_STEP_SECONDS
 
 
 @pytest.mark.parametrize("plan", ["quick", "suite"])
