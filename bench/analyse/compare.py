@@ -9,7 +9,7 @@ several runs a side have an interval for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.analyse.levels import (
@@ -38,6 +38,8 @@ MUST_MATCH = (
     "environment.settings.garbage_collector_in_timed_blocks",
 )
 ALONE = "no other case took turns with it"
+OTHERS_BARRED = "no other case of its rounds is judged"
+FEW = 3  # others, of which one may have moved without moving their middle
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Row:
         b: The same on side B.
         ratio: How many times as long it takes in B, beside the middle of the other cases of its rounds; None with the
             `reason` why it is not judged.
+        others: How many other cases it is judged beside. Of fewer than `FEW`, either side may be the one that changed.
     """
 
     id: str
@@ -56,6 +59,7 @@ class Row:
     b: Estimate | None
     ratio: Ratio | None
     reason: str | None
+    others: int = 0
 
     @property
     def verdict(self) -> str:
@@ -143,6 +147,11 @@ class _Side:
         """The first run in which the case counts."""
         return next(run for run in self.runs if run.counts(id))
 
+    def has_others(self, id: str) -> bool:
+        """Whether other cases were in a case's rounds, whatever is said of them."""
+        return any(run.group(one) == run.group(id) for run in self.runs if id in run.by_id for one in run.by_id
+                   if one != id)  # fmt: skip
+
     def relative(self, id: str, others: Sequence[str], usual: Mapping[str, float]) -> Estimate | None:
         """How much longer than usual a case took beside others."""
         runs = [one for run in self.runs if (one := run.relative(id, others, usual))]
@@ -185,19 +194,39 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Row]:
     left, right = _Side.of(a), _Side.of(b)
     ids = list(dict.fromkeys(id for side in (left, right) for run in side.runs for id in run.by_id))
     reasons = {id: _why_not(id, left, right) for id in ids}
-    usual = {id: left.first(id).time(id).log for id in ids if not reasons[id]}
-    return [_row(id, left, right, reasons[id], _others(id, usual, left), usual) for id in ids]
+    usual = _usual([id for id in ids if not reasons[id]], left)
+    everywhere = [id for id in usual if all(run.counts(id) for run in (*left.runs, *right.runs))]
+    rows = []
+    for id in ids:
+        steady = _others(id, everywhere, left) if id in usual else []
+        others = steady if len(steady) >= FEW or id not in usual else _others(id, list(usual), left)
+        rows.append(_row(id, left, right, reasons[id], others, usual))
+    return rows
 
 
-def _others(id: str, judged_ids: Collection[str], side: _Side) -> list[str]:
-    """The cases that a case is judged beside: those of its rounds, on the CPU where there are some.
+def _usual(ids: Sequence[str], side: _Side) -> dict[str, float]:
+    """The logarithm of the time that each case usually takes: in one run, and in others for what did not count there.
 
-    A GPU's are not judged beside one another alone: what makes all of them slower would be no difference.
+    Of another run less what it takes longer as a whole: it may be the machine of another day.
     """
-    if id not in judged_ids:
-        return []
-    group = [one for one in judged_ids if one != id and side.first(one).group(one) == side.first(id).group(id)]
-    return [one for one in group if side.measurements(one)[0].case.device == "cpu"] or group
+    runs = sorted(side.runs, key=lambda run: sum(run.counts(id) for id in ids), reverse=True)
+    usual: dict[str, float] = {}
+    for run in runs:
+        logs = {id: run.time(id).log for id in ids if run.counts(id)}
+        moved = [log - usual[id] for id, log in logs.items() if id in usual]
+        later = middle_mean(moved) if moved else 0.0
+        usual = {id: log - later for id, log in logs.items()} | usual
+    return usual
+
+
+def _others(id: str, ids: Sequence[str], side: _Side) -> list[str]:
+    """The cases that a case is judged beside: those of its rounds, and on the CPU where it has some.
+
+    Beside the others of a GPU alone, what makes all of them slower would be no difference.
+    """
+    group = [one for one in ids if side.first(one).group(one) == side.first(id).group(id)]
+    on_cpu = [one for one in group if side.measurements(one)[0].case.device == "cpu"]
+    return [one for one in on_cpu or group if one != id]
 
 
 def _why_not(id: str, left: _Side, right: _Side) -> str | None:
@@ -215,8 +244,8 @@ def _row(
         return Row(id, a, b, None, reason)
     first, second = (side.relative(id, others, usual) for side in (left, right))
     if first is None or second is None:
-        return Row(id, a, b, None, ALONE)
-    return Row(id, a, b, difference(first, second).ratio(), None)
+        return Row(id, a, b, None, OTHERS_BARRED if left.has_others(id) else ALONE)
+    return Row(id, a, b, difference(first, second).ratio(), None, len(others))
 
 
 def as_a_whole(a: Sequence[Record], b: Sequence[Record]) -> Ratio | None:

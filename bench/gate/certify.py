@@ -118,7 +118,7 @@ def read_gates(path: Path, bound: float = BOUND) -> list[dict[str, Any]]:
 
 def certify(root: Path, output: Path, data: Path | None, say: Callable[[str], None], bound: float = BOUND) -> str:
     """Runs the gates of this bound that are missing in `output` and writes the certificate; returns it as Markdown."""
-    files.make_folder(output)
+    output.mkdir(parents=True, exist_ok=True)
     file = output / "gates.jsonl"
     done = read_gates(file, bound)
     images = load_images("MNIST", data)

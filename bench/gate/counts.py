@@ -72,10 +72,16 @@ def flat(counters: Mapping[str, Any]) -> dict[str, int]:
 def differences(
     case: str, reference: Mapping[str, Any], candidate: Mapping[str, Any], accepted: Sequence[Mapping[str, Any]] = ()
 ) -> list[Difference]:
-    """Every count that is not the same on both sides, the calls first; a call that one side lacks counts as 0."""
+    """Every count that is not the same on both sides, the calls first; a call that one side lacks counts as 0.
+
+    What one side does not know is no difference.
+    """
     before, after = flat(reference), flat(candidate)
     changed = []
+    unknown = {name for side in (reference, candidate) for name, value in side.items() if value is None}
     for name in dict.fromkeys([*after, *before]):
+        if name in unknown:  # as of a model that a program does not show
+            continue
         sides = before.get(name, 0), after.get(name, 0)
         if sides[0] != sides[1]:
             changed.append(Difference(case, name, *sides, accepted=_reason(case, name, sides, accepted)))

@@ -24,7 +24,7 @@ COLUMNS = [
 ]
 CAPTION = "Time per epoch, one bar per ladder step"
 NARROW = 6  # columns on the terminal
-MOST_GAINS = 3
+MOST_GAINS, LEAST_GAIN = 3, 1.1
 
 
 def rows(ladder: Ladder) -> list[list[str]]:
@@ -105,7 +105,7 @@ def _most(ladder: Ladder) -> list[tuple[LadderStep, float]]:
     gains, fastest = list[tuple[LadderStep, float]](), ladder.first
     for step in ladder.steps[1:]:
         gain = step.times(fastest) if ladder.fit(step) else None
-        if gain is not None and gain > 1:
+        if gain is not None and gain >= LEAST_GAIN:
             gains.append((step, gain))
             fastest = step
     most = sorted((gain for _, gain in gains), reverse=True)[:MOST_GAINS]

@@ -20,7 +20,7 @@ def destination(run: Path | None, results: Path, program: Path | None = None) ->
     Raises:
         BenchError: It cannot be written, which is found out before anything is measured.
     """
-    folder = run or store.newest_run(results, facts.machine().slug, program.name if program else None) or _new(results)
+    folder = run or store.newest_run(results, facts.machine().slug, program) or _new(results)
     files.check_writable(folder, "--run" if run else "--results")
     return folder
 

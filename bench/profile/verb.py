@@ -85,6 +85,7 @@ def run_profile(options: ProfileOptions) -> int:
         second = stack.enter_context(
             _source(options.other if options.other and not other else options.ref, options.program)
         )
+        stack.enter_context(files.ignored_by_git(options.results))
         shown = destination(options.run, options.results, options.program)
         folder = shown.resolve()
         with interruption.deferred():  # from the first side until all files are in their place

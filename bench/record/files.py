@@ -55,7 +55,7 @@ def write(path: Path, text: str) -> None:
     target = Path(os.path.realpath(path))
     temporary = None
     try:
-        make_folder(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else usual_mode()
         descriptor, temporary = tempfile.mkstemp(prefix=".partial-", dir=target.parent)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
@@ -89,18 +89,19 @@ def check_writable(folder: Path, option: str) -> None:
                 path.rmdir()
 
 
-def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it. A new one in a git repository tells git to ignore what is in it.
+@contextlib.contextmanager
+def ignored_by_git(results: Path) -> Iterator[None]:
+    """A results folder that is made meanwhile in a git repository tells git to ignore what is in it.
 
     Results would be part of a commit otherwise, and of the working tree that `check --program` compares.
-
-    Raises:
-        OSError: It cannot be made.
     """
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    if new and any((path / ".git").exists() for path in new[-1].absolute().parents):
-        (new[-1] / ".gitignore").write_text(IGNORED, "utf-8")
+    new = [path for path in (results, *results.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        if new and new[-1].is_dir() and any((path / ".git").exists() for path in new[-1].absolute().parents):
+            with contextlib.suppress(OSError):
+                (new[-1] / ".gitignore").write_text(IGNORED, "utf-8")
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -250,7 +250,7 @@ class Measurement:
         compilation: What torch.compile did; None for eager cases.
         counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.
         phases: The repetition's parts; None for a part alone.
-        breakdown: A step beside the same with nothing to do; None for what is compiled, which has no such step.
+        breakdown: A step beside the same with nothing to do; None for what is compiled on a GPU.
         energy: Joules per repetition, or why they are not known; None where nobody asked.
         start_ups: Of a training, in processes of their own; empty where nobody asked.
         device_use: The device's memory and utilisation; None elsewhere than on CUDA.

@@ -104,7 +104,7 @@ def new_folder(target: Path) -> Path:
     folder, number = target, 1
     while True:
         try:
-            files.make_folder(folder.parent)
+            folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
             return folder
         except FileExistsError:
@@ -125,7 +125,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """
     staging = None
     try:
-        files.make_folder(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
         yield staging
         staging.chmod(files.usual_mode(0o777))
@@ -147,7 +147,7 @@ def staged(folder: Path) -> Iterator[Path]:
     """
     staging = None
     try:
-        files.make_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
         yield staging
         with interruption.deferred():  # all of them, or none
@@ -164,18 +164,19 @@ def staged(folder: Path) -> Iterator[Path]:
             folder.rmdir()  # if it is empty, it was made for this
 
 
-def newest_run(results: Path, machine_slug: str, program: str | None = None) -> Path | None:
-    """The folder of this machine's newest run, of the reference or of a program in a file so called; None if none."""
+def newest_run(results: Path, machine_slug: str, program: Path | None = None) -> Path | None:
+    """The folder of this machine's newest run, of the reference or of the program in a file; None if there is none."""
     paths = sorted(results.glob(f"{machine_slug}/*/{RECORD_FILE}"), reverse=True)
     return next((path.parent for path in paths if _is_of(path, program)), None)
 
 
-def _is_of(path: Path, program: str | None) -> bool:
+def _is_of(path: Path, program: Path | None) -> bool:
+    """Whether a record is of a program, whose path it has as it was called from the current folder."""
     try:
         measured = (files.read_json(path).get("program") or {}).get("file")
     except (BenchError, AttributeError):  # it cannot be read, and nothing goes beside it
         return False
-    return (Path(measured).name if measured else None) == program
+    return (Path(measured).resolve() if measured else None) == (program.resolve() if program else None)
 
 
 def free_name(target: Path) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import console
-from bench.analyse.compare import as_a_whole, compare, took_turns
+from bench.analyse.compare import FEW, as_a_whole, compare, took_turns
 from bench.analyse.levels import Estimate
 from bench.analyse.statistics import Ratio
 from bench.errors import BROKEN, DONE, USAGE, BenchError, not_comparable
@@ -55,6 +55,8 @@ def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
     terminal.print(on_terminal(Table(columns, texts)))
     meaning = "B / A is how many times as long a case takes in B, beside the middle of the other cases of its rounds"
     terminal.print(f"{meaning}, with its 95% interval.", soft_wrap=True)
+    if any(row.ratio and row.ratio.clear and row.others < FEW for row in rows):
+        terminal.print(f"Of a case beside fewer than {FEW} others, it may be these that have changed.", soft_wrap=True)
     if whole := as_a_whole(*sides):
         terminal.print(_whole(whole, in_turn=took_turns(*sides)), soft_wrap=True)
     return DONE

@@ -61,7 +61,7 @@ def reruns(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
     judgement = judge(records)
     for name, value in judgement.items():
         if value is None:
-            print(f"reruns: {name.replace('_', ' ')}: not known, since all is barred")
+            print(f"reruns: {name.replace('_', ' ')}: not known, since nothing is judged")
         elif not isinstance(value, dict):
             print(
                 f"reruns: {name.replace('_', ' ')}: {value:.2%}" if "fraction" in name else f"reruns: {name}: {value}"
@@ -148,24 +148,22 @@ def _outside(ratios: Sequence[Sequence[Estimate]]) -> float:
 def _ratios(records: Sequence[Record]) -> tuple[dict[str, list[Estimate]], list[list[Estimate]]]:
     """By case, its ratio to the base of its rounds in every run, and the same of all other pairs of cases.
 
-    The base is the plainest case, on the CPU where there is one; what else a case chooses than the reference counts by
-    axis, in the axes' order.
+    The base is the plainest case of all runs, on the CPU where there is one; what else a case chooses than the
+    reference counts by axis, in the axes' order.
     """
-    to_base, others = dict[str, list[Estimate]](), dict[tuple[str, str], list[Estimate]]()
+    pairs, bases = dict[tuple[str, str], list[Estimate]](), dict[str, Measurement]()
     for record in map(judged, records):
         known, groups = rounds_of(record), dict[str, list[Measurement]]()
         for measurement in sorted((m for m in record.measurements if not objections(m)), key=_plainness):
-            plainer = groups.setdefault(known[measurement.rounds[0]].group, [])
-            for at, other in enumerate(plainer):
+            group = known[measurement.rounds[0]].group
+            bases[group] = min(bases.get(group, measurement), measurement, key=_plainness)
+            for other in groups.setdefault(group, []):
                 if ratio := ratio_of(measurement, other, record):
-                    kept = (
-                        others.setdefault((measurement.id, other.id), [])
-                        if at
-                        else to_base.setdefault(measurement.id, [])
-                    )
-                    kept.append(ratio)
-            plainer.append(measurement)
-    return to_base, list(others.values())
+                    pairs.setdefault((measurement.id, other.id), []).append(ratio)
+            groups[group].append(measurement)
+    base_ids = {base.id for base in bases.values()}
+    to_base = {id: runs for (id, other), runs in pairs.items() if other in base_ids}
+    return to_base, [runs for (_, other), runs in pairs.items() if other not in base_ids]
 
 
 def _plainness(measurement: Measurement) -> tuple[bool, ...]:

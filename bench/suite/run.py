@@ -48,7 +48,7 @@ def run(options: Mapping[str, Any], plan: str, words: Sequence[str]) -> int:
     """
     terminal = console.make()
     files.check_writable(options["results"], "--results")
-    with session.workers_of(options) as workers:
+    with files.ignored_by_git(options["results"]), session.workers_of(options) as workers:
         with console.working(terminal) as say:
             say("looking at the machine and the images")
             surveyed = header.survey(workers, options, plan)

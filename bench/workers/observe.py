@@ -133,7 +133,7 @@ def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Cl
     """The step beside one with nothing to do, compiled as it is.
 
     Of a program of the user's own, it is beside a step of the fewest images; None where that cannot be had, or where
-    the program takes no notice of how many it is asked for.
+    the program's arithmetic takes no notice of how many it is asked for.
     """
     if not WORKLOADS[case.workload].own:
         empty = workloads.empty(case, state.images)
@@ -142,10 +142,11 @@ def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Cl
         try:
             few = turns.build(state, dataclasses.replace(case, batch_size=images))
             few.repeat()
+            fewest = flops_of(few.counted)
         except Exception:  # what it raises is not known
             continue
         flops = flops_of(prepared.counted)
-        alike = images != case.batch_size and flops > 0 and flops_of(few.counted) == flops
+        alike = images != case.batch_size and flops > 0 and fewest == flops
         return None if alike else measure_breakdown(prepared.counted, few.repeat, clock)
     return None
 

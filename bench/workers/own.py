@@ -49,7 +49,10 @@ def take(state: State, tree: str, file: str, folder: str) -> None:
     path = Path(tree) / file
     # As of a script; and where a repository keeps its packages, before a copy of them that is installed.
     sys.path[:0] = list(dict.fromkeys(map(str, (path.parent, Path(tree), Path(tree) / "src"))))
-    os.chdir(folder)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise BenchError(f"{folder}, where the paths of {file} begin: {error.strerror}") from error
     state.tree, state.file, state.graphs = tree, file, _graphs()
 
 
@@ -153,7 +156,7 @@ def _module(state: State) -> Any:
             spec.loader.exec_module(module)
         except BaseException as error:
             del sys.modules[name]
-            package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+            package = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
             if package in OURS:
                 ours = f"a package of fcnn-bench is called {package}, too, and is imported first"
                 raise BenchError(f"{state.file}: {error}: {ours}") from error

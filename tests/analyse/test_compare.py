@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.compare import ALONE, as_a_whole, compare, mismatch, took_turns
+from bench.analyse.compare import ALONE, OTHERS_BARRED, as_a_whole, compare, mismatch, took_turns
 from bench.record.measurement import Flag
 from bench.record.model import Dataset, Machine
 from tests.analyse.synthetic import epoch, record, steady, step
@@ -40,6 +40,24 @@ def test_beside_one_other_each_is_judged_by_the_ratio_of_the_two():
     assert [row.ratio.value for row in compare([a], [b])] == pytest.approx([7 / 9, 9 / 7], rel=1e-3)
 
 
+def test_beside_one_other_it_is_said_that_either_may_have_changed():
+    a, b = (record(*run(fused=fused).measurements[-2:]) for fused in (7e-4, 9e-4))
+    assert [row.others for row in compare([a], [b])] == [1, 1]
+    assert [row.others for row in compare([run()], [run()])] == [4] * 5
+
+
+def test_where_cases_are_flagged_in_some_runs_the_machine_of_another_day_is_no_difference():
+    def flagged(of, *batches):
+        return dataclasses.replace(of, measurements=[
+            dataclasses.replace(m, flags=[Flag("cold", "no warm-up")]) if m.case.batch_size in batches else m
+            for m in of.measurements
+        ])  # fmt: skip
+
+    a = [flagged(run(), 64, 256), flagged(run(1.5, 1.5 * 7e-4), 1)]
+    assert set(verdicts(a, [run()]).values()) == {"no clear difference"}
+    assert set(verdicts([run()], a).values()) == {"no clear difference"}
+
+
 def test_a_gpus_cases_are_judged_beside_the_cpus():
     def both(by):
         gpu = [step(seconds * by, device="cuda") for seconds in (1e-4, 1e-3)]
@@ -50,6 +68,10 @@ def test_a_gpus_cases_are_judged_beside_the_cpus():
     rows = compare([both(1.0)], [both(1.2)])[-2:]
     assert [row.verdict for row in rows] == ["B is slower", "B is slower"]
     assert [row.ratio.value for row in rows] == pytest.approx([1.2, 1.2], rel=1e-3)
+    single, slower = (record(run().measurements[0], *both(by).measurements[-2:]) for by in (1.0, 1.2))
+    cpu, *gpu = compare([single], [slower])  # which the GPU's are judged by, and which is judged by none
+    assert cpu.verdict == OTHERS_BARRED
+    assert [row.verdict for row in gpu] == ["B is slower", "B is slower"]
 
 
 def test_another_day_of_the_machine_is_no_difference_and_is_said_apart():

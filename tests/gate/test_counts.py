@@ -7,6 +7,11 @@ CASE = "step[cpu-b64-fp32-t1]"
 BEFORE = {"aten_calls": {"aten::addmm float32": 2, "aten::relu float32": 1}, "flops": 10, "growth_bytes": 0}
 
 
+def test_what_one_side_does_not_know_is_no_difference():
+    shows, hides = ({"aten_calls": {}, "parameter_bytes": known} for known in (100, None))
+    assert differences("it", hides, shows) == differences("it", shows, hides) == []
+
+
 def changed(calls: dict[str, int] | None = None, **counts: int) -> dict[str, object]:
     return {**BEFORE, "aten_calls": {**BEFORE["aten_calls"], **(calls or {})}, **counts}
 

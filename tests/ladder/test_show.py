@@ -50,6 +50,16 @@ def shown(ladder):
     return terminal.file.getvalue()
 
 
+def test_the_largest_gains_are_named_in_their_order_each_against_the_fastest_before_it():
+    times = {"decoded": 3.5, "slower": 5.0, "index": 3.4, "fused": 2.8, "by hand": 0.7, "in C": 0.2}
+    steps = [dataclasses.replace(FAST, name=name, seconds=[time] * 3) for name, time in times.items()]
+    ladder = dataclasses.replace(LADDER, steps=[TUTORIAL, *steps[:3], WRONG, *steps[3:], PEER])
+    gains = "The largest gains, each against the fastest step before it: decoded 2.0×, by hand 4.0×, in C 3.5×."
+    assert gains in show.sentences(ladder)
+    same = dataclasses.replace(LADDER, steps=[TUTORIAL, dataclasses.replace(FAST, seconds=[6.9, 6.8, 7.0])])
+    assert not any("largest gains" in sentence for sentence in show.sentences(same))
+
+
 def test_the_best_step_has_the_same_accuracy_and_is_no_peer():
     assert LADDER.best is FAST
     peer_first = dataclasses.replace(LADDER, steps=[TUTORIAL, dataclasses.replace(PEER, seconds=[0.001])])

@@ -37,7 +37,8 @@ def test_it_goes_to_the_newest_run_of_this_machine(here, monkeypatch):
     assert files(folder) == {*WRITTEN, "record.json"}
 
 
-def test_only_a_run_of_the_same_program_is_added_to(tmp_path):
+def test_only_a_run_of_the_same_program_is_added_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     slug = facts.machine().slug
     runs = {"20260101T000000Z_a": None, "20260202T000000Z_b": {"file": "of/it/training.py"}, "20260303T000000Z_c": None}
     for name, program in runs.items():
@@ -46,8 +47,8 @@ def test_only_a_run_of_the_same_program_is_added_to(tmp_path):
         (folder / "record.json").write_text(json.dumps({"program": program}))
     (folder / "record.json").write_text("torn")
     assert destination(None, tmp_path).name == "20260101T000000Z_a"
-    assert destination(None, tmp_path, Path("training.py")).name == "20260202T000000Z_b"
-    assert not destination(None, tmp_path, Path("other.py")).exists()
+    assert destination(None, tmp_path, Path("of/it/training.py")).name == "20260202T000000Z_b"
+    assert not destination(None, tmp_path, Path("training.py")).exists()
 
 
 def test_the_images_of_a_program_are_its_own(here, capsys):

@@ -115,19 +115,21 @@ def test_a_folder_that_cannot_be_written_is_found_out(tmp_path):
     assert raised.value.exit_code == 2
 
 
-def test_a_new_folder_in_a_repository_is_ignored_by_git(tmp_path):
-    files.make_folder(tmp_path / "outside" / "of" / "it")
+def test_a_results_folder_that_is_new_in_a_repository_is_ignored_by_git(tmp_path):
+    with files.ignored_by_git(tmp_path / "outside" / "of" / "it"):
+        files.write(tmp_path / "outside" / "of" / "it" / "x.json", "{}")
+    repository = tmp_path / "repository"
+    subprocess.run(["git", "init", "-q", repository], check=True)
+    with files.ignored_by_git(repository / "nothing"):
+        files.write(repository / "results" / "mine", "")  # the user's own
     assert not list(tmp_path.rglob(".gitignore"))
-    subprocess.run(["git", "init", "-q", tmp_path / "repository"], check=True)
-    files.write(tmp_path / "repository" / "results" / "check" / "check.json", "{}")
-    ignored = tmp_path / "repository" / "results" / ".gitignore"
-    assert list(tmp_path.rglob(".gitignore")) == [ignored]
-    status = ["git", "-C", tmp_path / "repository", "status", "--porcelain", "--untracked-files=all"]
-    assert subprocess.check_output(status) == b""
-    ignored.unlink()
-    files.make_folder(tmp_path / "repository" / "results" / "other")
-    assert not ignored.exists()  # the folder is the user's own now
-    assert b"results/check/check.json" in subprocess.check_output(status)
+    with files.ignored_by_git(repository / "new" / "results"):
+        files.write(repository / "new" / "results" / "check.json", "{}")
+    with files.ignored_by_git(repository / "results"):
+        files.write(repository / "results" / "check.json", "{}")
+    assert list(tmp_path.rglob(".gitignore")) == [repository / "new" / ".gitignore"]
+    status = ["git", "-C", repository, "status", "--porcelain", "--untracked-files=all"]
+    assert subprocess.check_output(status, text=True).splitlines() == ["?? results/check.json", "?? results/mine"]
 
 
 def test_without_a_temporary_folder_there_is_one_line(monkeypatch):

@@ -62,6 +62,26 @@ def test_what_is_barred_is_counted():
     assert (nothing["scatter_median_fraction"], nothing["scatter_worst_fraction"]) == (None, None)
 
 
+def test_where_the_base_is_barred_in_one_run_the_others_have_it_all_the_same():
+    some = [
+        dataclasses.replace(
+            one,
+            measurements=[
+                *one.measurements,
+                measured(case(batch=256), 2e-3, samples_seconds=samples(f"larger {number}", 2e-3, spread=0.01)),
+            ],
+        )
+        for number, one in enumerate(runs(0.0, 0.0, 0.0))
+    ]
+    barred = [dataclasses.replace(some[0].measurements[0], recompilations=1), *some[0].measurements[1:]]
+    found = reruns.judge([dataclasses.replace(some[0], measurements=barred), *some[1:]])
+    assert (found["outside_fraction"], found["outside_any_fraction"]) == (0.0, 0.0)
+    assert found["ratio"] == {
+        "step[cpu-b64-fp32-fused]": pytest.approx(0.7, rel=0.01),
+        "step[cpu-b256-fp32]": pytest.approx(2.0, rel=0.01),
+    }
+
+
 def test_runs_that_are_there_count_and_the_others_are_made(monkeypatch, tmp_path, capsys):
     made = runs(0.0, 0.0, 0.0)
 

@@ -127,14 +127,19 @@ def test_what_is_no_program_says_what_it_lacks(made, text, name, said):
     assert str(raised.value) == said
 
 
-def test_a_package_of_the_programs_that_is_called_like_ours_is_named(made):
-    state, case = made("import bench.of_mine\n" + PROGRAM, "collides.py")
+@pytest.mark.parametrize(
+    ("line", "package", "said"),
+    [
+        ("import bench.of_mine", "bench", "No module named 'bench.of_mine'"),
+        ("from fcnn import Net", "fcnn", "cannot import name 'Net' from 'fcnn'"),
+    ],
+)
+def test_a_package_of_the_programs_that_is_called_like_ours_is_named(made, line, package, said):
+    state, case = made(f"{line}\n{PROGRAM}", "collides.py")
     with pytest.raises(BenchError) as raised:
         own.facts(state, case)
-    assert str(raised.value) == (
-        "collides.py: No module named 'bench.of_mine': a package of fcnn-bench is called bench, too, and is imported "
-        "first"
-    )
+    assert str(raised.value).startswith(f"collides.py: {said}")
+    assert str(raised.value).endswith(f": a package of fcnn-bench is called {package}, too, and is imported first")
 
 
 def test_an_error_has_the_last_line_in_the_tree_that_it_came_through(made, tmp_path):
