@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.analyse.levels import (
     Estimate,
@@ -71,8 +72,16 @@ class Row:
         return "B is slower" if self.ratio.value > 1 else "B is faster"
 
 
+def other_programs(records: Sequence[Record]) -> str | None:
+    """Why records are not of one program, naming those of the user's own by their files; None if they are."""
+    names = dict.fromkeys(Path(r.program.file).name if r.program else "the reference" for r in records)
+    return f"these are of different programs: {' and '.join(names)}" if len(names) > 1 else None
+
+
 def mismatch(a: Record, b: Record) -> str | None:
     """Why the records may not be compared, naming the field and both values; None if they may."""
+    if reason := other_programs([a, b]):
+        return reason
     for name in MUST_MATCH:
         values = [_field(record, name) for record in (a, b)]
         if values[0] != values[1]:

@@ -15,8 +15,8 @@ TITLE = "How fast does this small network train?"
 NETWORK = "A fully connected network (784-50-10, ReLU) that learns to read handwritten digits in one epoch."
 PLOTS = {
     "accounts": "Overhead does not depend on the number of images: Python and the calls of operators. It is measured, "
-    "as the time of the same step on one image, of the reference with two hidden units. Bars that end with … are "
-    "longer than the frame.",
+    "as the time of the same step on next to nothing: of the reference, on one image with two hidden units, of a "
+    "program of your own, on one image or two. Bars that end with … are longer than the frame.",
     "steps": "Both axes are logarithmic. Whiskers: 95% interval of the time, often smaller than the mark. "
     "Hollow marks are flagged.",
     "parts": "Time with its 95% interval. Each part is timed alone, so the parts need not add up to the step. "

@@ -12,6 +12,7 @@ from bench.analyse.cell import Cell, Versus
 from bench.analyse.starting import median_of
 from bench.analyse.statistics import Summary
 from bench.axes.axis import Axis, Value
+from bench.axes.workloads import workload
 from bench.record.measurement import Accuracy, Compilation, Counters, DeviceUse, Measurement, Phases, StartUp
 from bench.report import units
 from bench.report.units import MISSING
@@ -73,11 +74,11 @@ def head(of: CaseColumn, heading: str = "") -> table.Column:
 
 
 def of_axis(axis: Axis, views: tuple[str, ...]) -> CaseColumn:
-    """What a case chooses on an axis."""
+    """What a case chooses on an axis; nothing where a program of the user's own decides it."""
 
     def raw(cell: Cell) -> Raw:
         value: Value = getattr(cell.case, axis.field)
-        return value
+        return value if axis.own or axis.field == "workload" or not workload(cell.case.workload).own else None
 
     def show(cell: Cell) -> str:
         return axis.shown(getattr(cell.case, axis.field))

@@ -49,8 +49,9 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def why(everything: Sequence[Cell], named: str) -> str:
-    """What takes the time of its largest batch, on every device."""
-    largest = [cells[-1] for device in measured_devices(everything) if (cells := program_cells(everything, device))]
+    """What takes the time of its largest batch that nothing speaks against, on every device."""
+    trusted = [cell for cell in everything if not cell.why_not_judged]
+    largest = [cells[-1] for device in measured_devices(trusted) if (cells := program_cells(trusted, device))]
     return " ".join(
         verdict(cell, f"a step of {named} at batch {cell.case.batch_size:,} on {name(cell.case.device)}")
         for cell in largest
@@ -81,9 +82,18 @@ def batches(everything: Sequence[Cell]) -> str:
         ratio = times_as_fast(small, large).ratio
         if ratio is None:
             continue
-        larger = large.case.batch_size / small.case.batch_size
         sentences.append(
             f"A batch of {large.case.batch_size:,} in place of {small.case.batch_size:,} takes "
-            f"{units.times(ratio, 'as long')} on {name(device)}, for {larger:,.4g} times as many images."
+            f"{units.times(ratio, 'as long')} on {name(device)}{_for_images(small, large)}."
         )
     return " ".join(sentences)
+
+
+def _for_images(small: Cell, large: Cell) -> str:
+    """How many more images the larger batch has, as the program says it."""
+    few, many = (cell.measurement.images_per_repetition if cell.measurement else None for cell in (small, large))
+    if few is None or many is None:
+        return ""
+    if few == many:
+        return f", for as many images, {many:,}: the program takes no notice of batch_size"
+    return f", for {many / few:,.4g} times as many images"

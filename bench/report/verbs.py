@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import console
-from bench.analyse.compare import FEW, as_a_whole, compare, took_turns
+from bench.analyse.compare import FEW, as_a_whole, compare, other_programs, took_turns
 from bench.analyse.levels import Estimate
 from bench.analyse.statistics import Ratio
 from bench.errors import BROKEN, DONE, USAGE, BenchError, not_comparable
@@ -19,6 +19,8 @@ from bench.table import NAME, PROSE, Column, Table, on_terminal
 def write_pages(paths: Sequence[Path], output: Path | None) -> int:
     """Draws the first record's report with the others beside it, in `output` or a folder beside the first."""
     records = [store.read(path) for path in paths]
+    if reason := other_programs(records):
+        raise not_comparable(f"report: {reason}")
     target = output or store.free_name(_folder(paths[0]) / "report")
     if target.exists():
         raise BenchError(f"{target} exists already; choose another --output", USAGE)

@@ -23,6 +23,7 @@ MEANINGS = {
 }
 WORTH_A_WORD = 0.15  # of the overhead, a part of the step
 TOO_MUCH_UNEXPLAINED = 0.15
+NEARLY = 0.8  # of the largest share: another run may have the two the other way round
 MOST_GAINS = 3
 TRY = {"compiler": "torch.compile", "precision": "other number formats", "optimizer": "other implementations of Adam",
        "feed": "other feeds"}  # fmt: skip
@@ -63,7 +64,10 @@ def verdict(cell: Cell, what: str) -> str:
     launch = most == OVERHEAD and account.device_seconds is not None
     known = LAUNCH_BOUND if launch else BOUNDS[most]
     parts = _fixed(cell, account) if most == OVERHEAD else ""
-    text = f"{start} is {known}: {_percent(account, most)} of it {MEANINGS[most]}{parts}."
+    text = f"{start} is {known}: {_percent(account, most)} of it {_meaning(cell, most)}{parts}."
+    second = max((term for term in MEANINGS if term != most), key=account.share)
+    if account.share(second) >= NEARLY * account.share(most):
+        text += f" Nearly as much, {_percent(account, second)}, {_meaning(cell, second)}."
     if launch and account.device_seconds is not None:
         text += (
             f" The host needs {units.duration(account.host_seconds)} for it and {name(cell.case.device)} works "
@@ -72,6 +76,11 @@ def verdict(cell: Cell, what: str) -> str:
     if account.share("unexplained") > TOO_MUCH_UNEXPLAINED:
         text += f" {_percent(account, 'unexplained')} is unexplained."
     return text
+
+
+def _meaning(cell: Cell, term: str) -> str:
+    convolves = term == ARITHMETIC and workload(cell.case.workload).own  # the reference has none
+    return f"{MEANINGS[term]} and convolutions" if convolves else MEANINGS[term]
 
 
 def _percent(account: Account, term: str) -> str:

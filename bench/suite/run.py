@@ -17,7 +17,7 @@ from bench import console, interruption
 from bench.axes.case import Case
 from bench.axes.devices import see_again
 from bench.errors import BROKEN, DONE, USAGE, BenchError
-from bench.record import files
+from bench.record import files, store
 from bench.record.folding import folded
 from bench.record.journal import JOURNAL_FILE, Journal, of_kind
 from bench.record.model import Record
@@ -28,6 +28,7 @@ from bench.suite.session import Session
 from bench.text import counted
 from bench.workers.start import Workers
 
+ENDED = "this run has come to its end"
 RESUMED = (
     "cases",
     "machine",
@@ -70,11 +71,13 @@ def resume(folder: Path, options: Mapping[str, Any]) -> int:
             program are no longer those of the run.
     """
     terminal = console.make()
+    if (folder / store.RECORD_FILE).exists() and not (folder / JOURNAL_FILE).exists():
+        raise BenchError(f"{folder}: {ENDED}: fcnn-bench report {folder}", USAGE)
     journal = Journal.reopen(folder / JOURNAL_FILE)
     first = journal.lines[0]
     with contextlib.closing(Run(folder, journal, header.plan_of(first))) as begun:
         if of_kind(journal.lines, "end"):
-            raise BenchError(f"{folder}: this run has come to its end: fcnn-bench report {folder}", USAGE)
+            raise BenchError(f"{folder}: {ENDED}: fcnn-bench report {folder}", USAGE)
         see_again(first.get("visible_gpus"))
         with session.workers_of({**options, **first["asked"]}) as workers:
             with console.working(terminal) as say:

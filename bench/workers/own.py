@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import inspect
 import math
 import os
 import sys
@@ -134,7 +135,12 @@ def _made(state: State, case: Case, seed: int) -> Any:
     make = getattr(_module(state), MAKE, None)
     if not callable(make):
         raise BenchError(f"{state.file}: defines no function {MAKE}(device, batch_size, seed)")
-    made = make(DEVICES[case.device].torch_name, case.batch_size, seed)
+    arguments = DEVICES[case.device].torch_name, case.batch_size, seed
+    try:
+        inspect.signature(make).bind(*arguments)
+    except TypeError as error:
+        raise BenchError(f"{state.file}: it is to be {MAKE}(device, batch_size, seed): {error}") from error
+    made = make(*arguments)
     if not callable(getattr(made, STEP, None)):
         raise BenchError(f"{state.file}: {MAKE}() returned a {type(made).__name__}, which has no {STEP}()")
     for name, what in (("model", "parameters"), ("optimizer", "param_groups"), (EVALUATE, "__call__")):

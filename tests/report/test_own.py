@@ -3,9 +3,12 @@ import dataclasses
 import pytest
 
 from bench.analyse.cells import cells
+from bench.cli import main
+from bench.record import store
 from bench.record.measurement import Flag
 from bench.record.model import Dataset, Program
 from bench.report import captions, tables
+from bench.report.columns import COLUMNS
 from bench.report.headlines import answer, headlines
 from bench.report.markdown import markdown
 from bench.report.sentences import findings
@@ -70,6 +73,49 @@ def test_a_gpu_is_set_beside_the_cpu_batch_by_batch():
     _, where = answer(both)
     assert where.startswith("At batch 16 the CPU is the faster: a step on the GPU takes 2.0")
     assert "; at batch 256 the GPU is the faster: a step on the CPU takes 4.0" in where
+
+
+def with_images(*counts, **changes):
+    steps = program_record().measurements
+    steps = [dataclasses.replace(m, images_per_repetition=n) for m, n in zip(steps, counts, strict=True)]
+    return record(*steps, **changes)
+
+
+@pytest.mark.parametrize(
+    ("counts", "ending"),
+    [
+        ((16, 256), ", for 16 times as many images."),
+        ((32, 32), ", for as many images, 32: the program takes no notice of batch_size."),
+        ((None, None), " on the CPU."),
+    ],
+)
+def test_how_many_more_images_a_larger_batch_has_is_the_programs_word(counts, ending):
+    assert dict(headlines(with_images(*counts)))["Batch size"].endswith(ending)
+
+
+def test_what_is_flagged_is_no_reason():
+    small, large = program_record().measurements
+    texts = dict(headlines(record(small, dataclasses.replace(large, flags=[Flag("contended", "others were busy")]))))
+    assert "at batch 16 on the CPU" in texts["Why"]
+
+
+def test_what_it_decides_itself_is_no_value_in_the_tables_of_numbers():
+    (cell, _) = (cell for cell in cells(program_record()) if cell.measurement)
+    values = {column.name: column.raw(cell) for column in COLUMNS if column.axis and column.raw}
+    assert (values["workload"], values["device"], values["batch_size"]) == ("program", "cpu", 16)
+    assert {values[name] for name in ("precision", "compiler", "optimizer", "feed", "hidden_size")} == {None}
+
+
+def test_two_programs_are_not_shown_as_one(tmp_path, capsys):
+    other = dataclasses.replace(program_record(), program=Program("other.py", "e" * 64, None, []))
+    for name, one in (("a", program_record()), ("b", other), ("c", CPU_RECORD)):
+        (tmp_path / name).mkdir()
+        store.write(one, tmp_path / name)
+    for verb in ("report", "compare"):
+        assert main([verb, str(tmp_path / "a"), str(tmp_path / "b")]) == 4
+        assert "these are of different programs: training.py and other.py" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "c")]) == 4
+    assert "training.py and the reference" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [[], [Flag("wide", "planted")]])

@@ -36,6 +36,12 @@ def test_the_largest_term_is_named_with_its_share():
     )
 
 
+def test_what_takes_nearly_as_much_is_told_too():
+    text = of(Breakdown(1e-3, 4.2e-4, {}, {"product": 4.4e-4, "other": 1e-4, "rest": 4e-5}, SPENT))
+    assert text.startswith("A step (1.00 ms) is compute-bound: 44% of it is spent in matrix products.")
+    assert text.endswith(" Nearly as much, 42%, does not depend on the number of images.")
+
+
 def test_what_is_not_explained_is_said():
     text = of(Breakdown(1e-3, 5e-4, {}, {"product": 2e-4, "other": 1e-4, "rest": 2e-4}, SPENT))
     assert text.endswith(" 20% is unexplained.")

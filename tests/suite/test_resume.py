@@ -66,3 +66,10 @@ def test_there_is_nothing_to_go_on_with(tmp_path, capsys):
         capsys.readouterr().err
         == f"fcnn-bench: {tmp_path}/journal.jsonl cannot be written: No such file or directory\n"
     )
+
+
+def test_a_run_that_has_its_record_and_no_journal_any_more_has_come_to_its_end(tmp_path, capsys):
+    (tmp_path / "record.json").write_text("{}")
+    assert main(["run", "--resume", str(tmp_path)]) == 2
+    ended = f"fcnn-bench: {tmp_path}: this run has come to its end: fcnn-bench report {tmp_path}\n"
+    assert capsys.readouterr().err == ended

@@ -106,6 +106,11 @@ def test_what_is_no_accuracy_is_refused(made, said):
     [
         ("", "nothing.py", "nothing.py: defines no function make(device, batch_size, seed)"),
         ("make = 3", "number.py", "number.py: defines no function make(device, batch_size, seed)"),
+        (
+            "def make(device, batch_size):\n    pass",
+            "two.py",
+            "two.py: it is to be make(device, batch_size, seed): too many positional arguments",
+        ),
         ("def make(*of):\n    return of", "tuple.py", "tuple.py: make() returned a tuple, which has no step()"),
         ("", "notes.txt", "notes.txt: is no Python file"),
         (
