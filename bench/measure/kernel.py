@@ -13,7 +13,7 @@ from typing import TypeAlias
 from bench.record.model import Beside
 
 PROC, SYS = Path("/proc"), Path("/sys")
-NOT_WATCHED = "not watched"
+NOT_WATCHED = "not watched before the run, but beside every round of it"
 # A condition's state, its effect on the numbers, and its remedy.
 Answer: TypeAlias = tuple[str, str | None, str | None]
 STEAL_WORD = 8  # of the line that begins with "cpu" in `/proc/stat`

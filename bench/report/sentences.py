@@ -32,6 +32,7 @@ from bench.report.words import (
 )
 
 WIDE = 0.05  # half the interval of the median case's time, as a fraction of it
+TO_MEASURE_BETTER = "end what else runs (fcnn-bench env lists what disturbs), or give the run more time (--budget)."
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,13 @@ def _uncertain(record: Record) -> list[str]:
     ratios = [cell.speedup.ratio for cell in everything if cell.speedup.ratio and cell.speedup.baseline_id != cell.id]
     known = [(r.high - r.low) / 2 / r.value for r in ratios if r.low is not None and r.high is not None]
     better = bool(known) and statistics.median(known) < statistics.median(widths)
+    if statistics.median(widths) >= 1:  # half of the interval, of the time
+        return [f"This machine was so unsteady that most times tell nothing: {TO_MEASURE_BETTER}"]
     hold = f", ratios to ±{100 * statistics.median(known):.1f}%: trust ratios more than times" if better else ""
     wide = f"{100 * statistics.median(widths):.0f}%"
     return [
         f"This machine was not steady: most times hold to ±{wide}{hold}. Each row has its own interval. To measure "
-        "better, end what else runs (fcnn-bench env lists what disturbs), or give the run more time (--budget)."
+        f"better, {TO_MEASURE_BETTER}"
     ]
 
 

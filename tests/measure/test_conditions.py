@@ -2,7 +2,7 @@ import os
 
 from bench.measure import cgroup, kernel
 from bench.measure.conditions import CPU_CONDITIONS, conditions
-from bench.measure.kernel import Meanwhile
+from bench.measure.kernel import NOT_WATCHED, Meanwhile
 from bench.record.model import Beside
 from tests.measure.shown import FINE, QUIET, condition
 
@@ -41,13 +41,13 @@ def test_where_the_system_does_not_tell_the_reason_is_the_state(monkeypatch, tmp
     }
     assert states["frequency_governor"] == "not known: this system does not tell which CPUs this process may use"
     assert states["turbo"] == "not known: this system shows no switch for it (intel_pstate, cpufreq)"
-    assert states["load_by_other_processes"] == "not known: not watched"
+    assert states["load_by_other_processes"] == f"not known: {NOT_WATCHED}"
     assert states["swap"] == f"not known: this system has no {tmp_path / 'no proc' / 'meminfo'}"
 
 
 def test_what_only_a_watch_tells_is_not_known_without_one(machine):
     states = {c.name: c.state for c in conditions(Beside(), None)}
-    assert states["hypervisor_steal"] == states["load_by_other_processes"] == "not known: not watched"
+    assert states["hypervisor_steal"] == states["load_by_other_processes"] == f"not known: {NOT_WATCHED}"
     assert states["control_group_quota"] == "none"
 
 

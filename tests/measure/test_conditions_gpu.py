@@ -1,7 +1,7 @@
 import pytest
 
 from bench.measure.conditions import GPU_CONDITIONS, conditions
-from bench.measure.kernel import Meanwhile
+from bench.measure.kernel import NOT_WATCHED, Meanwhile
 from bench.record.model import Beside
 from tests.measure.machines import UUID, NVMLError, gpu, no_nvml
 from tests.measure.shown import FINE, QUIET, condition
@@ -61,7 +61,7 @@ def test_what_the_watch_saw_of_a_gpu_counts(machine, monkeypatch):
     seen = Beside(gpu_throttle_reasons=0x20, gpu_others=2)
     assert condition("gpu_clocks", seen)[0] == "lowered: idle, temperature (software)"
     assert condition("gpu_other_processes", seen) == ("2", "kernels wait for those of the others", "end them, or wait")
-    assert condition("gpu_other_processes", Beside())[0] == "not known: not watched"
+    assert condition("gpu_other_processes", Beside())[0] == f"not known: {NOT_WATCHED}"
     refused = Beside(gpu_not_known="processes: Insufficient Permissions")
     assert condition("gpu_other_processes", refused)[0] == "not known: processes: Insufficient Permissions"
 

@@ -246,13 +246,25 @@ def test_disturbed_rounds_are_told():
     assert "4 of 57 rounds were disturbed, mostly since others were busy;" in text
 
 
+def shaken(by):
+    """The record of a machine that was slower in every process, by so much of the first one's time."""
+    slow = [1 + by * (number // 5) for number in range(40)]
+    measurements = [
+        dataclasses.replace(
+            one,
+            samples_seconds=[s * slow[n % 40] for n, s in zip(one.rounds, one.samples_seconds, strict=True)],
+        )
+        for one in CPU_RECORD.measurements
+    ]
+    return dataclasses.replace(CPU_RECORD, measurements=measurements)
+
+
 def test_a_run_whose_times_hold_to_a_few_percent_says_what_holds_better():
     assert not any("steady" in text for text in warnings(CPU_RECORD))
-    slow = [1 + 0.2 * (number // 5) for number in range(40)]  # by process
-    shaken = []
-    for one in CPU_RECORD.measurements:
-        seconds = [s * slow[n % 40] for n, s in zip(one.rounds, one.samples_seconds, strict=True)]
-        shaken.append(dataclasses.replace(one, samples_seconds=seconds))
-    text = warnings(dataclasses.replace(CPU_RECORD, measurements=shaken))[0]
+    text = warnings(shaken(0.2))[0]
     assert text.startswith("This machine was not steady: most times hold to ±")
     assert "%, ratios to ±" in text
+
+
+def test_times_that_hold_to_nothing_tell_nothing():
+    assert warnings(shaken(20.0))[0].startswith("This machine was so unsteady that most times tell nothing: end what")
