@@ -54,10 +54,11 @@ def _how_fast(everything: Sequence[Cell]) -> str:
 def _on_what(record: Record, everything: Sequence[Cell]) -> str:
     accelerators = [device for device in measured_devices(everything) if device != "cpu"]
     if not accelerators:
-        missing = next((gap.reason for gap in record.unmeasured if gap.case.device != "cpu"), "none was asked for")
-        unknown = f"Whether a GPU would be faster, this run cannot tell: {missing}."
+        missing = next((gap.reason for gap in record.unmeasured if gap.case.device != "cpu"), None)
+        unknown = f"Whether a GPU would be faster, this run cannot tell: {missing or 'none was asked for'}."
         if record.program:
-            return f"{unknown} Run the same command on a machine that has one."
+            command = "the same command" if missing else "it with --device cuda"
+            return f"{unknown} Run {command} on a machine that has one."
         return (
             f"{unknown} Run fcnn-bench on a machine that has one, then show both: fcnn-bench report HERE/record.json "
             "THERE/record.json."

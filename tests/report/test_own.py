@@ -93,6 +93,11 @@ def test_how_many_more_images_a_larger_batch_has_is_the_programs_word(counts, en
     assert dict(headlines(with_images(*counts)))["Batch size"].endswith(ending)
 
 
+def test_where_no_gpu_was_asked_for_the_command_that_asks_is_told():
+    none = dataclasses.replace(program_record(), unmeasured=[])
+    assert answer(none)[1].endswith("none was asked for. Run it with --device cuda on a machine that has one.")
+
+
 def test_what_is_flagged_is_no_reason():
     small, large = program_record().measurements
     texts = dict(headlines(record(small, dataclasses.replace(large, flags=[Flag("contended", "others were busy")]))))
