@@ -39,7 +39,7 @@ MUST_MATCH = (
     "environment.settings.garbage_collector_in_timed_blocks",
 )
 ALONE = "no other case took turns with it"
-OTHERS_BARRED = "no other case of its rounds is judged"
+OTHERS_BARRED = "nothing in its rounds to judge it by"
 FEW = 3  # others, of which one may have moved without moving their middle
 
 

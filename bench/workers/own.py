@@ -138,6 +138,8 @@ def _made(state: State, case: Case, seed: int) -> Any:
     arguments = DEVICES[case.device].torch_name, case.batch_size, seed
     try:
         inspect.signature(make).bind(*arguments)
+    except ValueError:  # of what has no signature to be told
+        pass
     except TypeError as error:
         raise BenchError(f"{state.file}: it is to be {MAKE}(device, batch_size, seed): {error}") from error
     made = make(*arguments)
