@@ -207,8 +207,9 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Row]:
     everywhere = [id for id in usual if all(run.counts(id) for run in (*left.runs, *right.runs))]
     rows = []
     for id in ids:
-        steady = _others(id, everywhere, left) if id in usual else []
-        others = steady if len(steady) >= FEW or id not in usual else _others(id, list(usual), left)
+        others: list[str] = []
+        if id in usual and len(others := _others(id, everywhere, left)) < FEW:
+            others = _others(id, list(usual), left)
         rows.append(_row(id, left, right, reasons[id], others, usual))
     return rows
 

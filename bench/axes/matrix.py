@@ -188,9 +188,14 @@ def of_program(options: Mapping[str, Any], program: Path) -> dict[str, Any]:
     """
     given = [axis.option for axis in AXES if not axis.own and options[axis.option.replace("-", "_")] is not None]
     given += [name for name in ("dataset", "data") if options[name] is not None]
-    if given:
-        raise BenchError(f"argument --{given[0]}: with --program, that is decided by the program itself", USAGE)
+    refuse_given(given)
     return {"program": program, "workload": ["program"]}
+
+
+def refuse_given(options: Sequence[str]) -> None:
+    """Raises BenchError for the first of the options that a program of the user's own decides itself."""
+    if options:
+        raise BenchError(f"argument --{options[0]}: with --program, that is decided by the program itself", USAGE)
 
 
 def filled(options: Mapping[str, Any]) -> dict[str, Any]:

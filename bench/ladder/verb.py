@@ -82,10 +82,8 @@ def run_ladder(options: LadderOptions) -> int:
         device: climb.ClimbRequest(device, _chosen(device, options.steps), loaded, request, options.epochs)
         for device in here
     }
-    with (
-        files.ignored_by_git(options.results),
-        interruption.deferred(),
-    ):  # from the first epoch until all files are written
+    # Interruptions wait from the first epoch until all files are written.
+    with files.ignored_by_git(options.results), interruption.deferred():
         ladders, interrupted = _climb(chosen, ladders, folder, terminal)
         pictures = {device: plot for device, ladder in ladders.ladders.items() if (plot := picture(ladder))}
         folder, elsewhere = kept.write(ladders, pictures, folder)

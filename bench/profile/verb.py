@@ -15,7 +15,7 @@ import fcnn
 from bench import console, interruption
 from bench.axes.case import Case, parse_id, why_impossible
 from bench.axes.devices import choose
-from bench.axes.matrix import DATASETS
+from bench.axes.matrix import DATASETS, refuse_given
 from bench.errors import DONE, USAGE, BenchError
 from bench.gate.trees import trees
 from bench.measure import git, settings
@@ -69,9 +69,8 @@ def run_profile(options: ProfileOptions) -> int:
             it could be measured.
         KeyboardInterrupt: Nothing was measured by then.
     """
-    if options.program and (options.dataset or options.data):
-        named = "dataset" if options.dataset else "data"
-        raise BenchError(f"argument --{named}: with --program, that is decided by the program itself", USAGE)
+    if options.program:
+        refuse_given([name for name in ("dataset", "data") if getattr(options, name)])
     terminal = console.make()
     case, *others = _cases([options.case, *([options.other] if options.other and "[" in options.other else [])])
     other = others[0] if others else None

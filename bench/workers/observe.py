@@ -70,7 +70,8 @@ def observe(
         seen, fields, prepared = _observe(state, built, seconds, repetitions, thorough)
     # Of a compiled step on a GPU there is none: its counterpart was not tried there.
     if COMPILERS[built.compiler].mode is None or built.device == "cpu":
-        breakdown = _breakdown(state, built, prepared, Clock(DEVICES[built.device]))
+        flops = seen.counters.flops if seen.counters else 0
+        breakdown = _breakdown(state, built, prepared, Clock(DEVICES[built.device]), flops)
         fields["breakdown"] = breakdown and dataclasses.asdict(breakdown)
     flags = validity.flags(seen)
     counters = seen.counters
@@ -129,11 +130,11 @@ def _observe(
     return seen, {name: value and dataclasses.asdict(value) for name, value in fields.items()}, prepared
 
 
-def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Clock) -> Breakdown | None:
+def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Clock, flops: int) -> Breakdown | None:
     """The step beside one with nothing to do, compiled as it is.
 
     Of a program of the user's own, it is beside a step of the fewest images; None where that cannot be had, or where
-    the program's arithmetic takes no notice of how many it is asked for.
+    the program's arithmetic takes no notice of how many it is asked for: it has as many `flops`.
     """
     if not WORKLOADS[case.workload].own:
         empty = workloads.empty(case, state.images)
@@ -145,7 +146,6 @@ def _breakdown(state: State, case: Case, prepared: workloads.Prepared, clock: Cl
             fewest = flops_of(few.counted)
         except Exception:  # what it raises is not known
             continue
-        flops = flops_of(prepared.counted)
         alike = images != case.batch_size and flops > 0 and fewest == flops
         return None if alike else measure_breakdown(prepared.counted, few.repeat, clock)
     return None
