@@ -41,6 +41,8 @@ def check_shapes(
     try:
         with torch.no_grad():
             shape = tuple(model(dummy).shape)
+    except torch.OutOfMemoryError:  # which is one, and says nothing of the model
+        raise
     except RuntimeError as error:
         raise ValueError(f"the model does not take [{batch_size}, {input_size}] images: {error}") from error
     if shape != (batch_size, num_classes):

@@ -9,7 +9,9 @@ the definition of the framework tax, too (Fernandez et al., The framework tax: d
 in NLP research and deployment, EMNLP 2023).
 
 On an accelerator the host runs ahead: while the device works, overhead costs nothing. So the account is the device's
-there: what it computes and copies, and of the rest, in which it waits, what the host needs for data and overhead.
+there: what it computes and copies, and of the rest, in which it waits, what the host needs for data and overhead. But
+a copy from memory that is not pinned keeps the host in its call, first until the device has done all before it, then
+until it has been read: behind that no overhead is hidden.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ DATA, COPIES, OVERHEAD, ARITHMETIC, MEMORY, UNEXPLAINED = TERMS = (
     "memory",
     "unexplained",
 )
+CALL = "copy_call"  # of a breakdown's kinds of work, the one that is the host's
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ def account(measurement: Measurement, record: Record) -> Account | None:
     scale = time / (phases.sum_seconds if whole and phases else breakdown.step_seconds)
     host = fetching + steps * breakdown.empty_step_seconds * scale
     work = {kind: one * of_full_size * scale for kind, one in breakdown.work_seconds.items()}
+    called = max(0.0, work.pop(CALL, 0.0) - steps * scale * breakdown.empty_work_seconds.get(CALL, 0.0))
     busy = min(time, math.fsum(work.values()))
-    return _account(time, _on_a_device(work, time, fetching, host - fetching), host, busy, by_part)
+    return _account(time, _on_a_device(work, called, time, fetching, host - fetching), host, busy, by_part)
 
 
 def _account(
@@ -118,14 +122,22 @@ def _on_the_cpu(breakdown: Breakdown, time: float) -> tuple[float, dict[str, flo
     return overhead, {OVERHEAD: overhead, **work}
 
 
-def _on_a_device(work: Mapping[str, float], time: float, fetching: float, overhead: float) -> dict[str, float]:
-    """What the device does, and what it waits for: the host's overhead as far as it is more than the device's work."""
-    busy = math.fsum(work.values())
-    waiting = max(0.0, time - busy)
+def _on_a_device(
+    work: Mapping[str, float], called: float, time: float, fetching: float, overhead: float
+) -> dict[str, float]:
+    """What the device does, and what it waits for: the host's overhead as far as it is more than the device's work.
+
+    The host is in calls that copy for `called` seconds, in which it waits for what is left of the other work, too.
+    """
+    copying = work.get("copy", 0.0)
+    beside = max(0.0, copying - called)  # while the host goes on
+    busy = math.fsum(work.values()) - copying + beside
+    copies = beside + max(0.0, called - max(0.0, busy - overhead - fetching))
+    waiting = max(0.0, time - (busy - beside) - copies)
     data = min(fetching, waiting)
     return {
         DATA: data,
-        COPIES: work.get("copy", 0.0),
+        COPIES: copies,
         OVERHEAD: min(max(0.0, overhead - busy), waiting - data),
         ARITHMETIC: work.get("product", 0.0),
         MEMORY: work.get("other", 0.0),

@@ -19,7 +19,7 @@ import torch
 from torch.utils.flop_counter import flop_registry
 
 from bench.measure.clock import Clock, garbage_collector_off
-from bench.measure.device_work import OTHER, PRODUCT, device_work, silence_profilers
+from bench.measure.device_work import OTHER, PRODUCT, DeviceWork, device_work, silence_profilers
 from bench.measure.phases import part_seconds
 from bench.record.measurement import Breakdown
 
@@ -62,7 +62,7 @@ def measure_breakdown(
         on_device = device_work(step, clock)
         if on_device is not None:
             without = device_work(empty, clock)
-            work, nothing = on_device.seconds_by_kind, without.seconds_by_kind if without else {}
+            work, nothing = _kinds(on_device), _kinds(without) if without else {}
         elif clock.device.torch_name == "cpu":
             work, nothing = _operator_seconds(step, empty, clock)
         else:
@@ -75,6 +75,10 @@ def measure_breakdown(
         work_seconds=work,
         empty_work_seconds=nothing,
     )
+
+
+def _kinds(work: DeviceWork) -> dict[str, float]:
+    return {**work.seconds_by_kind, "copy_call": work.copy_call_seconds}
 
 
 def fastest(seconds: Iterable[float]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from bench.measure.clock import Clock
 
 ON_DEVICE = "DeviceType.CUDA"
 GRAPH_LAUNCH = "cudaGraphLaunch"  # what its event begins with: CUPTI may add a version, as in cudaGraphLaunch_v10000
+COPY_CALL = "cudaMemcpy"  # and what its event begins with: cudaMemcpyAsync, or with a version
 NOT_KERNELS = ("Memcpy", "Memset")
 PRODUCT, OTHER, COPY = KINDS = ("product", "other", "copy")
 # In the names of kernels for products of matrices, of cuBLAS, CUTLASS, cuDNN and Triton.
@@ -29,11 +31,14 @@ class DeviceWork:
 
     Attributes:
         seconds_by_kind: Of the busy seconds those in products of matrices, in other kernels, and in copies.
+        copy_call_seconds: Of the host, in calls that copy. From memory that is not pinned, such a call waits for all
+            that the device has to do before, and then for the copy (CUDA's documentation of its synchronous behavior).
     """
 
     kernels_launched: int | None
     cuda_graph_launches: int
     seconds_by_kind: dict[str, float]
+    copy_call_seconds: float = 0.0
 
     @property
     def busy_seconds(self) -> float:
@@ -67,15 +72,25 @@ def quiet_profiler(*activities: torch.profiler.ProfilerActivity) -> torch.profil
 
 
 def work_of(events: Iterable[Any], repetitions: int) -> DeviceWork:
-    """Sums up the events of a profile; `device_type`, `name` and `self_device_time_total` (in µs) are looked at."""
-    seconds, kernels, graphs = dict.fromkeys(KINDS, 0.0), 0, 0
+    """Sums up the events of a profile; `device_type`, `name` and times (in µs) are looked at."""
+    seconds, kernels, graphs, calls = dict.fromkeys(KINDS, 0.0), 0, 0, list[float]()
     for event in events:
         if str(event.device_type) == ON_DEVICE:
             seconds[_kind(event.name)] += event.self_device_time_total / 1e6 / repetitions
             kernels += not event.name.startswith(NOT_KERNELS)
+        elif event.name.startswith(COPY_CALL):
+            calls.append(event.cpu_time_total / 1e6)
         graphs += event.name.startswith(GRAPH_LAUNCH)
     each, lost = divmod(kernels, repetitions)
-    return DeviceWork(None if lost else each, round(graphs / repetitions), seconds)
+    return DeviceWork(None if lost else each, round(graphs / repetitions), seconds, _of_one(calls, repetitions))
+
+
+def _of_one(seconds: list[float], repetitions: int) -> float:
+    """The medians of a repetition's calls, since the first calls under a profiler are slow; their mean if some lack."""
+    each, lack = divmod(len(seconds), repetitions)
+    if lack:
+        return math.fsum(seconds) / repetitions
+    return math.fsum(statistics.median(seconds[number::each]) for number in range(each))
 
 
 def _kind(name: str) -> str:

@@ -182,8 +182,8 @@ class Breakdown:
         empty_step_seconds: The same operators on one image and two hidden units.
         empty_parts_seconds: The parts of that, as `Phases.host_seconds`; empty for a part alone.
         work_seconds: By kind, under a profiler that makes each call dearer, the time in operators (`product`, `other`)
-            and outside of all (`rest`); on a device, in its kernels (`product`, `other`) and copies (`copy`); empty
-            where that cannot be told.
+            and outside of all (`rest`); on a device, in its kernels (`product`, `other`) and copies (`copy`), and what
+            the host spends in the calls that copy (`copy_call`); empty where that cannot be told.
         empty_work_seconds: The same of the empty step.
     """
 

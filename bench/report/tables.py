@@ -82,7 +82,7 @@ VIEWS = (
          "the host's time by part; the device's busy time, which runs beside it, stands apart",
          lambda cell: cell.measurement is not None and cell.measurement.phases is not None),
     View(column.COMPILE, "torch.compile",
-         "what it gains a repetition, and what compiling costs once; on a GPU, its causes are not told apart",
+         "what it gains a repetition, and what compiling costs once",
          lambda cell: cell.case.compiler != "off"),
     *(_of_workload(row) for row in WORKLOADS.values() if row.title),
     View(column.EPOCH, "Epoch by data feed", "every training image once, data feed included",

@@ -178,7 +178,7 @@ def observe_seconds(case: Case, train_images: int, thorough: bool, rates: Rates)
     seconds = repetition_seconds(case, train_images, rates)
     alone = BREAKDOWN_SECONDS
     if COMPILERS[case.compiler].mode:
-        alone = COMPILED_SECONDS + (BREAKDOWN_SECONDS + EMPTY_COMPILE_SECONDS if case.device == "cpu" else 0.0)
+        alone = COMPILED_SECONDS + BREAKDOWN_SECONDS + EMPTY_COMPILE_SECONDS
     if thorough and case.workload in ("step", "epoch"):
         alone += costs_of(case.device).energy
     if WORKLOADS[case.workload].repetition != "step":

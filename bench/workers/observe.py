@@ -68,11 +68,9 @@ def observe(
     settings.apply(built)
     with compilations() as compiled:
         seen, fields, prepared = _observe(state, built, seconds, repetitions, thorough)
-    # Of a compiled step on a GPU there is none: its counterpart was not tried there.
-    if COMPILERS[built.compiler].mode is None or built.device == "cpu":
-        flops = seen.counters.flops if seen.counters else 0
-        breakdown = _breakdown(state, built, prepared, Clock(DEVICES[built.device]), flops)
-        fields["breakdown"] = breakdown and dataclasses.asdict(breakdown)
+    flops = seen.counters.flops if seen.counters else 0
+    breakdown = _breakdown(state, built, prepared, Clock(DEVICES[built.device]), flops)
+    fields["breakdown"] = breakdown and dataclasses.asdict(breakdown)
     flags = validity.flags(seen)
     counters = seen.counters
     if WORKLOADS[built.workload].own and built.device != "cpu" and counters and counters.kernels_launched == 0:

@@ -127,6 +127,29 @@ def test_overhead_that_a_busy_device_hides_costs_nothing():
     assert found.largest == ARITHMETIC
 
 
+def copying(call, copy=1.6e-3, kernels=1.6e-4, empty=1e-3, empty_call=4e-5):
+    work = {"product": kernels, "other": 0.0, "copy": copy, "copy_call": call}
+    return Breakdown(3e-3, empty, PARTS, work, {"copy_call": empty_call})
+
+
+def test_behind_a_copy_that_the_host_waits_for_no_overhead_is_hidden():
+    """Of 3 ms the host is in the copy's call for 1.94 more than when there is nothing to copy, and needs 1 besides."""
+    found = of(copying(1.98e-3), 3e-3, device="cuda")
+    assert found.seconds == near(copies=1940, arithmetic=160, overhead=840, unexplained=60)
+    assert found.device_seconds == pytest.approx(1.76e-3, rel=2e-3)
+
+
+def test_behind_a_copy_that_goes_on_beside_the_host_overhead_is_hidden():
+    found = of(copying(4e-5), 3e-3, device="cuda")
+    assert found.seconds == near(copies=1600, arithmetic=160, unexplained=1240)
+
+
+def test_in_the_call_of_a_copy_the_host_waits_for_kernels_too():
+    """They need 2.4 ms, and the host 1: the call begins 1.4 ms before they are done, and their time is theirs."""
+    found = of(copying(1.94e-3, copy=5e-4, kernels=2.4e-3), 3e-3, device="cuda")
+    assert found.seconds == near(copies=500, arithmetic=2400, unexplained=100)
+
+
 def test_a_device_that_waits_for_batches_waits_for_data():
     measurement = epoch(2.0, phases=phases(fetch=1.6, forward=0.4), breakdown=ON_A_GPU, device="cuda")
     found = account(measurement, record(measurement))

@@ -37,6 +37,16 @@ def test_shape_check_passes_the_reference_and_names_a_fault():
         check_shapes(FCNN(input_size=100))
 
 
+def test_memory_that_does_not_suffice_is_no_fault_of_the_model():
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model = FCNN()
+    model.forward = full
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        check_shapes(model)
+
+
 @pytest.fixture
 def machine(monkeypatch):
     """Pretends to a machine with this accelerator, as far as choosing goes."""

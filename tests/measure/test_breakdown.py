@@ -48,13 +48,16 @@ def test_what_disturbs_a_few_blocks_is_left_aside(monkeypatch):
 
 def test_on_a_gpu_the_work_is_that_of_its_kernels(monkeypatch):
     time, asked = SimulatedTime(), []
-    works = iter([DeviceWork(4, 0, {"product": 3e-5, "other": 1e-5, "copy": 2e-6}), DeviceWork(4, 0, {"other": 4e-6})])
+    works = iter([
+        DeviceWork(4, 0, {"product": 3e-5, "other": 1e-5, "copy": 2e-6}, copy_call_seconds=8e-6),
+        DeviceWork(4, 0, {"other": 4e-6}),
+    ])  # fmt: skip
     monkeypatch.setattr(of, "device_work", lambda repeat, _: asked.append(repeat) or next(works))
     step, empty = taking(time, 1e-3), taking(time, 9e-4)
     found = measure_breakdown(step, empty, time.clock(torch_name="cuda"))
     assert asked == [step, empty]
-    assert found.work_seconds == {"product": 3e-5, "other": 1e-5, "copy": 2e-6}
-    assert found.empty_work_seconds == {"other": 4e-6}
+    assert found.work_seconds == {"product": 3e-5, "other": 1e-5, "copy": 2e-6, "copy_call": 8e-6}
+    assert found.empty_work_seconds == {"other": 4e-6, "copy_call": 0.0}
 
 
 def test_another_accelerator_does_not_tell_its_work():

@@ -18,6 +18,7 @@ class Event:
     name: str
     self_device_time_total: float = 0.0
     device_type: str = "DeviceType.CUDA"
+    cpu_time_total: float = 0.0
 
 
 HOST = "DeviceType.CPU"
@@ -51,6 +52,22 @@ def test_kernels_of_which_the_profiler_has_lost_some_are_not_counted():
 def test_what_the_host_does_is_not_the_devices_work():
     events = [Event("aten::addmm", 30.0, HOST), Event("cudaLaunchKernel", 5.0, HOST), Event("relu_kernel", 2.0)]
     assert work_of(events, repetitions=1) == DeviceWork(1, 0, of_others(2e-6))
+
+
+@pytest.mark.parametrize("call", ["cudaMemcpyAsync", "cudaMemcpyAsync_v3020", "cudaMemcpy"])
+def test_the_time_in_calls_that_copy_is_the_hosts_and_of_one_repetition(call):
+    """A call is as long as it usually is: the first ones under a profiler are not."""
+    calls = [Event(call, 0.0, HOST, 900.0), Event(call, 0.0, HOST, 400.0)]
+    calls += [Event(call, 0.0, HOST, 30.0), Event("cudaLaunchKernel", 0.0, HOST, 8.0), Event(call, 0.0, HOST, 4.0)] * 4
+    copies = [Event("Memcpy HtoD (Pageable -> Device)", 7.0)] * 5
+    found = work_of([*calls, *copies], repetitions=5)
+    assert found.copy_call_seconds == pytest.approx(34e-6)
+    assert found.busy_seconds == pytest.approx(7e-6)
+
+
+def test_calls_of_which_the_profiler_has_lost_some_count_by_their_mean():
+    found = work_of([Event("cudaMemcpyAsync", 0.0, HOST, 30.0)] * 3, repetitions=2)
+    assert found.copy_call_seconds == pytest.approx(45e-6)
 
 
 @pytest.mark.parametrize("launch", ["cudaGraphLaunch", "cudaGraphLaunch_v10000"])
