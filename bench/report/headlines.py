@@ -146,9 +146,9 @@ def _compiling(everything: Sequence[Cell]) -> str:
     cost = best.measurement.compilation.cold_seconds if best.measurement and best.measurement.compilation else None
     price = f" and takes {units.duration(cost)} once" if cost else ""
     pays = f", which pays after {best.payoff.in_words()} steps" if best.payoff and best.payoff.steps else ""
-    effect = units.slower(ratio) if ratio.clear and ratio.value < 1 else units.times(ratio, "as fast")
-    unclear = "" if ratio.clear else ", no clear difference"
-    return f"it makes {where} {effect}{price}{pays}{unclear}."
+    if not ratio.clear:
+        return f"it makes no clear difference to {where}{price}: {units.times(ratio, 'as fast')}."
+    return f"it makes {where} {units.times(ratio, 'as fast') if ratio.value > 1 else units.slower(ratio)}{price}{pays}."
 
 
 def _formats(everything: Sequence[Cell]) -> Iterator[str]:

@@ -125,7 +125,7 @@ def _measure(config: pytest.Config, chosen: set[Any]) -> Measured | None:
         with interruption.allowed():
             surveyed = header.survey(workers, options, options["plan"], chosen.__contains__)
         effort = surveyed.plan.effort
-        command = shlex.join(["pytest", *config.invocation_params.args, *effort.words(PREFIX)])
+        command = shlex.join(effort.added_to(["pytest", *config.invocation_params.args], PREFIX))
         folder, journal = saving.begin(header.first_line(surveyed, command, options["dataset"]), options["results"])
         stopped = False
         try:

@@ -13,9 +13,7 @@ from bench.axes.workloads import WORKLOADS
 from bench.suite.own import Facts
 from bench.workers.start import FORKS
 
-COMPILE_SECONDS = 13.0  # of a compiled case from cold, the fresh process included: seen on AVX2 and AVX-512 alike
-COMPILED_SECONDS = 3.0  # of one that is in the compilers' cache, in each process
-EMPTY_COMPILE_SECONDS = 3.0  # of the same step with nothing to do, where another was compiled before: seen on an EPYC
+EMPTY_COMPILE_SECONDS = 3.0  # of a step with nothing to do, where another was compiled before: an EPYC and an H200
 # Of a turn. What disturbs lasts: beside busy neighbours, the second 5 ms of a block correlated with the first by 0.7,
 # and still by 0.2 with what came 0.15 s later. So more and shorter turns tell more than fewer and longer ones, as long
 # as what comes before each does not take most of the time.
@@ -46,16 +44,21 @@ class Costs:
         prepare: Of a step's case in each process: built and warmed.
         calibrate: Of its calibrations, once.
         energy: Of a case in a thorough run, where the device has a counter of its energy that everyone may read.
+        compile: Of a compiled case from cold, the fresh process included.
+        compiled: Of one that is in the compilers' cache, in each process.
     """
 
     context: float
     prepare: float
     calibrate: float
     energy: float
+    compile: float
+    compiled: float
 
 
-CPU_COSTS = Costs(context=0.0, prepare=0.015, calibrate=2.0, energy=0.0)
-ACCELERATOR_COSTS = Costs(context=0.5, prepare=0.035, calibrate=3.7, energy=2.0)  # of an H200
+# Compilations of C++ as seen on AVX2 and AVX-512 alike; an accelerator's costs are those of an H200.
+CPU_COSTS = Costs(context=0.0, prepare=0.015, calibrate=2.0, energy=0.0, compile=13.0, compiled=3.0)
+ACCELERATOR_COSTS = Costs(context=0.5, prepare=0.035, calibrate=3.7, energy=2.0, compile=7.5, compiled=0.8)
 
 
 def costs_of(device: str) -> Costs:
@@ -109,7 +112,7 @@ def start_up_seconds(case: Case) -> float:
 
 def compile_seconds(case: Case) -> float:
     """Compiling it from cold."""
-    return COMPILE_SECONDS if COMPILERS[case.compiler].mode else 0.0
+    return costs_of(case.device).compile if COMPILERS[case.compiler].mode else 0.0
 
 
 def repetition_seconds(case: Case, train_images: int, rates: Rates) -> float:
@@ -166,7 +169,7 @@ def made_seconds(cases: Iterable[Case], rates: Rates) -> float:
 
 def prepare_seconds(case: Case, group: str, seconds: float) -> float:
     """Until a process has made and warmed a case."""
-    compiled = COMPILED_SECONDS if COMPILERS[case.compiler].mode else 0.0
+    compiled = costs_of(case.device).compiled if COMPILERS[case.compiler].mode else 0.0
     if group != "steps":
         return compiled + 0.3
     # A few repetitions, and the turn in a round that does not count.
@@ -178,7 +181,7 @@ def observe_seconds(case: Case, train_images: int, thorough: bool, rates: Rates)
     seconds = repetition_seconds(case, train_images, rates)
     alone = BREAKDOWN_SECONDS
     if COMPILERS[case.compiler].mode:
-        alone = COMPILED_SECONDS + BREAKDOWN_SECONDS + EMPTY_COMPILE_SECONDS
+        alone += costs_of(case.device).compiled + EMPTY_COMPILE_SECONDS
     if thorough and case.workload in ("step", "epoch"):
         alone += costs_of(case.device).energy
     if WORKLOADS[case.workload].repetition != "step":

@@ -181,12 +181,8 @@ def first_line(surveyed: Surveyed, command: str, dataset: str, program: Path | N
 
     def own_command(id: str, case: Case) -> str:
         planned = dataclasses.replace(case, threads=case.threads if f"-t{case.threads}]" in id else 0)
-        words = [
-            "fcnn-bench",
-            *verb,
-            *command_words(planned, dataset=dataset, program=named),
-            *surveyed.plan.effort.words(),
-        ]
+        words = ["fcnn-bench", *verb, *command_words(planned, dataset=dataset, program=named)]
+        words = surveyed.plan.effort.added_to(words)
         return f"{seen}{shlex.join(words)}" if case.device == "cuda" else shlex.join(words)
 
     return {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +38,13 @@ class Effort:
     seeds: int = 5
     thorough: bool = True
 
-    def words(self, prefix: str = "") -> list[str]:
-        """The options that ask for this effort and no other, with a prefix where they are pytest's."""
-        values = {"budget": repr(self.step_seconds), "epochs": str(self.epochs), "seeds": str(self.seeds)}
-        return [word for name, value in values.items() for word in (f"--{prefix}{name}", value)]
+    def added_to(self, words: Sequence[str], prefix: str = "") -> list[str]:
+        """A command's words that ask for this effort and no other, with a prefix where the options are pytest's."""
+        values = {"budget": self.step_seconds, "epochs": self.epochs, "seeds": self.seeds}
+        options = {f"--{prefix}{name}": value for name, value in values.items()}
+        given = [*itertools.pairwise(words), *(word.partition("=")[::2] for word in words)]
+        lacking = [name for name, value in options.items() if not {(name, str(value)), (name, f"{value:g}")} & {*given}]
+        return [*words, *(word for name in lacking for word in (name, str(options[name])))]
 
     def and_less(self) -> Iterator[Effort]:
         """This effort and then ones with fewer epochs and seeds, for a plan that has a time limit."""

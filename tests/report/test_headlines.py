@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from bench.record.measurement import Compilation
 from bench.report.headlines import answer, headlines
 from tests.data.measurements import case, measured
 from tests.data.records import CPU_RECORD, GPU_RECORD, flagged, only
@@ -88,3 +89,11 @@ def test_the_epoch_of_the_answer_is_of_the_usual_batch():
 def test_compiling_that_makes_it_slower_is_told_so():
     both = [measured(case(), 4e-4), measured(case(compiler="default"), 8e-4)]
     assert "it makes a step of 64 images on the CPU 2.00× slower (" in topics(of(*both))["torch.compile"]
+
+
+def test_compiling_that_does_nothing_for_certain_is_told_so():
+    same = {"compilation": Compilation(3.0, 1, [], [], [])}
+    both = [measured(case(), 4e-4), measured(case(compiler="default"), 4e-4, **same)]
+    assert topics(of(*both))["torch.compile"].startswith(
+        "it makes no clear difference to a step of 64 images on the CPU and takes 3.00 s once: 1.00× as fast ("
+    )

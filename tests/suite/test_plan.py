@@ -141,8 +141,26 @@ def test_a_number_format_that_the_processor_lacks_takes_longer():
 
 def test_compiling_is_in_the_plan_once_from_cold_and_in_every_process():
     eager, compiled = (planned(workload=["step"], compile=[mode], budget=20.0) for mode in ("off", "default"))
-    assert (eager.compile_seconds, compiled.compile_seconds) == (0.0, costs.COMPILE_SECONDS)
-    assert compiled.shares["steps"].seconds >= compiled.shares["steps"].processes * costs.COMPILED_SECONDS
+    assert (eager.compile_seconds, compiled.compile_seconds) == (0.0, costs.CPU_COSTS.compile)
+    assert compiled.shares["steps"].seconds >= compiled.shares["steps"].processes * costs.CPU_COSTS.compiled
+
+
+def test_a_command_gets_the_options_of_its_effort_that_it_lacks():
+    effort = Effort(0.4, 5, 3)
+    lacking = ["--epochs", "5", "--seeds", "3"]
+    assert effort.added_to(["run"]) == ["run", "--budget", "0.4", *lacking]
+    for given in (["run", "--budget", "0.4"], ["run", "--budget=0.4"]):
+        assert effort.added_to(given) == [*given, *lacking]
+    assert dataclasses.replace(effort, step_seconds=20.0).added_to(["--budget", "20"], "")[2:] == lacking
+    # What was asked for is not what the plan had time for.
+    assert effort.added_to(["--budget", "0.4", "--epochs", "9"]) == ["--budget", "0.4", "--epochs", "9", *lacking]
+    assert effort.added_to(["--fcnn-budget", "0.4"], "fcnn-")[2:] == ["--fcnn-epochs", "5", "--fcnn-seeds", "3"]
+
+
+def test_compiling_costs_a_gpu_what_it_costs_there():
+    cpu, gpu = (changed(compiler="default", device=device) for device in ("cpu", "cuda"))
+    assert (costs.compile_seconds(cpu), costs.compile_seconds(gpu)) == (13.0, 7.5)
+    assert costs.prepare_seconds(cpu, "steps", 1e-3) > costs.prepare_seconds(gpu, "steps", 1e-3)
 
 
 def test_a_thorough_run_takes_each_case_apart_for_longer():
