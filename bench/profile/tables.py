@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bench.profile.against import Difference
@@ -11,7 +12,11 @@ from bench.profile.sentences import signed, size
 from bench.report import units
 from bench.table import PROSE, Table
 
-SHOWN_ROWS = 15  # all are in profile.json
+SHOWN_ROWS = 15  # all are in profile.json, with their whole names
+NAMESPACES = re.compile(r"(?:\w+::)+")
+# In a template's arguments, what says which of many kernels it is.
+FUNCTORS = re.compile(r"\w*(?:Functor|functor|Op|Sqrt|plus|minus|multiplies|divides|clamp|threshold|gemm|impl)\w*")
+BOILERPLATE = {"ReduceOp", "operator"}
 
 
 def hot_spots(operators: Sequence[Operator], step_seconds: float) -> Table:
@@ -93,7 +98,12 @@ def kernels(profile: Profile) -> Table:
     """What the device ran."""
     step = profile.cost.unprofiled_seconds
     rows = [
-        [kernel.name, f"{kernel.calls:,.4g}", units.duration(kernel.seconds), units.share(kernel.seconds / step)]
+        [
+            short_kernel(kernel.name),
+            f"{kernel.calls:,.4g}",
+            units.duration(kernel.seconds),
+            units.share(kernel.seconds / step),
+        ]
         for kernel in profile.kernels[:SHOWN_ROWS]
     ]
     return Table.of(["Kernel", "Calls", "Device time", "Of the step"], rows)
@@ -101,8 +111,33 @@ def kernels(profile: Profile) -> Table:
 
 def gaps(profile: Profile) -> Table:
     """When the device had nothing to do."""
-    rows = [[gap.host, f"{gap.count:,.4g}", units.duration(gap.seconds)] for gap in profile.gaps[:SHOWN_ROWS]]
+    rows = [[_while(gap.host), f"{gap.count:,.4g}", units.duration(gap.seconds)] for gap in profile.gaps[:SHOWN_ROWS]]
     return Table.of(["While the host was in", "Gaps", "Idle device time"], rows)
+
+
+def _while(host: str) -> str:
+    part, separator, name = host.partition(": ")
+    return f"{part}{separator}{short(name)}"
+
+
+def short_kernel(name: str) -> str:
+    """A kernel's name with the functors it is made of, and without types, arguments and namespaces.
+
+    `void at::native::vectorized_elementwise_kernel<4, at::native::FillFunctor<float>, std::array<char*, 1ul> >(int)`
+    is `vectorized_elementwise_kernel<FillFunctor>`.
+    """
+    plain = NAMESPACES.sub("", name.removeprefix("void ").replace("(anonymous namespace)::", ""))
+    template = plain.find("<")
+    if template < 0 or " " in plain[:template] or "(" in plain[:template]:
+        return plain.partition("(")[0] if not plain.startswith(("Mem", "(")) else plain
+    depth, end = 0, len(plain)
+    for place, sign in enumerate(plain):
+        depth += (sign == "<") - (sign == ">")
+        if sign == ">" and not depth:
+            end = place
+            break
+    made_of = [word for word in dict.fromkeys(FUNCTORS.findall(plain[template:end])) if word not in BOILERPLATE]
+    return f"{plain[:template]}<{', '.join(made_of)}>" if made_of else plain[:template]
 
 
 def short(name: str) -> str:
