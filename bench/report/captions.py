@@ -46,7 +46,8 @@ HOW_TO_READ = (
      "nothing, measured in turns with the step itself; of a program of your own, of its step on one image or two."),
     ("Matrix products, other operators", "what a step takes beyond that is divided by a profile of both: the operators "
      "that take more time in the step. Other operators mostly move bytes: activations, the loss, the update. An epoch "
-     "is its waiting for data, and steps that are divided as one alone is. On a GPU, the time of its kernels."),
+     "is its waiting for data, and steps that are divided as one alone is. On a GPU, the time of its kernels; "
+     "and copies from memory that is not pinned are what the host waits for them, behind which nothing is hidden."),
     ("Unexplained", "what is left of the time, in no operator. Below 0%, the others overlap."),
     ("Measured to help", "the one change, of those measured in the same rounds, that makes it the fastest. - is: none "
      "was measured."),
