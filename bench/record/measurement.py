@@ -179,7 +179,9 @@ class Breakdown:
     Seen outside of the timed rounds, in blocks of both that took turns (`bench.measure.breakdown`).
 
     Attributes:
-        empty_step_seconds: The same operators on one image and two hidden units.
+        step_seconds: Of the fastest blocks.
+        empty_step_seconds: The same operators on one image and two hidden units, by the share of a block of theirs in
+            the step's beside it.
         empty_parts_seconds: The parts of that, as `Phases.host_seconds`; empty for a part alone.
         work_seconds: By kind, under a profiler that makes each call dearer, the time in operators (`product`, `other`)
             and outside of all (`rest`); on a device, in its kernels (`product`, `other`) and copies (`copy`), and what

@@ -46,6 +46,19 @@ def test_what_disturbs_a_few_blocks_is_left_aside(monkeypatch):
     assert measure_breakdown(step, taking(time, 4e-4), time.clock()).step_seconds == pytest.approx(1e-3)
 
 
+def test_a_machine_that_is_fast_for_a_moment_does_not_change_the_share(monkeypatch):
+    """For a few blocks, which a step or an empty step happens to be in, all takes a third of the time."""
+    time = SimulatedTime()
+    monkeypatch.setattr(of, "_operator_seconds", lambda *_: ({}, {}))
+
+    def step():
+        time.seconds += 1e-3 / (3 if 0.03 < time.seconds < 0.05 else 1)
+
+    found = measure_breakdown(step, taking(time, 4e-4), time.clock())
+    assert found.step_seconds < 0.7e-3
+    assert found.empty_step_seconds / found.step_seconds == pytest.approx(0.4)
+
+
 def test_on_a_gpu_the_work_is_that_of_its_kernels(monkeypatch):
     time, asked = SimulatedTime(), []
     works = iter([
