@@ -127,17 +127,11 @@ def short_kernel(name: str) -> str:
     is `vectorized_elementwise_kernel<FillFunctor>`.
     """
     plain = NAMESPACES.sub("", name.removeprefix("void ").replace("(anonymous namespace)::", ""))
-    template = plain.find("<")
-    if template < 0 or " " in plain[:template] or "(" in plain[:template]:
-        return plain.partition("(")[0] if not plain.startswith(("Mem", "(")) else plain
-    depth, end = 0, len(plain)
-    for place, sign in enumerate(plain):
-        depth += (sign == "<") - (sign == ">")
-        if sign == ">" and not depth:
-            end = place
-            break
-    made_of = [word for word in dict.fromkeys(FUNCTORS.findall(plain[template:end])) if word not in BOILERPLATE]
-    return f"{plain[:template]}<{', '.join(made_of)}>" if made_of else plain[:template]
+    called = re.match(r"\w+(?=[<(])", plain)
+    if not called:  # a copy, or a name without arguments
+        return plain
+    made_of = [word for word in dict.fromkeys(FUNCTORS.findall(plain, called.end())) if word not in BOILERPLATE]
+    return f"{called[0]}<{', '.join(made_of)}>" if made_of else called[0]
 
 
 def short(name: str) -> str:
