@@ -137,6 +137,19 @@ def nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="session")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One for all the tests that ask its workers, since to start it is to import torch; with the embedded images."""
+    from bench.gate.check import save_images
+    from bench.workers.forge import Forge
+    from tests.data.images import embedded
+
+    images = embedded()
+    file = save_images(images, tmp_path_factory.mktemp("forge"), len(images.train))
+    with Forge({"file": str(file)}, passive=True) as made:
+        yield made
+
+
 @pytest.fixture
 def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
     """Makes torchvision believe that these are MNIST's published checksums."""

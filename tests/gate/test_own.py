@@ -17,7 +17,6 @@ from bench.gate.sides import Sides
 from bench.gate.trees import Trees
 from bench.gate.whole import Request
 from bench.workers.conversation import WorkerError
-from bench.workers.forge import Forge
 
 PROGRAM = """\
 import torch
@@ -76,12 +75,6 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     return root
-
-
-@pytest.fixture(scope="module")
-def forge():
-    with Forge({}, passive=True) as made:
-        yield made
 
 
 @pytest.fixture

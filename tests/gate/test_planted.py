@@ -47,13 +47,6 @@ def images():
     return embedded()
 
 
-@pytest.fixture(scope="module")
-def forge(tmp_path_factory, images):
-    file = check.save_images(images, tmp_path_factory.mktemp("scratch"), len(images.train))
-    with Forge({"file": str(file)}, passive=True) as forge:
-        yield forge
-
-
 def counted(forge: Forge, reference: Path, candidate: Path, asked):
     sides = Sides.of(Trees(candidate, reference, "0"), forge)
     return check.timed("counts", asked[0], lambda: check._count(sides, [], *asked))
@@ -127,11 +120,11 @@ def test_what_workers_compute_is_this_commands_work_and_no_others(reference, ima
 
     own, before = psutil.Process(), spent(psutil.Process(), children=True)
     file = check.save_images(images, tmp_path, check.STEP_IMAGES)
-    with Forge({"file": str(file)}, passive=True) as forge:
-        with Side(forge, reference).worker() as worker:
+    with Forge({"file": str(file)}, passive=True) as of_its_own:
+        with Side(of_its_own, reference).worker() as worker:
             worker.ask("prepare", **PREPARED)
             by_worker = spent(psutil.Process(worker.pid))
-        by_forge = spent(psutil.Process(forge._process.pid))
+        by_forge = spent(psutil.Process(of_its_own._process.pid))
     assert spent(own, children=True) - before >= by_worker + by_forge - 0.05  # the kernel counts in hundredths
     assert by_worker > 0.1
 

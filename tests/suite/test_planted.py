@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,23 @@ from torch.utils.data import DataLoader, default_collate
 
 from bench.analyse.account import ARITHMETIC, DATA, MEMORY, OVERHEAD, account
 from bench.axes.feeds import FEEDS, Feed
+from bench.measure import calibration
 from bench.workers import workloads
 from fcnn.data import Images, _dataset, load_images
 from tests.axes.test_case import changed
 from tests.suite.local import run
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True, scope="module")
+def calibrated_once():
+    """What this machine can do is the same for all of these."""
+    timed = calibration.run
+    once = functools.cache(lambda device, threads, precisions: timed(device, threads, set(precisions)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "run", lambda *asked: once(*asked[:2], frozenset(asked[2])))
+        yield
 
 
 def many_images(count: int) -> Images:

@@ -5,7 +5,6 @@ import signal
 
 import psutil
 import pytest
-import torch
 
 from bench.workers.conversation import NoAnswer, WorkerDied, WorkerError
 from bench.workers.forge import Forge
@@ -15,16 +14,6 @@ STEP = {
     "workload": "step", "device": "cpu", "batch_size": 16, "precision": "fp32", "compiler": "off", "optimizer": "adam",
     "feed": "resident", "threads": 1,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def forge(tmp_path_factory):
-    file = tmp_path_factory.mktemp("images") / "images.pt"
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 255, (64, 28, 28), dtype=torch.uint8, generator=generator)
-    torch.save((pixels, torch.arange(64) % 10, pixels, torch.arange(64) % 10), file)
-    with Forge({"file": str(file)}, passive=True) as made:
-        yield made
 
 
 def test_a_worker_prepares_a_case_and_takes_its_turns(forge):
