@@ -75,7 +75,7 @@ def test_every_step_has_its_parts_as_named_ranges(traced):
 
 @pytest.mark.slow
 def test_a_reader_that_is_not_ours_reads_it(traced):
-    trace_parser = pytest.importorskip("hta.common.trace_parser")
+    trace_parser = pytest.importorskip("hta.common.trace_parser", reason="HolisticTraceAnalysis is not installed")
     from hta.configs.parser_config import ParserConfig
 
     _, _, file, _, _ = traced
