@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bench.analyse.cells import cells
 from bench.record.model import Record
-from bench.report import own
+from bench.report import own, tables
+from bench.report.columns import COLUMNS
 from bench.report.tables import ViewTable
 from bench.report.words import FLAGS, machine_and_day
 
@@ -57,6 +58,14 @@ HOW_TO_READ = (
     ("-", "there is no number, which is not zero. The row says why."),
     ("Measure it again", "every number has its command, in the list at the end."),
 )  # fmt: skip
+
+
+def how_to_read(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """The words of these reports, each with what it means; of columns, those that a table has."""
+    of_each = [tables.table(record, view) for record in records for view in tables.VIEWS]
+    shown = {column.heading for table in of_each if table for column in table.columns}
+    missing = {column.heading for column in COLUMNS} - shown
+    return [(term, text) for term, text in HOW_TO_READ if term not in missing]
 
 
 def title(record: Record) -> str:

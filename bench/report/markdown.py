@@ -46,7 +46,7 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: Table |
     if run.unmeasured:
         parts += ["## Not measured", _list(_gaps(run))]
     parts += ["## More tables", _more(records)]
-    parts += ["## How to read this", _list(captions.HOW_TO_READ)]
+    parts += ["## How to read this", _list(captions.how_to_read(records))]
     if flags := captions.flags(records):
         parts += ["Flags in this report:", _list(flags)]
     parts.append("## Environment")

@@ -124,8 +124,8 @@ def _measure(config: pytest.Config, chosen: set[Any]) -> Measured | None:
     with session.workers_of(options) as workers:
         with interruption.allowed():
             surveyed = header.survey(workers, options, options["plan"], chosen.__contains__)
-        effort = surveyed.plan.effort
-        command = shlex.join(effort.added_to(["pytest", *config.invocation_params.args], PREFIX))
+        effort, groups = surveyed.plan.effort, surveyed.plan.shares
+        command = shlex.join(effort.added_to(["pytest", *config.invocation_params.args], groups, PREFIX))
         folder, journal = saving.begin(header.first_line(surveyed, command, options["dataset"]), options["results"])
         stopped = False
         try:

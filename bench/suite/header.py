@@ -22,7 +22,7 @@ from bench.axes.devices import VISIBLE, visible_gpus
 from bench.measure import git
 from bench.suite import host, own
 from bench.suite import plan as planning
-from bench.suite.costs import Rates
+from bench.suite.costs import Rates, group_of
 from bench.suite.plan import Plan
 from bench.workers import presence
 from bench.workers.process import HARNESS
@@ -182,7 +182,7 @@ def first_line(surveyed: Surveyed, command: str, dataset: str, program: Path | N
     def own_command(id: str, case: Case) -> str:
         planned = dataclasses.replace(case, threads=case.threads if f"-t{case.threads}]" in id else 0)
         words = ["fcnn-bench", *verb, *command_words(planned, dataset=dataset, program=named)]
-        words = surveyed.plan.effort.added_to(words)
+        words = surveyed.plan.effort.added_to(words, [group_of(case)])
         return f"{seen}{shlex.join(words)}" if case.device == "cuda" else shlex.join(words)
 
     return {

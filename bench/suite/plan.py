@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,10 @@ PLAN_SECONDS = {"quick": 50.0, "suite": 165.0}
 USUAL_SURVEY_SECONDS = 5.0
 # Of rounds per step case, in a plan that has a limit: with less, intervals would tell nothing, whatever the limit.
 LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 0.8, 2.0
+
+
+# The groups that an option of the effort concerns.
+CONCERNED = {"budget": {"steps", "epochs"}, "epochs": {"epochs"}, "seeds": {"trainings"}}
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,16 @@ class Effort:
     seeds: int = 5
     thorough: bool = True
 
-    def added_to(self, words: Sequence[str], prefix: str = "") -> list[str]:
-        """A command's words that ask for this effort and no other, with a prefix where the options are pytest's."""
+    def added_to(self, words: Sequence[str], groups: Collection[str], prefix: str = "") -> list[str]:
+        """A command's words that ask for this effort and no other.
+
+        Args:
+            words: The command's.
+            groups: The groups of its cases, as `bench.suite.costs.groups` names them: no other effort concerns it.
+            prefix: Of the options, where they are pytest's.
+        """
         values = {"budget": self.step_seconds, "epochs": self.epochs, "seeds": self.seeds}
-        options = {f"--{prefix}{name}": value for name, value in values.items()}
+        options = {f"--{prefix}{name}": value for name, value in values.items() if CONCERNED[name] & {*groups}}
         given = [*itertools.pairwise(words), *(word.partition("=")[::2] for word in words)]
         lacking = [name for name, value in options.items() if not {(name, str(value)), (name, f"{value:g}")} & {*given}]
         return [*words, *(word for name in lacking for word in (name, str(options[name])))]
@@ -168,7 +178,8 @@ def make(
     limit = PLAN_SECONDS[plan] if matrix.is_planned(options) and options["budget"] is None else math.inf
     wanted = Effort(options["budget"] or Effort.step_seconds, options["epochs"], options["seeds"], plan != "quick")
     if rates.own and options["budget"] is None:
-        wanted = dataclasses.replace(wanted, step_seconds=max(wanted.step_seconds, OWN_SECONDS / max(1, len(cases))))
+        each = round(OWN_SECONDS / max(1, len(cases)), 2)
+        wanted = dataclasses.replace(wanted, step_seconds=max(wanted.step_seconds, each))
     if not math.isfinite(limit):
         return _plan(cases, train_images, wanted, rates)
     limit -= 2 * max(0.0, survey_seconds - USUAL_SURVEY_SECONDS)

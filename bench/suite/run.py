@@ -57,7 +57,7 @@ def run(options: Mapping[str, Any], plan: str, words: Sequence[str]) -> int:
         if not possible:
             raise BenchError(f"nothing to measure: {next(iter(surveyed.facts['impossible'].values()))}")
         _show_plan(terminal, surveyed.cases, possible, surveyed.plan.seconds, surveyed.facts["dataset"]["label"])
-        command = shlex.join(surveyed.plan.effort.added_to(["fcnn-bench", *words]))
+        command = shlex.join(surveyed.plan.effort.added_to(["fcnn-bench", *words], surveyed.plan.shares))
         first = header.first_line(surveyed, command, options["dataset"], options.get("program"))
         with contextlib.closing(Run(*saving.begin(first, options["results"]), surveyed.plan)) as begun:
             return _go_on(workers, begun, options["results"], terminal)

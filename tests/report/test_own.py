@@ -111,6 +111,12 @@ def test_what_it_decides_itself_is_no_value_in_the_tables_of_numbers():
     assert {values[name] for name in ("precision", "compiler", "optimizer", "feed", "hidden_size")} == {None}
 
 
+def test_the_words_of_columns_that_it_has_not_are_not_explained():
+    own, reference = (dict(captions.how_to_read([one])) for one in (program_record(), CPU_RECORD))
+    assert {"× roofline", "× eager fp32 CPU", "Sum ÷ unmarked"} <= reference.keys() - own.keys()
+    assert {"Time", "Sample", "Flag"} <= own.keys() & reference.keys()
+
+
 def test_two_programs_are_not_shown_as_one(tmp_path, capsys):
     other = dataclasses.replace(program_record(), program=Program("other.py", "e" * 64, None, []))
     for name, one in (("a", program_record()), ("b", other), ("c", CPU_RECORD)):

@@ -148,13 +148,28 @@ def test_compiling_is_in_the_plan_once_from_cold_and_in_every_process():
 def test_a_command_gets_the_options_of_its_effort_that_it_lacks():
     effort = Effort(0.4, 5, 3)
     lacking = ["--epochs", "5", "--seeds", "3"]
-    assert effort.added_to(["run"]) == ["run", "--budget", "0.4", *lacking]
+    assert effort.added_to(["run"], costs.GROUPS) == ["run", "--budget", "0.4", *lacking]
     for given in (["run", "--budget", "0.4"], ["run", "--budget=0.4"]):
-        assert effort.added_to(given) == [*given, *lacking]
-    assert dataclasses.replace(effort, step_seconds=20.0).added_to(["--budget", "20"], "")[2:] == lacking
+        assert effort.added_to(given, costs.GROUPS) == [*given, *lacking]
+    longer = dataclasses.replace(effort, step_seconds=20.0)
+    assert longer.added_to(["--budget", "20"], costs.GROUPS)[2:] == lacking
     # What was asked for is not what the plan had time for.
-    assert effort.added_to(["--budget", "0.4", "--epochs", "9"]) == ["--budget", "0.4", "--epochs", "9", *lacking]
-    assert effort.added_to(["--fcnn-budget", "0.4"], "fcnn-")[2:] == ["--fcnn-epochs", "5", "--fcnn-seeds", "3"]
+    given = ["--budget", "0.4", "--epochs", "9"]
+    assert effort.added_to(given, costs.GROUPS) == [*given, *lacking]
+    given = ["--fcnn-budget", "0.4"]
+    assert effort.added_to(given, costs.GROUPS, "fcnn-")[2:] == ["--fcnn-epochs", "5", "--fcnn-seeds", "3"]
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        ("steps", ["--budget", "0.4"]),
+        ("epochs", ["--budget", "0.4", "--epochs", "5"]),
+        ("trainings", ["--seeds", "3"]),
+    ],
+)
+def test_a_command_gets_no_option_that_its_cases_do_not_have(group, words):
+    assert Effort(0.4, 5, 3).added_to([], [group]) == words
 
 
 def test_compiling_costs_a_gpu_what_it_costs_there():
