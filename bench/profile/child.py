@@ -86,7 +86,7 @@ def _trace(request: ProfileRequest) -> dict[str, Any]:
     step_seconds = tracing.warm_step_seconds(case, steps)
     surroundings = Surroundings(case.device)
     timing = tracing.timing(case, steps, max(5, round(tracing.BLOCK_SECONDS / step_seconds)))
-    traced = tracing.trace(case, steps, request.steps, Path(request.file))
+    traced = tracing.trace(case, steps, request.steps, Path(request.file), timing.profiled_seconds)
     ranges = Ranges(traced.events, steps.parts, traced.count)
     host = settled(traced.events, ranges, steps.parts)
     events = sum(event.name not in steps.parts for event in host) / traced.count

@@ -16,6 +16,7 @@ import math
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,10 @@ OVERHEAD = (  # the profiler's own
     "Resource",
     "Runtime Triggered Module Loading",
 )
-BLOCK_SECONDS = 0.3  # of steps in a block that tells what profiling costs
-ROUNDS = 5
+BLOCK_SECONDS = 0.1  # of steps in a block that tells what profiling costs
+ROUNDS = 11
+TRACES, TRACES_SECONDS = 15, 3.0  # at most, until one took what is usual
+USUAL = 0.02  # of it, more or less
 
 
 def activities(case: Case) -> list[ProfilerActivity]:
@@ -65,17 +68,46 @@ class Trace:
     step_seconds: float
 
 
-def trace(case: Case, steps: MarkedSteps, count: int, file: Path | None) -> Trace:
-    """Traces `count` steps into `file` (.json.gz, or None), fewer if that would be too large."""
+def trace(case: Case, steps: MarkedSteps, count: int, file: Path | None, usual_seconds: float | None = None) -> Trace:
+    """Traces `count` steps into `file` (.json.gz, or None), fewer if that would be too large.
+
+    Args:
+        case: Whose steps.
+        steps: What is traced.
+        count: How many.
+        file: Where to.
+        usual_seconds: What a profiled step usually takes. A trace is of a few milliseconds, in which the machine may
+            be quicker or slower than else: of several, the one is kept that comes nearest.
+    """
     while True:
-        with garbage_collector_off(), quiet_profiler(*activities(case)) as recorded:
-            block = Clock(DEVICES[case.device]).time_block(functools.partial(steps.traced, count), 1)
+        seconds, recorded = _usual(case, steps, count, usual_seconds)
         if file is not None:
             recorded.export_chrome_trace(str(file))
             _without_host(file)
         if file is None or file.stat().st_size <= TRACE_LIMIT_BYTES or count == 1:
-            return Trace(list(_events(recorded)), count, block.host_seconds / count)
+            return Trace(list(_events(recorded)), count, seconds / count)
         count = max(1, count // 2)
+
+
+def _usual(case: Case, steps: MarkedSteps, count: int, step_seconds: float | None) -> tuple[float, profile]:
+    """Of several recordings the one whose steps take most nearly so long; the first, where that is not said."""
+    with garbage_collector_off():
+        nearest = _recorded(case, steps, count)
+        if step_seconds is None:
+            return nearest
+        wanted, begin = step_seconds * count, time.perf_counter()
+        for _ in range(TRACES - 1):
+            if abs(nearest[0] / wanted - 1) <= USUAL or time.perf_counter() - begin > TRACES_SECONDS:
+                break
+            nearest = min(nearest, _recorded(case, steps, count), key=lambda one: abs(one[0] / wanted - 1))
+    return nearest
+
+
+def _recorded(case: Case, steps: MarkedSteps, count: int) -> tuple[float, profile]:
+    """Seconds of `count` profiled steps, and what was recorded of them."""
+    with quiet_profiler(*activities(case)) as recorded:
+        block = Clock(DEVICES[case.device]).time_block(functools.partial(steps.traced, count), 1)
+    return block.host_seconds, recorded
 
 
 def overhead(case: Case, steps: MarkedSteps, timing: Timing, events: float) -> Overhead:
@@ -247,14 +279,17 @@ def warm_step_seconds(case: Case, steps: MarkedSteps) -> float:
 
 
 def timing(case: Case, steps: MarkedSteps, count: int) -> Timing:
-    """Blocks of `count` steps, profiled and not by turns, then in parts."""
+    """Blocks of `count` steps, profiled and not by turns, then in parts.
+
+    What profiling adds is the middle of the differences between neighbours: on a machine that changes its speed by a
+    tenth meanwhile, the difference between the middles is of that change.
+    """
     clock = Clock(DEVICES[case.device])
-    plain, profiled = [], []
+    plain, added = [], []
     with garbage_collector_off():
         for _ in range(ROUNDS):
             plain.append(clock.time_block(lambda: steps.run(unmarked, count), 1).host_seconds / count)
-            with quiet_profiler(*activities(case)):
-                profiled.append(clock.time_block(lambda: steps.traced(count), 1).host_seconds / count)
+            added.append(_recorded(case, steps, count)[0] / count - plain[-1])
     if len(steps.parts) == 1:
         parts = {steps.parts[0]: statistics.median(plain)}
     else:
@@ -262,4 +297,4 @@ def timing(case: Case, steps: MarkedSteps, count: int) -> Timing:
             lambda mark: steps.run(mark, count), clock, repetitions=1, rounds=ROUNDS, device=False
         )
         parts = {part: seconds / count for part, seconds in measured.host_seconds.items()}
-    return Timing(statistics.median(plain), statistics.median(profiled), parts)
+    return Timing(statistics.median(plain), statistics.median(plain) + statistics.median(added), parts)

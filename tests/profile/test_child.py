@@ -66,7 +66,7 @@ def test_other_images_than_were_asked_for_are_refused(asked):
 
 @pytest.mark.slow
 def test_all_that_is_timed_of_a_trace_is_watched(asked, watched, monkeypatch):
-    for name in ("ROUNDS", "EMPTY_STEPS"):
+    for name in ("ROUNDS", "TRACES", "EMPTY_STEPS"):
         monkeypatch.setattr(tracing, name, 2)
     monkeypatch.setattr(tracing, "BLOCK_SECONDS", 0.0)
     monkeypatch.setattr(counters, "GROWTH_REPETITIONS", 2)
@@ -131,7 +131,7 @@ def test_it_knows_no_program_before_it_is_told_which():
 def test_a_program_of_the_users_own_is_taken_apart_by_its_own_lines(asked, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
-    for name in ("ROUNDS", "EMPTY_STEPS"):
+    for name in ("ROUNDS", "TRACES", "EMPTY_STEPS"):
         monkeypatch.setattr(tracing, name, 2)
     monkeypatch.setattr(tracing, "BLOCK_SECONDS", 0.0)
     monkeypatch.setattr(counters, "GROWTH_REPETITIONS", 2)
