@@ -54,9 +54,10 @@ def _where_time_goes(profile: Profile) -> list[str]:
     lines = [f"{whole} takes {units.duration(step)} without a profiler."]
     if len(parts) > 2:
         second = parts[1]
+        together = sum(part.unprofiled_seconds for part in parts)  # timed side by side, and not with the whole step
         lines[0] = (
-            f"{lines[0][:-1]}: {units.share(first.unprofiled_seconds / step)} of it is "
-            f"{PART_NAMES.get(first.phase, first.phase)}, {units.share(second.unprofiled_seconds / step)} "
+            f"{lines[0][:-1]}: {units.share(first.unprofiled_seconds / together)} of it is "
+            f"{PART_NAMES.get(first.phase, first.phase)}, {units.share(second.unprofiled_seconds / together)} "
             f"{PART_NAMES.get(second.phase, second.phase)}."
         )
     computing = sum(max(o.self_seconds, o.device_seconds) for o in profile.operators if o.flops)

@@ -165,6 +165,11 @@ def test_it_is_plain_json():
     assert json.loads(json.dumps(to_json(PROFILE), allow_nan=False))["operators"][0]["self_seconds"] == 5e-3
 
 
+def test_parts_that_took_longer_when_they_were_timed_are_no_more_than_the_whole():
+    slower = [dataclasses.replace(one, unprofiled_seconds=2 * one.unprofiled_seconds) for one in PROFILE.phases]
+    assert sentences.summary(changed(phases=slower))[0] == sentences.summary(PROFILE)[0]
+
+
 DISTURBED = changed(disturbed=BUSY)
 NOTICE = (
     f"Disturbed: {BUSY}. These numbers are of that mixture and not of the program: end the other processes or lift the "
