@@ -20,8 +20,6 @@ PLAN_SECONDS = {"quick": 50.0, "suite": 165.0}
 USUAL_SURVEY_SECONDS = 5.0
 # Of rounds per step case, in a plan that has a limit: with less, intervals would tell nothing, whatever the limit.
 LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 0.8, 2.0
-
-
 # The groups that an option of the effort concerns.
 CONCERNED = {"budget": {"steps", "epochs"}, "epochs": {"epochs"}, "seeds": {"trainings"}}
 
