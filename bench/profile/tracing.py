@@ -16,7 +16,6 @@ import math
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +94,9 @@ def _usual(case: Case, steps: MarkedSteps, count: int, step_seconds: float | Non
         nearest = _recorded(case, steps, count)
         if step_seconds is None:
             return nearest
-        wanted, begin = step_seconds * count, time.perf_counter()
-        for _ in range(TRACES - 1):
-            if abs(nearest[0] / wanted - 1) <= USUAL or time.perf_counter() - begin > TRACES_SECONDS:
+        wanted = step_seconds * count
+        for _ in range(min(TRACES, round(TRACES_SECONDS / wanted)) - 1):
+            if abs(nearest[0] / wanted - 1) <= USUAL:
                 break
             nearest = min(nearest, _recorded(case, steps, count), key=lambda one: abs(one[0] / wanted - 1))
     return nearest

@@ -130,12 +130,15 @@ class Recording:
 
 def test_of_several_traces_the_most_usual_one_is_kept(monkeypatch):
     monkeypatch.setattr(tracing, "TRACES", 4)
+    monkeypatch.setattr(tracing, "TRACES_SECONDS", 100.0)
     assert Recording(monkeypatch, 1.5, 0.7, 1.2, 0.5, 9.0).usual(1.0) == pytest.approx(1.2)
     # It is not looked for a better one than that is.
     recording = Recording(monkeypatch, 1.5, 1.01, 1.0)
     assert recording.usual(1.0) == pytest.approx(1.01)
     assert recording.left == [1.0]
     assert Recording(monkeypatch, 1.5, 1.0).usual(None) == pytest.approx(1.5)
+    # Steps that take long are not recorded again and again.
+    assert Recording(monkeypatch, 75.0, 60.0, 50.0).usual(50.0) == pytest.approx(75.0)
 
 
 def test_blocks_are_sized_by_steps_that_the_device_has_done(monkeypatch):
