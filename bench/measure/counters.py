@@ -114,7 +114,7 @@ def count(
     watched = captured_from or repeat
     for _ in range(3):
         repeat()
-    with _python_instead(), _Watch(training.device.type) as watch:
+    with python_instead(), _Watch(training.device.type) as watch:
         watched()
     groups, state = training.optimizer.param_groups, training.optimizer.state
     parameters = [p for group in groups or () for p in group["params"]]
@@ -139,14 +139,14 @@ def count(
 
 def flops_of(repeat: Callable[[], object]) -> int:
     """The floating-point operations of a repetition's matrix products and convolutions."""
-    with _python_instead(), warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
+    with python_instead(), warnings.catch_warnings(), FlopCounterMode(display=False) as flops:
         # Its hooks on modules fire twice for a compiled one; only the depth of its table, which is not shown, minds.
         warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
         repeat()
     return int(flops.get_total_flops())
 
 
-def _python_instead() -> contextlib.AbstractContextManager[None]:
+def python_instead() -> contextlib.AbstractContextManager[None]:
     """Runs the Python of what is compiled, which torch does by itself where every call is watched.
 
     But torch 2.11 then also compiles those who watch, and goes on without compiled code when they are gone.
@@ -192,14 +192,14 @@ def saved_tensor_bytes(repeat: Callable[[], object], parameters: list[Tensor]) -
             total += tensor.numel() * tensor.element_size()
         return tensor
 
-    with _python_instead(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with python_instead(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         repeat()
     return total
 
 
 def growth_bytes(repeat: Callable[[], object], repetitions: int = GROWTH_REPETITIONS) -> int:
     """Bytes that stay allocated after so many repetitions: 0 unless something is kept that should not be."""
-    with _python_instead(), _Watch("cpu") as watch:
+    with python_instead(), _Watch("cpu") as watch:
         repeat()
         before = watch.live_bytes
         for _ in range(repetitions):

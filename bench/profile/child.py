@@ -81,6 +81,7 @@ def _trace(request: ProfileRequest) -> dict[str, Any]:
     from bench.profile import tracing
     from bench.profile.events import Ranges, gaps, kernels, operators, phases, settled, stacks
     from bench.profile.model import Cost
+    from bench.profile.origins import origins
 
     case, prepared, steps = _prepare(request)
     step_seconds = tracing.warm_step_seconds(case, steps)
@@ -93,7 +94,7 @@ def _trace(request: ProfileRequest) -> dict[str, Any]:
     overhead = tracing.overhead(case, steps, timing, events)
     disturbed = surroundings.disturbance()
     parts = phases(host, ranges, steps.parts, traced.step_seconds, timing.part_seconds, overhead)
-    called = operators(host, ranges, steps.parts, tracing.origins(case, steps, _lines_of(request)), overhead)
+    called = operators(host, ranges, steps.parts, origins(case, steps, _lines_of(request)), overhead)
     cost = Cost(
         unprofiled_seconds=timing.unprofiled_seconds,
         profiled_seconds=timing.profiled_seconds,

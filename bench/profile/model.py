@@ -22,7 +22,7 @@ class Operator:
         calls: Calls a step.
         self_seconds: Host time per step, calls of other operators taken out; the profiler's own cost taken off.
         device_seconds: Time per step that the device worked for it; 0 on the CPU, where the host is the device.
-        flops: Floating-point operations a step, where the profiler knows a formula.
+        flops: Floating-point operations a step, of matrix products and convolutions.
         allocated_bytes: Bytes that it allocated a step and did not free itself.
     """
 

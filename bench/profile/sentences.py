@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bench.axes.workloads import workload
 from bench.profile.against import Difference
 from bench.profile.disturbed import notice
 from bench.profile.model import Profile
@@ -62,10 +61,8 @@ def _where_time_goes(profile: Profile) -> list[str]:
         )
     computing = sum(max(o.self_seconds, o.device_seconds) for o in profile.operators if o.flops)
     calls = sum(o.calls for o in profile.operators if o.name.startswith("aten::"))
-    arithmetic = f"; those that do the network's arithmetic take {units.share(computing / step)} of the time"
-    if workload(profile.case["workload"]).own:  # of convolutions and the like, the profiler counts nothing
-        arithmetic = ""
-    lines.append(f"It makes {calls:,.0f} operator calls{arithmetic}.")
+    arithmetic = f"; matrix products and convolutions take {units.share(computing / step)} of the time"
+    lines.append(f"It makes {calls:,.0f} operator calls{arithmetic if computing else ''}.")
     if profile.python_stacks:
         frame, share = hottest(profile)
         lines.append(f"Of the samples of the Python side, {units.share(share)} are in {frame} itself.")

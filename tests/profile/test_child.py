@@ -12,7 +12,7 @@ import pytest
 from bench.axes.case import parse_id
 from bench.errors import BenchError
 from bench.measure import counters, surroundings
-from bench.profile import child, compiling, memory, tracing
+from bench.profile import child, compiling, memory, origins, tracing
 from bench.workers.images import EMBEDDED
 from bench.workers.process import Process, empty_compiler_caches
 from bench.workers.serve import State
@@ -50,8 +50,9 @@ def watched(monkeypatch):
         monkeypatch.setattr(module, name, lambda *words: (done.append(name), function(*words))[1])
 
     monkeypatch.setattr(surroundings, "Surroundings", Surroundings)
-    for name in ("timing", "trace", "overhead", "origins"):
+    for name in ("timing", "trace", "overhead"):
         noted(tracing, name)
+    noted(origins, "origins")
     monkeypatch.setattr(compiling, "compile_and_watch", lambda run: (done.append("compile"), COMPILED)[1])
     return done
 

@@ -118,7 +118,7 @@ def test_a_gpus_operators_have_their_device_time():
     found = tables.hot_spots(busy.operators, 8e-3)
     headings = [column.heading for column in found.columns]
     assert found.rows[0][headings.index("On the device")] == "300 µs"
-    assert "those that do the network's arithmetic take 3.8% of the time" in sentences.summary(busy)[1]
+    assert "matrix products and convolutions take 3.8% of the time" in sentences.summary(busy)[1]
 
 
 def test_memory_that_shrinks_is_no_leak():
@@ -175,7 +175,7 @@ NOTICE = (
     f"Disturbed: {BUSY}. These numbers are of that mixture and not of the program: end the other processes or lift the "
     "quota, and profile again."
 )
-VERDICTS = ("75% of it is", "network's arithmetic", "70% are in to_tensor")
+VERDICTS = ("75% of it is", "matrix products", "70% are in to_tensor")
 
 
 def test_a_disturbed_profile_says_so_before_any_number_and_gives_no_verdict():

@@ -6,23 +6,22 @@ import gzip
 import json
 import os
 import socket
-from pathlib import Path
 
 import pytest
 
 from bench.axes.case import parse_id
 from bench.axes.devices import DEVICES
 from bench.errors import BenchError
-from bench.measure import settings
 from bench.profile import child, compose, tracing
 from bench.profile.against import difference
-from bench.profile.events import BETWEEN, Overhead, Ranges, operators, settled, within_steps
-from bench.profile.steps import MarkedSteps, steps_of
-from bench.workers import workloads
+from bench.profile.events import Ranges, within_steps
+from bench.profile.origins import origins
+from bench.profile.steps import MarkedSteps
 from bench.workers.images import EMBEDDED
 from fcnn import train
-from fcnn.train import PARTS, unmarked
+from fcnn.train import PARTS
 from tests.data.images import embedded
+from tests.profile.real import ROOT, steps_of_case
 
 STEPS = 5
 
@@ -32,26 +31,14 @@ def asked():
     return compose.ImageSource(EMBEDDED, "", embedded().sha256, "5,000 images")
 
 
-ROOT = Path(__file__).parents[2]
-
-
 @pytest.fixture(scope="module")
 def images():
     return embedded()
 
 
-def made(id, images):
-    case = dataclasses.replace(parse_id(id), threads=1)
-    settings.apply(case)
-    prepared = workloads.BUILDERS[case.workload](case, images)
-    steps = steps_of(case, prepared)
-    steps.run(unmarked, 3)
-    return case, steps
-
-
 @pytest.fixture(scope="module")
 def traced(images, tmp_path_factory):
-    case, steps = made("step[cpu-b64-fp32]", images)
+    case, steps = steps_of_case("step[cpu-b64-fp32]", images)
     file = tmp_path_factory.mktemp("traces") / "step.json.gz"
     found = tracing.trace(case, steps, STEPS, file)
     return case, steps, file, found.events, found.count
@@ -90,27 +77,9 @@ def test_a_reader_that_is_not_ours_reads_it(traced):
     assert (steps["dur"] > 0).all()
 
 
-def test_operators_are_in_their_parts_with_lines_flops_and_bytes(traced):
-    case, steps, _, events, count = traced
-    ranges = Ranges(events, steps.parts, count)
-    host = settled(events, ranges, steps.parts)
-    found = operators(host, ranges, steps.parts, tracing.origins(case, steps, ROOT / "fcnn"), Overhead(0.0, 0.0, 0.0))
-    by_name = {(o.phase, o.name): o for o in found}
-    addmm, mm = by_name["forward", "aten::addmm"], by_name["backward", "aten::mm"]
-    assert (addmm.calls, addmm.flops) == (2, 5_081_600)
-    assert (mm.calls, mm.flops) == (3, 5_145_600)
-    assert addmm.line.startswith("model.py:")
-    assert mm.line.startswith("train.py:")
-    assert mm.line.endswith(" backward")
-    assert addmm.allocated_bytes == 64 * (50 + 10) * 4
-    assert ("optimizer", BETWEEN) in by_name
-    whole = sum(end - begin for begin, end in ranges.steps) / count
-    assert sum(o.self_seconds for o in found) <= whole
-
-
 @pytest.mark.slow
 def test_a_trace_that_is_too_large_has_fewer_steps(images, tmp_path, monkeypatch):
-    case, steps = made("step[cpu-b16-fp32]", images)
+    case, steps = steps_of_case("step[cpu-b16-fp32]", images)
     tracing.trace(case, steps, 8, tmp_path / "whole.json.gz")
     monkeypatch.setattr(tracing, "TRACE_LIMIT_BYTES", (tmp_path / "whole.json.gz").stat().st_size * 2 // 3)
     assert tracing.trace(case, steps, 8, tmp_path / "less.json.gz").count == 4
@@ -153,17 +122,17 @@ def test_blocks_are_sized_by_steps_that_the_device_has_done(monkeypatch):
 
 @pytest.mark.parametrize("id", ["epoch[cpu-b64-fp32]", "optimizer[cpu-b64-fp32]"])
 def test_epochs_and_parts_have_steps_too(images, tmp_path, id):
-    case, steps = made(id, images)
+    case, steps = steps_of_case(id, images)
     found = tracing.trace(case, steps, 3, tmp_path / "trace.json.gz")
     ranges = Ranges(found.events, steps.parts, found.count)
     assert len(ranges.steps) == 3
     assert [e.name for e in within_steps(found.events, ranges) if e.name in steps.parts] == list(steps.parts) * 3
-    lines = {origin.line for origin in tracing.origins(case, steps, ROOT / "fcnn").values()}
+    lines = {origin.line for origin in origins(case, steps, ROOT / "fcnn").values()}
     assert any(line.startswith("train.py:") for line in lines)
 
 
 def test_more_steps_than_an_epoch_has_go_on_in_the_next(images):
-    _, steps = made("epoch[cpu-b1024-fp32]", images)  # 4,000 images: 4 steps an epoch
+    _, steps = steps_of_case("epoch[cpu-b1024-fp32]", images)  # 4,000 images: 4 steps an epoch
     marks: list[str] = []
     steps.run(marks.append, 10)
     assert marks.count("optimizer") == marks.count("fetch") == 10
