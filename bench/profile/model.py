@@ -192,6 +192,19 @@ class Profile:
     version: int = PROFILE_VERSION
 
     @property
+    def parts_seconds(self) -> float:
+        """All parts together: they were timed side by side, and not with the whole step."""
+        return sum(phase.unprofiled_seconds for phase in self.phases)
+
+    @property
+    def whole_seconds(self) -> float:
+        """What an operator's time is a share of: all of them together; where a device works, the step.
+
+        The trace is of another moment than the unprofiled steps, in which the machine may be quicker or slower.
+        """
+        return self.cost.unprofiled_seconds if self.kernels else self.cost.corrected_seconds
+
+    @property
     def disagreeing(self) -> list[PhaseTime]:
         """Parts that take a good share of the step and whose traced, corrected time is not their unprofiled one."""
         least = LARGE_SHARE * self.cost.unprofiled_seconds

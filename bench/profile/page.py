@@ -102,7 +102,6 @@ def _inlined(plot: Plot) -> str:
 
 
 def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
-    step = profile.cost.unprofiled_seconds
     return [
         _difference(profile, against),
         Block("parts", "Parts of a step", ["As measured without a profiler, and as the trace has them."],
@@ -110,7 +109,7 @@ def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
         _python(profile),
         Block("hotspots", "Hot spots",
               ["Operators by their own time, those that they call taken out."],
-              tables=(tables.hot_spots(profile.operators, step),)),
+              tables=(tables.hot_spots(profile),)),
         Block("lines", "Lines of the program", ["Operators' own time by the line of fcnn that caused it."],
               tables=(tables.lines(profile),)),
         Block("operators", "Operators as a flame graph",

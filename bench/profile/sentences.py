@@ -53,7 +53,7 @@ def _where_time_goes(profile: Profile) -> list[str]:
     lines = [f"{whole} takes {units.duration(step)} without a profiler."]
     if len(parts) > 2:
         second = parts[1]
-        together = sum(part.unprofiled_seconds for part in parts)  # timed side by side, and not with the whole step
+        together = profile.parts_seconds
         lines[0] = (
             f"{lines[0][:-1]}: {units.share(first.unprofiled_seconds / together)} of it is "
             f"{PART_NAMES.get(first.phase, first.phase)}, {units.share(second.unprofiled_seconds / together)} "
@@ -61,7 +61,7 @@ def _where_time_goes(profile: Profile) -> list[str]:
         )
     computing = sum(max(o.self_seconds, o.device_seconds) for o in profile.operators if o.flops)
     calls = sum(o.calls for o in profile.operators if o.name.startswith("aten::"))
-    arithmetic = f"; matrix products and convolutions take {units.share(computing / step)} of the time"
+    arithmetic = f"; matrix products and convolutions take {units.share(computing / profile.whole_seconds)} of the time"
     lines.append(f"It makes {calls:,.0f} operator calls{arithmetic if computing else ''}.")
     if profile.python_stacks:
         frame, share = hottest(profile)

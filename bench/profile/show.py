@@ -21,7 +21,7 @@ def show(profile: Profile, against: Difference | None, console: Console) -> None
     for sentence in _first(profile, against):
         console.print(sentence)
     console.print()
-    hot_spots = tables.hot_spots(profile.operators, profile.cost.unprofiled_seconds).without("FLOPs", "Allocates")
+    hot_spots = tables.hot_spots(profile).without("FLOPs", "Allocates")
     # Of a line's name, the file and the number.
     short = Table(hot_spots.columns, [[*row[:-1], str(row[-1]).split(" ")[0]] for row in hot_spots.rows])
     console.print(on_terminal(short))
@@ -42,7 +42,6 @@ def _first(profile: Profile, against: Difference | None) -> list[str]:
 def markdown(profile: Profile, against: Difference | None, pictures: Sequence[Plot]) -> str:
     """profile.md; `pictures` lie beside the trace, and those that could not be drawn have their reasons here."""
     profile, against = plain_texts((profile, against))
-    step = profile.cost.unprofiled_seconds
     disturbance = sentences.disturbance(profile, against)
     lines = [
         f"# Where the time of {text(profile.source)} goes",
@@ -59,7 +58,7 @@ def markdown(profile: Profile, against: Difference | None, pictures: Sequence[Pl
         "",
         "## Hot spots",
         "",
-        as_markdown(tables.hot_spots(profile.operators, step)),
+        as_markdown(tables.hot_spots(profile)),
         "",
         "## Lines",
         "",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from bench.profile.against import Difference
 from bench.profile.events import BETWEEN
-from bench.profile.model import Operator, Profile
+from bench.profile.model import Profile
 from bench.profile.sentences import signed, size
 from bench.report import units
 from bench.table import PROSE, Table
@@ -19,9 +18,9 @@ FUNCTORS = re.compile(r"\w*(?:Functor|functor|Op|Sqrt|plus|minus|multiplies|divi
 BOILERPLATE = {"ReduceOp", "operator"}
 
 
-def hot_spots(operators: Sequence[Operator], step_seconds: float) -> Table:
+def hot_spots(profile: Profile) -> Table:
     """The hot spots."""
-    on_device = any(o.device_seconds for o in operators)
+    on_device = any(o.device_seconds for o in profile.operators)
     headings = ["Part", "Operator", "Calls", "Self time", "Of the step", "FLOPs", "Allocates", "Program line"]
     if on_device:
         headings.insert(5, "On the device")
@@ -31,13 +30,13 @@ def hot_spots(operators: Sequence[Operator], step_seconds: float) -> Table:
             short(o.name),
             f"{o.calls:,.4g}",
             units.duration(o.self_seconds),
-            units.share(o.self_seconds / step_seconds),
+            units.share(o.self_seconds / profile.whole_seconds),
             *([units.duration(o.device_seconds)] if on_device else []),
             f"{o.flops:,.0f}" if o.flops else "-",
             size(o.allocated_bytes) if o.allocated_bytes else "-",
             o.line or ("-" if o.name != BETWEEN else ""),
         ]
-        for o in operators[:SHOWN_ROWS]
+        for o in profile.operators[:SHOWN_ROWS]
     ]
     return Table.of(headings, rows, Operator=PROSE)
 
@@ -45,9 +44,9 @@ def hot_spots(operators: Sequence[Operator], step_seconds: float) -> Table:
 def parts(profile: Profile) -> Table:
     """The parts of a step."""
     headings = ["Part", "Unprofiled", "Of the step", "Traced, corrected", "Events"]
-    step = profile.cost.unprofiled_seconds
+    together = profile.parts_seconds
     rows = [
-        [p.phase, units.duration(p.unprofiled_seconds), units.share(p.unprofiled_seconds / step),
+        [p.phase, units.duration(p.unprofiled_seconds), units.share(p.unprofiled_seconds / together),
          units.duration(p.corrected_seconds), f"{p.events:,.4g}"]
         for p in profile.phases
     ]  # fmt: skip
@@ -62,10 +61,9 @@ def lines(profile: Profile) -> Table:
             total = totals.setdefault(operator.line, [0.0, 0.0])
             total[0] += operator.self_seconds
             total[1] += operator.calls
-    step = profile.cost.unprofiled_seconds
     ordered = sorted(totals.items(), key=lambda item: -item[1][0])
     rows = [
-        [line, f"{calls:,.4g}", units.duration(seconds), units.share(seconds / step)]
+        [line, f"{calls:,.4g}", units.duration(seconds), units.share(seconds / profile.whole_seconds)]
         for line, (seconds, calls) in ordered
     ]
     return Table.of(["Program line", "Calls", "Operators' self time", "Of the step"], rows)

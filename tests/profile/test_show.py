@@ -115,10 +115,19 @@ def test_a_disagreement_is_a_warning_on_the_page():
 
 def test_a_gpus_operators_have_their_device_time():
     busy = changed(operators=[dataclasses.replace(PROFILE.operators[2], device_seconds=0.3e-3)])
-    found = tables.hot_spots(busy.operators, 8e-3)
+    found = tables.hot_spots(busy)
     headings = [column.heading for column in found.columns]
     assert found.rows[0][headings.index("On the device")] == "300 µs"
     assert "matrix products and convolutions take 3.8% of the time" in sentences.summary(busy)[1]
+
+
+def test_shares_are_of_what_all_of_them_add_up_to():
+    """Where the machine was slower during the trace than else, they are not more than all of it."""
+    slow = dataclasses.replace(PROFILE.cost, unprofiled_seconds=4e-3, corrected_seconds=7.9e-3)
+    share = tables.hot_spots(changed(cost=slow)).rows[0][4]
+    assert share == tables.hot_spots(PROFILE).rows[0][4] == "63%"
+    assert tables.lines(changed(cost=slow)).rows[0][3] == "63%"
+    assert [row[2] for row in tables.parts(PROFILE).rows] == ["75%", "6.2%", "19%"]
 
 
 def test_memory_that_shrinks_is_no_leak():
@@ -187,7 +196,7 @@ def test_a_disturbed_profile_says_so_before_any_number_and_gives_no_verdict():
     for words in VERDICTS:
         assert words in marked_down(PROFILE)
         assert words not in text + html + out
-    for table in (tables.parts(PROFILE), tables.hot_spots(PROFILE.operators, 8e-3)):
+    for table in (tables.parts(PROFILE), tables.hot_spots(PROFILE)):
         assert table.rows in [rows[-len(table.rows) :] for rows in _tables_of(text)]
     assert "Disturbed" not in marked_down(PROFILE) + paged(PROFILE) + shown(PROFILE)
 
