@@ -22,7 +22,7 @@ from typing import Any
 import scipy.stats
 
 from bench.errors import BenchError
-from bench.gate import check, decide
+from bench.gate import check, decide, power
 from bench.gate.paired import RULE_VERSION, Pair
 from bench.gate.sides import Sides
 from bench.gate.trees import Trees, candidate_of
@@ -32,6 +32,7 @@ from bench.table import Table, as_markdown
 from bench.workers.images import images as load_images
 from bench.workers.process import Process
 
+FEW_PAIRS = 20
 # A program that keeps a core busy in bursts, as a neighbour does.
 NOISE = """
 import random, time
@@ -195,21 +196,21 @@ def certificate(gates: list[dict[str, Any]], bound: float = BOUND) -> str:
             rows.append(cells)
     headings = ["planted", "neighbour", "gates", *(decide.PASS, decide.FAIL, decide.INCONCLUSIVE)]
     headings += ["FAIL rate, 95% interval", "median estimate"]
-    return "\n".join([*lines, as_markdown(Table.of(headings, rows)), "", _smallest(gates, bound)]) + "\n"
+    return "\n".join([*lines, as_markdown(Table.of(headings, rows)), "", _power(gates, bound)]) + "\n"
 
 
-def _smallest(gates: list[dict[str, Any]], bound: float) -> str:
-    """The smallest slowdown that this machine's scatter lets a gate fail on in 95 of 100 cases."""
-    screenings = [gate["log_ratios"]["screening"] for gate in gates if not gate["slowdown_fraction"]]
-    values = [value for screening in screenings for value in screening]
-    if len(values) < 20:
+def _power(gates: list[dict[str, Any]], bound: float) -> str:
+    """What gates are worth where pairs scatter as those of identical code did."""
+    pairs = [gate["log_ratios"] for gate in gates if not gate["slowdown_fraction"]]
+    values = [value for stages in pairs for stage in ("screening", "confirmation") for value in stages[stage]]
+    if len(values) < FEW_PAIRS:
         return "Too few gates of identical code to say how small a slowdown is seen."
     deviation = math.sqrt(sum(value**2 for value in values) / len(values))
     rule = decide.TimingRule(bound_fraction=bound)
-    # So few pairs refute the bound only if all of them lie below it, which a slowdown of this much does 1 time in 20.
-    quantile = float(scipy.stats.norm.ppf(0.05 ** (1 / rule.screening_pairs)))
-    seen = math.expm1(rule.bound - quantile * deviation)
+    passed, _ = power.shares(values, 0.0, rule)
+    least = power.fails_from(values, rule)
+    sure = f"from one of {least:.1%} on" if least else f"at none up to {power.MOST_BOUNDS * bound:.0%}"
     return (
-        f"Pairs of identical code scatter by {deviation:.2%}. From a slowdown of {max(seen, 0):.1%} on, at most 1 "
-        f"gate in 20 passes at this scatter; smaller ones may pass, since only {100 * bound:g}% is promised."
+        f"Pairs of identical code scatter by {deviation:.2%}. In gates that draw from these pairs again, unchanged "
+        f"code passes {passed:.0%} of the time, and a slowdown fails in 95 of 100 {sure}."
     )
