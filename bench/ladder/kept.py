@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.axes.devices import DEVICES
 from bench.errors import USAGE, BenchError
 from bench.ladder import show
 from bench.ladder.model import Ladder
-from bench.ladder.table import STEPS
 from bench.record import files, store
 from bench.record.typed import converted
 from bench.report import later
@@ -92,7 +92,7 @@ def write(kept: Kept, pictures: Mapping[str, Plot], folder: Path) -> tuple[Path,
         elsewhere = Path(tempfile.mkdtemp(prefix="fcnn-bench-"))
         _write(kept, pictures, elsewhere)
         return elsewhere, f"{error}; the ladder is in {elsewhere}"
-    for device in STEPS:
+    for device in DEVICES:
         if device not in pictures or not pictures[device].svg:
             (folder / show.picture_file(device)).unlink(missing_ok=True)
     return folder, None

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from bench.analyse.statistics import Summary, summarise
 
+MOST_GAINS, LEAST_GAIN = 3, 1.1
+
 
 @dataclass(frozen=True)
 class LadderStep:
@@ -97,6 +99,18 @@ class Ladder:
         """The fastest step that is fit."""
         fit = [step for step in self.steps if self.fit(step)]
         return min(fit or [self.first], key=lambda step: step.median or float("inf"))
+
+    @property
+    def largest_gains(self) -> list[tuple[LadderStep, float]]:
+        """The changes that made an epoch the most times as fast as the fastest step before, in their order."""
+        gains, fastest = list[tuple[LadderStep, float]](), self.first
+        for step in self.steps[1:]:
+            gain = step.times(fastest) if self.fit(step) else None
+            if gain is not None and gain >= LEAST_GAIN:
+                gains.append((step, gain))
+                fastest = step
+        most = sorted((gain for _, gain in gains), reverse=True)[:MOST_GAINS]
+        return [(step, gain) for step, gain in gains if gain in most]
 
     def fit(self, step: LadderStep) -> bool:
         """Whether the step has a time, and the tutorial's accuracy, if that could be judged; a peer is none."""

@@ -24,7 +24,6 @@ COLUMNS = [
 ]
 CAPTION = "Time per epoch, one bar per ladder step"
 NARROW = 6  # columns on the terminal
-MOST_GAINS, LEAST_GAIN = 3, 1.1
 
 
 def rows(ladder: Ladder) -> list[list[str]]:
@@ -87,7 +86,7 @@ def _verdict(ladder: Ladder, best: LadderStep, median: float, times: float) -> l
         f"The best step, {best.name}, takes {units.duration(median)} per epoch: {times:,.1f}× as fast as the "
         f"tutorial{_above_the_roofline(ladder, median)}."
     ]
-    if helped := _most(ladder):
+    if helped := ladder.largest_gains:
         listed = ", ".join(f"{step.name} {gain:,.1f}×" for step, gain in helped)
         texts.append(f"The largest gains, each against the fastest step before it: {listed}.")
     for peer in (step for step in ladder.steps if step.is_peer):
@@ -98,18 +97,6 @@ def _verdict(ladder: Ladder, best: LadderStep, median: float, times: float) -> l
             f"{units.duration(best.cold_seconds or 0)} against {units.duration(peer.cold_seconds or 0)}."
         )
     return texts
-
-
-def _most(ladder: Ladder) -> list[tuple[LadderStep, float]]:
-    """The changes that made an epoch the most times as fast, in their order."""
-    gains, fastest = list[tuple[LadderStep, float]](), ladder.first
-    for step in ladder.steps[1:]:
-        gain = step.times(fastest) if ladder.fit(step) else None
-        if gain is not None and gain >= LEAST_GAIN:
-            gains.append((step, gain))
-            fastest = step
-    most = sorted((gain for _, gain in gains), reverse=True)[:MOST_GAINS]
-    return [(step, gain) for step, gain in gains if gain in most]
 
 
 def _above_the_roofline(ladder: Ladder, seconds: float) -> str:

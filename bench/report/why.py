@@ -35,7 +35,7 @@ def why(everything: Sequence[Cell]) -> list[str]:
     explained: set[str] = set()  # what a bound is, and why there is none, is said once
     for cell, what in central(everything):
         if cell.account:
-            parts = (verdict(cell, what), helps(cell), larger(cell, everything), _bound(cell, explained))
+            parts = (verdict(cell, what), helps(cell), climbed(cell), larger(cell, everything), _bound(cell, explained))
             sentences.append(" ".join(filter(None, parts)))
     return sentences
 
@@ -132,6 +132,19 @@ def helps(cell: Cell) -> str:
     untried = [TRY.get(axis.field, axis.label) for axis, _ in changes(cell.case) if axis.field not in tried]
     untried = untried if cell.case.workload == "step" else []
     return f"{text} Not tried here: {', '.join(untried)}.".strip() if untried else text.strip()
+
+
+def climbed(cell: Cell) -> str:
+    """How far this machine's ladder took the same epoch."""
+    ladder = cell.measurement.climbed if cell.measurement else None
+    if ladder is None:
+        return ""
+    listed = ", ".join(f"{step} {gain:,.1f}×" for step, gain in ladder.gains.items())
+    most = f"; the largest gains, each against the fastest step before it: {listed}" if listed else ""
+    return (
+        f"Measured in the newest ladder of this machine: its best step, {ladder.best}, does the same epoch "
+        f"{ladder.times_as_fast:,.1f}× as fast{most}."
+    )
 
 
 def _gain(gain: Gain) -> str:

@@ -133,7 +133,7 @@ def _measure(config: pytest.Config, chosen: set[Any]) -> Measured | None:
                 session.Session(workers, journal, surveyed.plan).measure()
         except KeyboardInterrupt:
             stopped = True
-        record = history.with_earlier(folded(journal.lines), options["results"])
+        record = history.with_history(folded(journal.lines), options["results"])
         if record.measurements:
             folder = saving.save(record, journal, folder)
         elif stopped or all(gap.kind == "impossible" for gap in record.unmeasured):

@@ -1,34 +1,74 @@
-"""What earlier runs of this machine saw: how far a time moves from day to day, which one run cannot know."""
+"""What one run cannot know: how far a time moves from day to day, and what this machine's ladder made of its epoch."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.analyse.compare import mismatch
 from bench.analyse.levels import time_of
+from bench.axes.axis import AXES
 from bench.errors import BenchError
-from bench.record.measurement import CaseFields, Earlier, Measurement
+from bench.ladder import kept
+from bench.ladder.model import Ladder
+from bench.record.measurement import CaseFields, Climbed, Earlier, Measurement
 from bench.record.model import Record
 from bench.record.store import RECORD_FILE, read
 
 MOST_RUNS, MOST_READ = 20, 60  # the newest; a record takes some hundredths of a second to read
+TUTORIAL = {"workload": "epoch", "feed": "loader"}  # and else the reference's choices
 
 
-def with_earlier(record: Record, results: Path) -> Record:
-    """The record with what the other runs of its machine below `results` saw of its cases."""
+def with_history(record: Record, results: Path) -> Record:
+    """The record with what the other runs and the newest ladder of its machine below `results` saw of its cases."""
     seen: dict[tuple[str, CaseFields], list[float]] = {}
     for other in _earlier(record, results):
         for measurement in other.measurements:
             seen.setdefault((measurement.id, measurement.case), []).append(time_of(measurement, other).value)
+    ladders = _ladders(record, results) if any(_is_tutorial(m.case) for m in record.measurements) else {}
     return dataclasses.replace(
-        record, measurements=[_with(m, seen.get((m.id, m.case), [])) for m in record.measurements]
+        record, measurements=[_with(m, seen.get((m.id, m.case), []), ladders) for m in record.measurements]
     )
 
 
-def _with(measurement: Measurement, times: list[float]) -> Measurement:
-    return dataclasses.replace(measurement, earlier=Earlier(len(times), min(times), max(times)) if times else None)
+def _with(measurement: Measurement, times: list[float], ladders: Mapping[str, Climbed]) -> Measurement:
+    case = measurement.case
+    return dataclasses.replace(
+        measurement,
+        earlier=Earlier(len(times), min(times), max(times)) if times else None,
+        climbed=ladders.get(case.device) if _is_tutorial(case) else None,
+    )
+
+
+def _is_tutorial(case: CaseFields) -> bool:
+    return all(
+        getattr(case, axis.field) == TUTORIAL.get(axis.field, axis.default)
+        for axis in AXES
+        if axis.field not in ("device", "threads")
+    )
+
+
+def _ladders(record: Record, results: Path) -> dict[str, Climbed]:
+    """By device, what the newest ladder that may be set beside the record came to."""
+    found: dict[str, Climbed] = {}
+    here = (record.machine.label, record.dataset.sha256, record.environment["software"].get("torch"))
+    for path in sorted((results / record.machine.slug).glob(f"*/{kept.LADDER_FILE}"), reverse=True):
+        with contextlib.suppress(BenchError):  # a torn one
+            ladders = kept.read(path.parent)
+            if tuple(ladders.identity.get(name) for name in ("machine", "dataset", "torch")) == here:
+                found = {**_climbed(ladders.ladders.values()), **found}
+    return found
+
+
+def _climbed(ladders: Iterable[Ladder]) -> dict[str, Climbed]:
+    sound = {one.device: (one, one.best.times(one.first)) for one in ladders if not (one.disturbed or one.interrupted)}
+    return {
+        device: Climbed(ladder.best.name, times, {step.name: gain for step, gain in ladder.largest_gains})
+        for device, (ladder, times) in sound.items()
+        if times is not None
+    }
 
 
 def _earlier(record: Record, results: Path) -> Iterator[Record]:

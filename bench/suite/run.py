@@ -147,7 +147,7 @@ def _measure(workers: Workers, run: Run, terminal: Console) -> None:
 
 def _save(run: Run, results: Path) -> tuple[Record, Path]:
     """The record and the folder that has it; raises BenchError if nothing was measured."""
-    record = history.with_earlier(folded(run.journal.lines), results)
+    record = history.with_history(folded(run.journal.lines), results)
     if not record.measurements:
         reasons = [u.reason for u in record.unmeasured if u.kind != "impossible"]
         saving.discard(run.journal, run.folder)
