@@ -57,13 +57,13 @@ def flops_by_event(events: Sequence[Any], known: Mapping[str, Sequence[int]], st
     for event in sorted(events, key=lambda event: event.time_range.start):
         if event.name in known and not _within(event, known):
             outermost[event.name].append(event)
-    found: collections.Counter[int] = collections.Counter()
+    done: collections.Counter[int] = collections.Counter()
     for name, calls in outermost.items():
         if len(calls) == steps * len(known[name]):
             for number, flops in enumerate(known[name]):
                 for event in _busiest(calls[number :: len(known[name])]):
-                    found[id(event)] += flops
-    return found
+                    done[id(event)] += flops
+    return done
 
 
 def _within(event: Any, known: Mapping[str, Any]) -> bool:

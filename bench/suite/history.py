@@ -52,14 +52,14 @@ def _is_tutorial(case: CaseFields) -> bool:
 
 def _ladders(record: Record, results: Path) -> dict[str, Climbed]:
     """By device, what the newest ladder that may be set beside the record came to."""
-    found: dict[str, Climbed] = {}
+    newest: dict[str, Climbed] = {}
     here = (record.machine.label, record.dataset.sha256, record.environment["software"].get("torch"))
     for path in sorted((results / record.machine.slug).glob(f"*/{kept.LADDER_FILE}"), reverse=True):
         with contextlib.suppress(BenchError):  # a torn one
             ladders = kept.read(path.parent)
             if tuple(ladders.identity.get(name) for name in ("machine", "dataset", "torch")) == here:
-                found = {**_climbed(ladders.ladders.values()), **found}
-    return found
+                newest = {**_climbed(ladders.ladders.values()), **newest}
+    return newest
 
 
 def _climbed(ladders: Iterable[Ladder]) -> dict[str, Climbed]:
