@@ -11,6 +11,7 @@ import collections
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -20,21 +21,23 @@ from bench.measure.counters import python_instead
 class _Calls(TorchDispatchMode):
     """Watches calls that have a formula; by the profiler's name of each, the FLOPs of its calls in their order."""
 
+    supports_higher_order_operators = True
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops: dict[str, list[int]] = collections.defaultdict(list)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is None:
+        formula = flop_registry.get(getattr(func, "_overloadpacket", func))
+        if formula is None and isinstance(func, OpOverload):
             with self:  # as in inference, where what is made of other calls is not taken apart before it comes here
                 decomposed = func.decompose(*args, **kwargs)
             if decomposed is not NotImplemented:
                 return decomposed
         out = func(*args, **kwargs)
         if formula is not None:
-            self.flops[func._schema.name].append(int(formula(*args, **kwargs, out_val=out)))
+            self.flops[func.name().partition(".")[0]].append(int(formula(*args, **kwargs, out_val=out)))
         return out
 
 
