@@ -22,7 +22,7 @@ from bench.measure.comparison import ORDERS
 from bench.workers.conversation import WorkerError
 from bench.workers.rounds import Turn, TurnFailed
 
-RULE_VERSION = 3  # of what a pair is and what is made of it; gates under another rule are not counted together
+RULE_VERSION = 4  # of what a pair is and what is made of it; gates under another rule are not counted together
 # Processes differ by more than a process's chunks do: from 8 chunks a side on, more of them tell nothing more.
 ROUNDS = 6
 CHUNK_SECONDS = 0.015

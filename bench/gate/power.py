@@ -34,12 +34,12 @@ def shares(log_ratios: Sequence[float], slowdown_fraction: float, rule: TimingRu
     first, *fresh = (rule.screening_pairs, *rule.confirmation_looks)
     generator = np.random.default_rng(0)
     pairs = generator.choice(np.asarray(log_ratios), (GATES, first + fresh[-1])) + math.log1p(slowdown_fraction)
-    passed = _shown(rule.bound - pairs[:, :first], rule.pass_alpha / 2)
+    passed = _shown(rule.bound - pairs[:, :first], rule.pass_alpha_at(fresh=False))
     failed = np.zeros(GATES, bool)
     for count in fresh:
         slower = _shown(pairs[:, first : first + count], rule.look_alpha) & (np.median(pairs[:, :first], axis=1) > 0)
         failed |= slower & ~passed
-        passed |= _shown(rule.bound - pairs[:, : first + count], rule.pass_alpha / 4) & ~failed
+        passed |= _shown(rule.bound - pairs[:, : first + count], rule.pass_alpha_at(fresh=True)) & ~failed
     return float(passed.mean()), float(failed.mean())
 
 

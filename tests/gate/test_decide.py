@@ -120,7 +120,7 @@ def test_the_test_holds_its_level():
 @pytest.mark.parametrize("cases", [1, 5, 50])
 def test_a_clear_slowdown_fails_at_the_first_look_however_many_cases_there_are(cases):
     rule = TimingRule(cases=cases)
-    first, last = rule.confirmation_looks
+    first, *_, last = rule.confirmation_looks
     for pairs, verdict in ((first, FAIL), (last, FAIL), (first - 1, INCONCLUSIVE)):
         assert decide([0.08] * 8, [0.08] * pairs, [0.0, 0.001, -0.001], rule).verdict == verdict
 
@@ -128,7 +128,9 @@ def test_a_clear_slowdown_fails_at_the_first_look_however_many_cases_there_are(c
 def test_the_looks_spend_no_more_than_the_stated_error_rates():
     rule = TimingRule(cases=5)
     assert len(rule.confirmation_looks) * rule.cases * rule.look_alpha == pytest.approx(rule.fail_alpha)
-    first, _ = rule.confirmation_looks
+    spent = rule.pass_alpha_at(fresh=False) + len(rule.confirmation_looks) * rule.pass_alpha_at(fresh=True)
+    assert spent == pytest.approx(rule.pass_alpha)
+    first = rule.confirmation_looks[0]
     assert 2.0**-first <= rule.look_alpha < 2.0 ** -(first - 1)
 
 

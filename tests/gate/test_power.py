@@ -18,8 +18,10 @@ def decided(pairs, slowdown, gates=60):
     generator = np.random.default_rng(2)
     verdicts = []
     for _ in range(gates):
-        drawn = [float(value) + math.log1p(slowdown) for value in generator.choice(pairs, 26)]
-        looks = (decide(drawn[:8], drawn[8 : 8 + count], [0.0, 1e-3, -1e-3], RULE) for count in (0, 11, 18))
+        drawn = [float(value) + math.log1p(slowdown) for value in generator.choice(pairs, 48)]
+        looks = (
+            decide(drawn[:8], drawn[8 : 8 + count], [0.0, 1e-3, -1e-3], RULE) for count in (0, *RULE.confirmation_looks)
+        )
         verdicts.append(next((one.verdict for one in looks if one.verdict != INCONCLUSIVE), INCONCLUSIVE))
     return verdicts.count(PASS) / gates, verdicts.count(FAIL) / gates
 
