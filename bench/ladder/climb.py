@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench import interruption
+from bench.analyse.ladder import Ladder, LadderStep
 from bench.errors import BenchError
 from bench.gate import accuracy
 from bench.ladder import progress
-from bench.ladder.model import Ladder, LadderStep
 from bench.ladder.progress import INTERRUPTED, Climbed
 from bench.ladder.table import PEERS, LadderRow, lines_changed
 from bench.measure import facts, settings

@@ -7,59 +7,18 @@ import dataclasses
 import functools
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.analyse.ladder import LADDER_FILE, Kept, Ladder
 from bench.axes.devices import DEVICES
 from bench.errors import USAGE, BenchError
 from bench.ladder import show
-from bench.ladder.model import Ladder
 from bench.record import files, store
-from bench.record.typed import converted
 from bench.report import later
 from bench.report.plot import Plot
 
-LADDER_FILE = "ladder.json"
 SAME = ("machine", "torch", "dataset", "commit", "program")  # what must not have changed to go on
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What `ladder.json` holds.
-
-    Attributes:
-        asked: `rungs` (the steps), `device` and `epochs` as the command line said, the devices those that are here.
-        identity: What `SAME` names.
-        ladders: By device; of a device that was not begun there is none.
-        visible_gpus: As `bench.axes.devices.visible_gpus` told it.
-    """
-
-    asked: Mapping[str, Any]
-    identity: Mapping[str, Any]
-    ladders: Mapping[str, Ladder]
-    visible_gpus: str | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing is left to measure."""
-        return all(device in self.ladders and not self.ladders[device].interrupted for device in self.asked["device"])
-
-
-def read(folder: Path) -> Kept:
-    """What the ladder in `folder` has.
-
-    Raises:
-        BenchError: There is none, or one that cannot be gone on with.
-    """
-    path = folder / LADDER_FILE
-    data = files.read_json(path)
-    try:
-        ladders = [converted(Ladder, ladder) for ladder in data["ladders"]]
-        by_device = {ladder.device: ladder for ladder in ladders}
-        return Kept(data["asked"], data["identity"], by_device, data.get("visible_gpus"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BenchError(f"{path}: is no ladder that this program can go on with: {error}", USAGE) from None
 
 
 def check_same(kept: Kept, now: Mapping[str, Any], folder: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.analyse.ladder import Ladder
 from bench.errors import reason_of
-from bench.ladder.model import Ladder
 from bench.ladder.show import CAPTION
 from bench.profile.plain import plain_texts
 from bench.report import units

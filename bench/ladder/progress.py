@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.ladder.model import LadderStep
+from bench.analyse.ladder import LadderStep
 from bench.ladder.table import LadderRow
 
 # More epochs than were asked for, as long as they are quick. The slow ones are those that need no third digit.

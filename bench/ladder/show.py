@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from bench.ladder.model import Ladder, LadderStep, same_accuracy
+from bench.analyse.ladder import Ladder, LadderStep, same_accuracy
 from bench.profile import disturbed
 from bench.profile.plain import plain_texts
 from bench.report import units, words

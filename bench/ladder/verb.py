@@ -11,11 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import console, interruption
+from bench.analyse.ladder import Kept, Ladder, read_ladders
 from bench.axes.devices import DEVICES, see_again, visible_gpus
 from bench.errors import DONE, USAGE, BenchError
 from bench.ladder import climb, kept, show
-from bench.ladder.kept import Kept
-from bench.ladder.model import Ladder
 from bench.ladder.picture import picture
 from bench.ladder.table import PEERS, STEPS, LadderRow, rows
 from bench.measure import facts
@@ -52,7 +51,7 @@ def run_ladder(options: LadderOptions) -> int:
         BenchError: There is no such step, nothing could be measured, or not all that was asked for.
     """
     terminal = console.make()
-    begun = kept.read(options.resume) if options.resume else None
+    begun = read_ladders(options.resume) if options.resume else None
     if begun:
         before = begun.asked
         options = dataclasses.replace(options, steps=before["rungs"], device=before["device"], epochs=before["epochs"])

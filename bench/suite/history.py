@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.analyse.compare import mismatch
+from bench.analyse.ladder import LADDER_FILE, Ladder, read_ladders
 from bench.analyse.levels import time_of
 from bench.axes.axis import AXES
 from bench.errors import BenchError
-from bench.ladder import kept
-from bench.ladder.model import Ladder
 from bench.record.measurement import CaseFields, Climbed, Earlier, Measurement
 from bench.record.model import Record
 from bench.record.store import RECORD_FILE, read
@@ -54,9 +53,9 @@ def _ladders(record: Record, results: Path) -> dict[str, Climbed]:
     """By device, what the newest ladder that may be set beside the record came to."""
     newest: dict[str, Climbed] = {}
     here = (record.machine.label, record.dataset.sha256, record.environment["software"].get("torch"))
-    for path in sorted((results / record.machine.slug).glob(f"*/{kept.LADDER_FILE}"), reverse=True):
+    for path in sorted((results / record.machine.slug).glob(f"*/{LADDER_FILE}"), reverse=True):
         with contextlib.suppress(BenchError):  # a torn one
-            ladders = kept.read(path.parent)
+            ladders = read_ladders(path.parent)
             if tuple(ladders.identity.get(name) for name in ("machine", "dataset", "torch")) == here:
                 newest = {**_climbed(ladders.ladders.values()), **newest}
     return newest

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
+from bench.analyse.ladder import LadderStep
 from bench.ladder import progress, steps
-from bench.ladder.model import LadderStep
 from bench.ladder.progress import COMPILE_SECONDS, START_SECONDS, Climbed
 from bench.ladder.table import LadderRow
 

@@ -11,8 +11,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from bench import console
+from bench.analyse.ladder import Ladder, LadderStep, same_accuracy
 from bench.ladder import show
-from bench.ladder.model import Ladder, LadderStep, same_accuracy
 from bench.ladder.picture import picture
 from bench.record import files
 from bench.record.typed import converted

@@ -5,11 +5,18 @@ from __future__ import annotations
 import functools
 import itertools
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from bench.analyse.statistics import Summary, summarise
+from bench.errors import USAGE, BenchError
+from bench.record import files
+from bench.record.typed import converted
 
 MOST_GAINS, LEAST_GAIN = 3, 1.1
+LADDER_FILE = "ladder.json"
 
 
 @dataclass(frozen=True)
@@ -120,3 +127,41 @@ class Ladder:
 def same_accuracy(step: LadderStep) -> bool:
     """Whether the accuracies may be of the reference's distribution; what is not known does not pass."""
     return step.accuracy_p is not None and step.accuracy_p > 0.001
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What `ladder.json` holds.
+
+    Attributes:
+        asked: `rungs` (the steps), `device` and `epochs` as the command line said, the devices those that are here.
+        identity: What `SAME` names.
+        ladders: By device; of a device that was not begun there is none.
+        visible_gpus: As `bench.axes.devices.visible_gpus` told it.
+    """
+
+    asked: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    ladders: Mapping[str, Ladder]
+    visible_gpus: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to measure."""
+        return all(device in self.ladders and not self.ladders[device].interrupted for device in self.asked["device"])
+
+
+def read_ladders(folder: Path) -> Kept:
+    """What the ladder in `folder` has.
+
+    Raises:
+        BenchError: There is none, or one that cannot be gone on with.
+    """
+    path = folder / LADDER_FILE
+    data = files.read_json(path)
+    try:
+        ladders = [converted(Ladder, ladder) for ladder in data["ladders"]]
+        by_device = {ladder.device: ladder for ladder in ladders}
+        return Kept(data["asked"], data["identity"], by_device, data.get("visible_gpus"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BenchError(f"{path}: is no ladder that this program can go on with: {error}", USAGE) from None
