@@ -135,7 +135,7 @@ class Kept:
 
     Attributes:
         asked: `rungs` (the steps), `device` and `epochs` as the command line said, the devices those that are here.
-        identity: What `SAME` names.
+        identity: What `bench.ladder.kept.SAME` names.
         ladders: By device; of a device that was not begun there is none.
         visible_gpus: As `bench.axes.devices.visible_gpus` told it.
     """
