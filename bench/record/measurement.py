@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from bench.record.before import Earlier, EarlierLadder
 from bench.record.bounds import Ge, MinLen
 from bench.record.kinds import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Text
 
@@ -197,36 +198,6 @@ class Breakdown:
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """What earlier runs of this machine saw of a case, on the same images and under the same timing rules.
-
-    Attributes:
-        runs: How many.
-        lowest_seconds: Of their times of a repetition.
-        highest_seconds: The same.
-    """
-
-    runs: PositiveInt
-    lowest_seconds: PositiveFloat
-    highest_seconds: PositiveFloat
-
-
-@dataclass(frozen=True)
-class Climbed:
-    """What this machine's newest ladder made of the same epoch, with the same images and torch.
-
-    Attributes:
-        best: The fastest step of those that learn as well as the tutorial.
-        times_as_fast: As the tutorial, which is this epoch.
-        gains: The largest of single changes, in their order: how many times as fast as the fastest step before it.
-    """
-
-    best: Text
-    times_as_fast: PositiveFloat
-    gains: dict[Text, PositiveFloat]
-
-
-@dataclass(frozen=True)
 class StartUp:
     """One process from nothing to the target's accuracy, in the order in which it is paid.
 
@@ -263,7 +234,7 @@ class Measurement:
         first_call_seconds: Median over the processes of the first repetition, of an epoch its first batches and the
             last one's size: lazy initialisation and, from a warm cache, compilation happen here.
         earlier: What other runs had seen by then; None if this one is the first.
-        climbed: Of the tutorial's epoch; None for all others, and where no ladder was climbed.
+        earlier_ladder: Of the tutorial's epoch; None for all others, and where no ladder was climbed.
         recompilations: Graphs that torch.compile made within the timed blocks.
         compilation: What torch.compile did; None for eager cases.
         counters: Exact counts of one repetition, or of one step of an epoch; None where not counted.
@@ -289,7 +260,7 @@ class Measurement:
     recompilations: NonNegativeInt = 0
     timed_steps: PositiveInt | None = None
     earlier: Earlier | None = None
-    climbed: Climbed | None = None
+    earlier_ladder: EarlierLadder | None = None
     compilation: Compilation | None = None
     counters: Counters | None = None
     phases: Phases | None = None

@@ -35,7 +35,13 @@ def why(everything: Sequence[Cell]) -> list[str]:
     explained: set[str] = set()  # what a bound is, and why there is none, is said once
     for cell, what in central(everything):
         if cell.account:
-            parts = (verdict(cell, what), helps(cell), climbed(cell), larger(cell, everything), _bound(cell, explained))
+            parts = (
+                verdict(cell, what),
+                helps(cell),
+                earlier_ladder(cell),
+                larger(cell, everything),
+                _bound(cell, explained),
+            )
             sentences.append(" ".join(filter(None, parts)))
     return sentences
 
@@ -134,9 +140,9 @@ def helps(cell: Cell) -> str:
     return f"{text} Not tried here: {', '.join(untried)}.".strip() if untried else text.strip()
 
 
-def climbed(cell: Cell) -> str:
+def earlier_ladder(cell: Cell) -> str:
     """How far this machine's ladder took the same epoch."""
-    ladder = cell.measurement.climbed if cell.measurement else None
+    ladder = cell.measurement.earlier_ladder if cell.measurement else None
     if ladder is None:
         return ""
     listed = ", ".join(f"{step} {gain:,.1f}×" for step, gain in ladder.gains.items())

@@ -12,7 +12,8 @@ from bench.analyse.ladder import LADDER_FILE, Ladder, read_ladders
 from bench.analyse.levels import time_of
 from bench.axes.axis import AXES
 from bench.errors import BenchError
-from bench.record.measurement import CaseFields, Climbed, Earlier, Measurement
+from bench.record.before import Earlier, EarlierLadder
+from bench.record.measurement import CaseFields, Measurement
 from bench.record.model import Record
 from bench.record.store import RECORD_FILE, read
 
@@ -32,12 +33,12 @@ def with_history(record: Record, results: Path) -> Record:
     )
 
 
-def _with(measurement: Measurement, times: list[float], ladders: Mapping[str, Climbed]) -> Measurement:
+def _with(measurement: Measurement, times: list[float], ladders: Mapping[str, EarlierLadder]) -> Measurement:
     case = measurement.case
     return dataclasses.replace(
         measurement,
         earlier=Earlier(len(times), min(times), max(times)) if times else None,
-        climbed=ladders.get(case.device) if _is_tutorial(case) else None,
+        earlier_ladder=ladders.get(case.device) if _is_tutorial(case) else None,
     )
 
 
@@ -49,22 +50,22 @@ def _is_tutorial(case: CaseFields) -> bool:
     )
 
 
-def _ladders(record: Record, results: Path) -> dict[str, Climbed]:
+def _ladders(record: Record, results: Path) -> dict[str, EarlierLadder]:
     """By device, what the newest ladder that may be set beside the record came to."""
-    newest: dict[str, Climbed] = {}
+    newest: dict[str, EarlierLadder] = {}
     here = (record.machine.label, record.dataset.sha256, record.environment["software"].get("torch"))
     for path in sorted((results / record.machine.slug).glob(f"*/{LADDER_FILE}"), reverse=True):
         with contextlib.suppress(BenchError):  # a torn one
             ladders = read_ladders(path.parent)
             if tuple(ladders.identity.get(name) for name in ("machine", "dataset", "torch")) == here:
-                newest = {**_climbed(ladders.ladders.values()), **newest}
+                newest = {**_earlier_ladders(ladders.ladders.values()), **newest}
     return newest
 
 
-def _climbed(ladders: Iterable[Ladder]) -> dict[str, Climbed]:
+def _earlier_ladders(ladders: Iterable[Ladder]) -> dict[str, EarlierLadder]:
     sound = {one.device: (one, one.best.times(one.first)) for one in ladders if not (one.disturbed or one.interrupted)}
     return {
-        device: Climbed(ladder.best.name, times, {step.name: gain for step, gain in ladder.largest_gains})
+        device: EarlierLadder(ladder.best.name, times, {step.name: gain for step, gain in ladder.largest_gains})
         for device, (ladder, times) in sound.items()
         if times is not None
     }

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from bench.record.measurement import Earlier
+from bench.record.before import Earlier
 from bench.report.sentences import findings, warnings
 from tests.data.measurements import ROUNDS, case, measured
 from tests.data.records import (

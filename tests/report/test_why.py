@@ -1,9 +1,10 @@
 import dataclasses
 
 from bench.analyse.cells import cells, plain_step
-from bench.record.measurement import Breakdown, Climbed
+from bench.record.before import EarlierLadder
+from bench.record.measurement import Breakdown
 from bench.record.model import Calibration
-from bench.report.why import climbed, helps, larger, verdict, why
+from bench.report.why import earlier_ladder, helps, larger, verdict, why
 from tests.data.measurements import case, measured
 from tests.data.records import CPU_RECORD, GPU_RECORD, flagged, only
 
@@ -78,16 +79,16 @@ def test_advice_has_a_number_or_says_that_it_was_not_tried():
 
 
 def test_what_a_ladder_made_of_the_same_epoch_is_told_with_its_numbers():
-    def of_ladder(climbed_before):
+    def of_ladder(before):
         record = only(CPU_RECORD, "epoch[cpu-b64-fp32-loader]")
-        epoch = dataclasses.replace(record.measurements[0], climbed=climbed_before)
-        return climbed(cells(dataclasses.replace(record, measurements=[epoch]))[0])
+        epoch = dataclasses.replace(record.measurements[0], earlier_ladder=before)
+        return earlier_ladder(cells(dataclasses.replace(record, measurements=[epoch]))[0])
 
-    assert of_ladder(Climbed("one function in C", 87.34, {"decoded once": 6.31, "by hand": 1.79})) == (
+    assert of_ladder(EarlierLadder("one function in C", 87.34, {"decoded once": 6.31, "by hand": 1.79})) == (
         "Measured in the newest ladder of this machine: its best step, one function in C, does the same epoch "
         "87.3× as fast; the largest gains, each against the fastest step before it: decoded once 6.3×, by hand 1.8×."
     )
-    assert of_ladder(Climbed("workers", 1.05, {})) == (
+    assert of_ladder(EarlierLadder("workers", 1.05, {})) == (
         "Measured in the newest ladder of this machine: its best step, workers, does the same epoch 1.1× as fast."
     )
     assert of_ladder(None) == ""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.record import store
-from bench.record.measurement import Climbed, Earlier
+from bench.record.before import Earlier, EarlierLadder
 from bench.suite import history
 from bench.suite.history import with_history
 from tests.analyse.synthetic import record, step
@@ -76,7 +76,7 @@ OTHERS = [measured(case("epoch", feed="resident"), 1.0), measured(case("epoch", 
 def climbed(folder):
     """By measurement, what it says of the ladder."""
     run = dataclasses.replace(NOW, measurements=[TUTORIAL, *OTHERS])
-    return [measurement.climbed for measurement in with_history(run, folder).measurements]
+    return [measurement.earlier_ladder for measurement in with_history(run, folder).measurements]
 
 
 def keep_ladder(folder, day, changed=lambda ladder: None, **identity):
@@ -96,7 +96,7 @@ def test_the_tutorials_epoch_knows_what_a_ladder_made_of_it(tmp_path):
     (ladder, *others) = climbed(tmp_path)
     gains = {"decoded once": pytest.approx(6.3, abs=0.05), "by hand": pytest.approx(1.8, abs=0.05)}
     gains["one function in C"] = pytest.approx(3.8, abs=0.05)
-    assert ladder == Climbed("one function in C", pytest.approx(87.3, abs=0.05), gains)
+    assert ladder == EarlierLadder("one function in C", pytest.approx(87.3, abs=0.05), gains)
     assert others == [None, None]
 
 
