@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import interruption
-from bench.analyse.levels import by_process
+from bench.analyse.levels import FASTEST_SHARE, by_process
 from bench.analyse.trust import HARMLESS, concerning, judged
 from bench.axes.case import Case
 from bench.gate import check, counts, decide, unpaired
 from bench.gate.against import chosen, read_baseline
 from bench.gate.outcome import ERROR, Check, Outcome
-from bench.gate.paired import undisturbed
 from bench.gate.sides import Side
 from bench.gate.trees import candidate_of
 from bench.gate.whole import Request, Say, missing_noted
@@ -157,7 +156,7 @@ def _observe(worker: Worker, then: Measurement, record: Record, seen: Remeasured
     seen.samples_seconds.append(seconds)
     seen.flags += flags
     if not flags:
-        getattr(seen, stage).append(math.log(undisturbed(seconds)))
+        getattr(seen, stage).append(math.log(fastest_quarter(seconds)))
 
 
 def _flags(measurement: Measurement, record: Record, of_round: Round) -> list[str]:
@@ -175,7 +174,7 @@ def _time_calibrations(
         timed = worker.ask("calibrate", devices=[device], threads=threads, precisions={device: precisions})
         for calibration in timed:
             if samples := calibration["samples_seconds"]:
-                value = math.log(undisturbed(samples) / calibration["work_per_repetition"])
+                value = math.log(fastest_quarter(samples) / calibration["work_per_repetition"])
                 calibrations.setdefault((device, calibration["name"]), []).append(value)
 
 
@@ -221,9 +220,14 @@ def _judge(
     )
 
 
+def fastest_quarter(seconds: Sequence[float]) -> float:
+    """The mean of the fastest quarter: a neighbour only ever adds time."""
+    return statistics.fmean(sorted(seconds)[: max(1, round(FASTEST_SHARE * len(seconds)))])
+
+
 def _undisturbed(measurement: Measurement, record: Record) -> float:
     """Log seconds of a record's case: the mean over its processes, since one of the candidate's is set against it."""
-    return statistics.fmean(math.log(undisturbed(samples)) for samples in by_process(measurement, record).values())
+    return statistics.fmean(math.log(fastest_quarter(samples)) for samples in by_process(measurement, record).values())
 
 
 def _machine_moved(
@@ -235,7 +239,7 @@ def _machine_moved(
         for calibration in concerning(measurement, record):
             for samples in (calibration.samples_seconds, calibration.after_samples_seconds):
                 if samples:
-                    value = math.log(undisturbed(samples) / calibration.work_per_repetition)
+                    value = math.log(fastest_quarter(samples) / calibration.work_per_repetition)
                     then.setdefault((calibration.device, calibration.name), []).append(value)
     if not then:
         return "the records have no calibration: whether the machine has changed cannot be told"

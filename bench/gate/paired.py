@@ -1,7 +1,13 @@
 """One pair: reference and candidate in two fresh processes that take turns in short chunks.
 
 Within a round the order is ABBA or BAAB by chance, so that whatever changes slowly on the machine (clock rate, a
-neighbour) meets both alike.
+neighbour) meets both alike; the pair's ratio is the middle of its rounds' ratios.
+
+The shorter the turns, the more of what changes on the machine is slow. On a 2-core virtual machine whose host changes
+its speed by 10 to 20% within milliseconds and within seconds, pairs of one program scatter by 6.9% with 6 rounds of
+chunks of 15 ms and the mean of each side's fastest quarter (0.6 s a pair), by 2.6% with the middle of the ratios of 20
+rounds of 5 ms (0.8 s), and by 1.5 to 1.9% with 32 to 48 rounds of 1.5 to 3 ms (0.9 s). Beside two processes that keep both
+cores busy, it is 8.2% and 1.8%: who has just slept is seldom interrupted within 2 ms.
 """
 
 from __future__ import annotations
@@ -11,31 +17,34 @@ import dataclasses
 import math
 import os
 import random
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bench.analyse.statistics import middle_mean
 from bench.axes.case import Case
 from bench.gate.sides import Side
 from bench.measure.comparison import ORDERS
+from bench.record.journal import digits
 from bench.workers.conversation import WorkerError
 from bench.workers.rounds import Turn, TurnFailed
 
-RULE_VERSION = 4  # of what a pair is and what is made of it; gates under another rule are not counted together
-# Processes differ by more than a process's chunks do: from 8 chunks a side on, more of them tell nothing more.
-ROUNDS = 6
-CHUNK_SECONDS = 0.015
+RULE_VERSION = 5  # of what a pair is and what is made of it; gates under another rule are not counted together
+ROUNDS, FEWEST_ROUNDS = 40, 6
+PAIR_SECONDS = 1.2  # of turns, at most; of long repetitions, a pair has fewer rounds
+CHUNK_SECONDS = 2e-3
 WARM_SECONDS = 0.02
+# Before each chunk, as the caches are the other side's: one repetition, but for those that are long beside that. A
+# device that waited for its turn may have lowered its clocks: it works a little longer.
+LEAD_SECONDS, DEVICE_LEAD_SECONDS = 1e-9, 5e-3
+LONG_SECONDS = 15e-3
 CASE = "the case"
 T = TypeVar("T")
-LEAD_SECONDS = 5e-3
-QUIET_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What was seen of a pair; seconds per repetition of every chunk, in the order taken.
+    """What was seen of a pair; seconds per repetition of every chunk, in the order taken, two of a side a round.
 
     On a device that has events also the time between two of them on the device, in which it waits for the host or not.
     """
@@ -59,7 +68,13 @@ class Pair:
 
 
 def _log_ratio(reference: Sequence[float], candidate: Sequence[float]) -> float:
-    return math.log(undisturbed(candidate) / undisturbed(reference))
+    """The middle of the rounds' ratios: a quarter of the rounds at either end may be anything."""
+    of_rounds = zip(_in_rounds(reference), _in_rounds(candidate), strict=True)
+    return middle_mean([math.log(of_candidate / of_reference) for of_reference, of_candidate in of_rounds])
+
+
+def _in_rounds(seconds: Sequence[float]) -> list[float]:
+    return [first + second for first, second in zip(seconds[::2], seconds[1::2], strict=True)]
 
 
 def _core(case: Case, rng: random.Random) -> int | None:
@@ -70,14 +85,6 @@ def _core(case: Case, rng: random.Random) -> int | None:
     if case.threads > 1 or case.device != "cpu" or not hasattr(os, "sched_getaffinity"):
         return None
     return rng.choice(sorted(os.sched_getaffinity(0)))
-
-
-def undisturbed(seconds: Sequence[float]) -> float:
-    """The mean of the fastest quarter: a neighbour only ever adds time.
-
-    Over pairs of the same program it scatters half as much as the median (1.1% and 2.1% on a shared host of 2 cores).
-    """
-    return statistics.fmean(sorted(seconds)[: max(1, round(QUIET_SHARE * len(seconds)))])
 
 
 def named(called: str, ask: Callable[[], T]) -> T:
@@ -92,6 +99,23 @@ def named(called: str, ask: Callable[[], T]) -> T:
 def orders(rounds: int, rng: random.Random) -> list[str]:
     """The turns of each round: `ABBA` or `BAAB`."""
     return [rng.choice(ORDERS) for _ in range(rounds)]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a pair takes its turns."""
+
+    rounds: int
+    repetitions: int
+    lead_seconds: float
+
+    @classmethod
+    def of(cls, repetition_seconds: float, *, on_device: bool) -> Pace:
+        """For repetitions that take so long, on an accelerator or not."""
+        lead = DEVICE_LEAD_SECONDS if on_device else LEAD_SECONDS if repetition_seconds < LONG_SECONDS else 0.0
+        repetitions = max(1, math.ceil(max(CHUNK_SECONDS, lead) / repetition_seconds))
+        turn = repetitions * repetition_seconds + (max(lead, repetition_seconds) if lead else 0.0)
+        return cls(min(ROUNDS, max(FEWEST_ROUNDS, round(PAIR_SECONDS / (4 * turn)))), repetitions, lead)
 
 
 def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Random, *, one_core: bool = True) -> Pair:
@@ -117,21 +141,19 @@ def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Rando
         for worker in workers.values():
             worker.begin("prepare", id=CASE, case=dataclasses.asdict(case), warm_seconds=WARM_SECONDS)
         prepared = {name: named(called[name], worker.end) for name, worker in workers.items()}
-        repetitions = max(1, math.ceil(CHUNK_SECONDS / prepared["A"]["repetition_seconds"]))
+        pace = Pace.of(prepared["A"]["repetition_seconds"], on_device=case.device != "cpu")
         spinning = case.threads > 1
-        # A device that waited for its turn may have lowered its clocks: it works a little before what is timed.
-        lead = LEAD_SECONDS if case.device != "cpu" else 0.0
-        asked = {"id": CASE, "repetitions": repetitions, "lead_seconds": lead}
+        asked = {"id": CASE, "repetitions": pace.repetitions, "lead_seconds": pace.lead_seconds}
         turns = {name: Turn(name, worker, "turn", asked, stops=spinning) for name, worker in workers.items()}
         if spinning:
             for worker in workers.values():
                 worker.stop()
-        order = "".join(orders(ROUNDS, rng))
+        order = "".join(orders(pace.rounds, rng))
         answers = [named(called[name], turns[name].take) for name in order]
     seconds: dict[str, list[float]] = {"A": [], "B": []}
     on_device: dict[str, list[float]] = {"A": [], "B": []}
     for name, (host, device, _) in zip(order, answers, strict=True):
-        seconds[name].append(host)
+        seconds[name].append(digits(host))
         if device is not None:
-            on_device[name].append(device)
+            on_device[name].append(digits(device))
     return Pair(seconds["A"], seconds["B"], on_device["A"] or None, on_device["B"] or None)

@@ -10,7 +10,7 @@ from bench.cli import main
 from bench.gate import check, verb
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, TimingRule
 from bench.gate.outcome import ERROR
-from bench.gate.paired import LEAD_SECONDS, Pair, measure_pair
+from bench.gate.paired import DEVICE_LEAD_SECONDS, Pair, measure_pair
 from bench.gate.sides import Sides
 from bench.gate.trees import Trees
 from bench.gate.whole import Request
@@ -86,7 +86,7 @@ def test_a_pair_is_not_pinned_and_works_a_little_before_it_is_timed(sides):
     assert pair.device_log_ratio == pytest.approx(0, abs=0.01)
     asked = [*of.reference.forge.asked, *of.candidate.forge.asked]
     assert "pin" not in {request for request, _ in asked}
-    assert {arguments["lead_seconds"] for request, arguments in asked if request == "turn"} == {LEAD_SECONDS}
+    assert {arguments["lead_seconds"] for request, arguments in asked if request == "turn"} == {DEVICE_LEAD_SECONDS}
 
 
 def test_without_events_there_is_one_clock():
