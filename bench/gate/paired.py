@@ -1,19 +1,21 @@
 """One pair: reference and candidate in two fresh processes that take turns in short chunks.
 
-Within a round the order is ABBA or BAAB by chance, so that whatever changes slowly on the machine (clock rate, a
-neighbour) meets both alike; the pair's ratio is the middle of its rounds' ratios.
+Each turn is set beside the ones before and after it, which are the other side's: what changes slowly on the machine
+(clock rate, a neighbour) meets both alike. The pair's ratio is the middle of all these ratios.
 
 The shorter the turns, the more of what changes on the machine is slow. On a 2-core virtual machine whose host changes
-its speed by 10 to 20% within milliseconds and within seconds, pairs of one program scatter by 6.9% with 6 rounds of
-chunks of 15 ms and the mean of each side's fastest quarter (0.6 s a pair), by 2.6% with the middle of the ratios of 20
-rounds of 5 ms (0.8 s), and by 1.5 to 1.9% with 32 to 48 rounds of 1.5 to 3 ms (0.9 s). Beside two processes that keep both
-cores busy, it is 8.2% and 1.8%: who has just slept is seldom interrupted within 2 ms.
+its speed by 10 to 20% within milliseconds and within seconds, pairs of one program scatter by 6.9% with 24 turns of
+15 ms and the mean of each side's fastest quarter (0.6 s a pair), and by 1.1% with 160 turns of 2 ms, so (0.9 s); beside
+two processes that keep both cores busy, with turns of 15 ms by 8.2%, and with those of 2 ms by 1.8%: who has just slept
+is seldom interrupted so soon. Turns in the order ABBA or BAAB, with the ratios of these rounds, make it 1.8 instead of
+1.1%: of two turns of a side in a row, the second takes 6 to 10% less, for its caches and predictors are still its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import random
@@ -24,13 +26,12 @@ from typing import TypeVar
 from bench.analyse.statistics import middle_mean
 from bench.axes.case import Case
 from bench.gate.sides import Side
-from bench.measure.comparison import ORDERS
 from bench.record.journal import digits
 from bench.workers.conversation import WorkerError
 from bench.workers.rounds import Turn, TurnFailed
 
 RULE_VERSION = 5  # of what a pair is and what is made of it; gates under another rule are not counted together
-ROUNDS, FEWEST_ROUNDS = 40, 6
+ROUNDS, FEWEST_ROUNDS = 80, 12  # of a turn of each side
 PAIR_SECONDS = 1.2  # of turns, at most; of long repetitions, a pair has fewer rounds
 CHUNK_SECONDS = 2e-3
 WARM_SECONDS = 0.02
@@ -44,37 +45,39 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pair:
-    """What was seen of a pair; seconds per repetition of every chunk, in the order taken, two of a side a round.
+    """What was seen of a pair; seconds per repetition of every chunk, in the order taken, one of each side a round.
 
     On a device that has events also the time between two of them on the device, in which it waits for the host or not.
+
+    Attributes:
+        candidate_first: Which of them a round begins with.
     """
 
     reference_seconds: list[float]
     candidate_seconds: list[float]
     reference_device_seconds: list[float] | None = None
     candidate_device_seconds: list[float] | None = None
+    candidate_first: bool = False
 
     @property
     def log_ratio(self) -> float:
         """By the host's clock: above 0 where the candidate is slower."""
-        return _log_ratio(self.reference_seconds, self.candidate_seconds)
+        return self._middle(self.reference_seconds, self.candidate_seconds)
 
     @property
     def device_log_ratio(self) -> float | None:
         """By the device's events; None where there are none."""
         if self.reference_device_seconds is None or self.candidate_device_seconds is None:
             return None
-        return _log_ratio(self.reference_device_seconds, self.candidate_device_seconds)
+        return self._middle(self.reference_device_seconds, self.candidate_device_seconds)
 
-
-def _log_ratio(reference: Sequence[float], candidate: Sequence[float]) -> float:
-    """The middle of the rounds' ratios: a quarter of the rounds at either end may be anything."""
-    of_rounds = zip(_in_rounds(reference), _in_rounds(candidate), strict=True)
-    return middle_mean([math.log(of_candidate / of_reference) for of_reference, of_candidate in of_rounds])
-
-
-def _in_rounds(seconds: Sequence[float]) -> list[float]:
-    return [first + second for first, second in zip(seconds[::2], seconds[1::2], strict=True)]
+    def _middle(self, reference: Sequence[float], candidate: Sequence[float]) -> float:
+        """The middle of the ratios of turns side by side: a quarter of them at either end may be anything."""
+        earlier, later = (candidate, reference) if self.candidate_first else (reference, candidate)
+        turns = [math.log(seconds) for of_round in zip(earlier, later, strict=True) for seconds in of_round]
+        # From a turn to the next it is, by turns, from the one side to the other and back.
+        signs = itertools.cycle((-1, 1) if self.candidate_first else (1, -1))
+        return middle_mean([sign * (b - a) for sign, (a, b) in zip(signs, itertools.pairwise(turns), strict=False)])
 
 
 def _core(case: Case, rng: random.Random) -> int | None:
@@ -96,11 +99,6 @@ def named(called: str, ask: Callable[[], T]) -> T:
         raise type(error)(str(error) if str(error).startswith(called) else f"{called}: {error}") from raised
 
 
-def orders(rounds: int, rng: random.Random) -> list[str]:
-    """The turns of each round: `ABBA` or `BAAB`."""
-    return [rng.choice(ORDERS) for _ in range(rounds)]
-
-
 @dataclass(frozen=True)
 class Pace:
     """How a pair takes its turns."""
@@ -115,7 +113,7 @@ class Pace:
         lead = DEVICE_LEAD_SECONDS if on_device else LEAD_SECONDS if repetition_seconds < LONG_SECONDS else 0.0
         repetitions = max(1, math.ceil(max(CHUNK_SECONDS, lead) / repetition_seconds))
         turn = repetitions * repetition_seconds + (max(lead, repetition_seconds) if lead else 0.0)
-        return cls(min(ROUNDS, max(FEWEST_ROUNDS, round(PAIR_SECONDS / (4 * turn)))), repetitions, lead)
+        return cls(min(ROUNDS, max(FEWEST_ROUNDS, round(PAIR_SECONDS / (2 * turn)))), repetitions, lead)
 
 
 def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Random, *, one_core: bool = True) -> Pair:
@@ -125,7 +123,7 @@ def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Rando
         reference: The one side.
         candidate: The other.
         case: What they run.
-        rng: Draws the orders and the core.
+        rng: Draws who begins, and the core.
         one_core: Whether both run on one core, if the case has one thread.
     """
     core = _core(case, rng) if one_core else None
@@ -148,7 +146,7 @@ def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Rando
         if spinning:
             for worker in workers.values():
                 worker.stop()
-        order = "".join(orders(pace.rounds, rng))
+        order = rng.choice(("AB", "BA")) * pace.rounds
         answers = [named(called[name], turns[name].take) for name in order]
     seconds: dict[str, list[float]] = {"A": [], "B": []}
     on_device: dict[str, list[float]] = {"A": [], "B": []}
@@ -156,4 +154,4 @@ def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Rando
         seconds[name].append(digits(host))
         if device is not None:
             on_device[name].append(digits(device))
-    return Pair(seconds["A"], seconds["B"], on_device["A"] or None, on_device["B"] or None)
+    return Pair(seconds["A"], seconds["B"], on_device["A"] or None, on_device["B"] or None, order[0] == "B")

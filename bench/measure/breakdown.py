@@ -25,8 +25,8 @@ from bench.measure.phases import part_seconds
 from bench.record.measurement import Breakdown
 
 EMPTY = {"batch_size": 1, "hidden_size": 2}  # of a case, with which it has nothing to do
-BLOCK_SECONDS, LEAD_SECONDS = 6e-3, 3e-3
-TURNS_SECONDS, FEWEST_TURNS, MOST_TURNS = 0.25, 5, 8
+BLOCK_SECONDS = 2e-3
+TURNS_SECONDS, FEWEST_TURNS, MOST_TURNS = 0.25, 5, 40
 PROFILED_SECONDS, PROFILED_BLOCKS, MOST_PROFILED = 0.02, 4, 4  # of blocks, and of repetitions in each
 FASTEST_SHARE = 0.25  # as of a run's samples
 REST = "rest"  # of a profiled repetition, what is in no operator
@@ -56,9 +56,9 @@ def measure_breakdown(
         parts: list[Mapping[str, float]] = []
         begin = clock.now()
         while len(parts) < FEWEST_TURNS or (len(parts) < MOST_TURNS and clock.now() - begin < TURNS_SECONDS):
-            for repeat, repetitions in sizes.items():
-                clock.time_block(repeat, math.ceil(repetitions * LEAD_SECONDS / BLOCK_SECONDS))
-                seconds[repeat].append(clock.time_block(repeat, repetitions).host_seconds / repetitions)
+            for repeat in (step, empty) if len(parts) % 2 else (empty, step):
+                clock.time_block(repeat, 1)  # the caches are the other's
+                seconds[repeat].append(clock.time_block(repeat, sizes[repeat]).host_seconds / sizes[repeat])
             parts.append(part_seconds(marked, clock, sizes[empty]) if marked else {})
         on_device = device_work(step, clock)
         if on_device is not None:
