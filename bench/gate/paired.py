@@ -139,7 +139,8 @@ def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Rando
         for worker in workers.values():
             worker.begin("prepare", id=CASE, case=dataclasses.asdict(case), warm_seconds=WARM_SECONDS)
         prepared = {name: named(called[name], worker.end) for name, worker in workers.items()}
-        pace = Pace.of(prepared["A"]["repetition_seconds"], on_device=case.device != "cpu")
+        quickest = min(answer["repetition_seconds"] for answer in prepared.values())
+        pace = Pace.of(quickest, on_device=case.device != "cpu")
         spinning = case.threads > 1
         asked = {"id": CASE, "repetitions": pace.repetitions, "lead_seconds": pace.lead_seconds}
         turns = {name: Turn(name, worker, "turn", asked, stops=spinning) for name, worker in workers.items()}

@@ -1,6 +1,7 @@
 """Two callables that take turns in one process: how many times as long the one takes as the other.
 
-What changes slowly on the machine (clock rate, a neighbour) meets both alike, since the ratio is made within rounds.
+What changes slowly on the machine (clock rate, a neighbour) meets both alike, since the ratio is made within rounds,
+and so does what each does to the other's caches, since their turns alternate.
 What a process does to both, such as how its memory is laid out, is no part of the interval: `fcnn-bench check` compares
 programs over processes.
 """
@@ -15,10 +16,9 @@ from dataclasses import dataclass
 from bench.analyse.statistics import Ratio, hodges_lehmann
 from bench.measure.clock import Clock, garbage_collector_off
 
-BLOCK_SECONDS = 5e-3
+BLOCK_SECONDS = 2e-3  # the shorter, the more of what changes on the machine is slow
 WARM_SECONDS = 0.2  # of each, at most a tenth of the comparison's
-FEWEST_ROUNDS = 12
-ORDERS = ("ABBA", "BAAB")
+FEWEST_ROUNDS, MOST_ROUNDS = 12, 250  # of as many turns as that takes; the interval's work grows with their cube
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def compare(
     seconds: float = 2.0,
     rng: random.Random | None = None,
 ) -> Comparison:
-    """Lets blocks of two callables take turns, `ABBA` or `BAAB` by chance.
+    """Lets blocks of two callables take turns; which begins is chance.
 
     Args:
         reference: Called with no arguments, its result ignored. It may queue work on `clock.device`.
         candidate: The same.
         clock: The device to wait for and the time source.
         seconds: For how long; at least twelve rounds.
-        rng: Draws the orders.
+        rng: Draws who begins.
 
     Raises:
         Whatever the callables raise.
@@ -62,21 +62,25 @@ def compare(
     sides = {"A": reference, "B": candidate}
     samples: dict[str, list[float]] = {"A": [], "B": []}
     with garbage_collector_off():
-        sizes = {name: _repetitions(side, clock, min(WARM_SECONDS, seconds / 10)) for name, side in sides.items()}
+        quickest = {name: _quickest(side, clock, min(WARM_SECONDS, seconds / 10)) for name, side in sides.items()}
+        sizes = {name: max(1, math.ceil(BLOCK_SECONDS / took)) for name, took in quickest.items()}
+        both_seconds = sum(took * (sizes[name] + 1) for name, took in quickest.items())
+        turns = max(1, math.ceil(seconds / MOST_ROUNDS / both_seconds))
+        order = rng.choice(("AB", "BA"))
         begin = clock.now()
         while len(samples["A"]) < FEWEST_ROUNDS or clock.now() - begin < seconds:
             took = {"A": 0.0, "B": 0.0}
-            for name in rng.choice(ORDERS):
+            for name in order * turns:
                 sides[name]()  # the caches are the other's
                 took[name] += clock.time_block(sides[name], sizes[name]).host_seconds
             for name, size in sizes.items():
-                samples[name].append(took[name] / size / 2)
+                samples[name].append(took[name] / size / turns)
     return Comparison(samples["A"], samples["B"])
 
 
-def _repetitions(step: Callable[[], object], clock: Clock, warm_seconds: float) -> int:
-    """Warms it up; how many calls fill a block, by the quickest."""
+def _quickest(step: Callable[[], object], clock: Clock, warm_seconds: float) -> float:
+    """Warms it up; the seconds of its quickest call."""
     begin, quickest = clock.now(), math.inf
     while quickest == math.inf or clock.now() - begin < warm_seconds:
         quickest = min(quickest, clock.time_block(step, 1).host_seconds)
-    return max(1, math.ceil(BLOCK_SECONDS / max(quickest, 1e-9)))
+    return max(quickest, 1e-9)
