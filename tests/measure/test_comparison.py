@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from bench.measure.comparison import FEWEST_ROUNDS, Comparison, compare
+from bench.measure.comparison import FEWEST_ROUNDS, MOST_ROUNDS, Comparison, compare
 from tests.measure.simulated import SimulatedTime
 
 
@@ -52,6 +52,12 @@ def test_rounds_go_on_for_as_long_as_was_asked_and_there_are_never_too_few():
     assert len(compared(0, 1.0, seconds=0.0).reference_seconds) == FEWEST_ROUNDS
     rounds = compared(0, 1.0, seconds=2.0)
     assert len(rounds.reference_seconds) == len(rounds.candidate_seconds) > 3 * FEWEST_ROUNDS
+
+
+def test_a_long_comparison_has_longer_rounds_and_not_more():
+    found = compared(0, 1.05, seconds=20.0)
+    assert MOST_ROUNDS / 2 < len(found.reference_seconds) <= 1.1 * MOST_ROUNDS
+    assert found.ratio.value == pytest.approx(1.05, abs=0.001)
 
 
 def test_what_a_callable_raises_reaches_the_caller():
