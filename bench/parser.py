@@ -11,11 +11,12 @@ from typing import Any
 
 from bench.errors import USAGE
 from bench.text import one_line
+from fcnn.output import SafeParser
 
 WIDTH, HELP_WIDTH = 100, 54  # of help, where the terminal has that, and of its right column, where it has 80
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(SafeParser):
     """Errors are one line that says what is wrong and where help is; help is set by rich-argparse.
 
     Attributes:

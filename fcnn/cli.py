@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fcnn import interruption
 from fcnn.hyperparameters import REFERENCE
-from fcnn.output import failure_line, safe_streams, show, step_counter
+from fcnn.output import SafeParser, failure_line, safe_streams, show, step_counter
 
 DONE, USAGE, FAILED = 0, 2, 3
 LIMIT = 2**63  # of torch's integers
@@ -18,7 +18,7 @@ LIMIT = 2**63  # of torch's integers
 def make_parser() -> argparse.ArgumentParser:
     """The options; torch is not needed to show them."""
     h = REFERENCE
-    parser = argparse.ArgumentParser(prog="python -m fcnn", description=(__doc__ or "").partition(": ")[2])
+    parser = SafeParser(prog="python -m fcnn", description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("--device", help="cpu, cuda, ...; default: the best one here")
     parser.add_argument("--dataset", default="MNIST", help="MNIST, FashionMNIST, KMNIST or QMNIST")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data root; else FCNN_DATA, else the cache folder")

@@ -1,5 +1,6 @@
 """What the program prints. A line may get lost where standard output is closed or full; the training never does."""
 
+import argparse
 import contextlib
 import io
 import os
@@ -9,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 REDRAW_SECONDS = 0.1
 
@@ -39,6 +40,14 @@ def safe_streams() -> Iterator[None]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             show("", stream, end="")
+
+
+class SafeParser(argparse.ArgumentParser):
+    """Its messages may get lost like any other line: argparse of Python 3.11.2 raises where it cannot write."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        with contextlib.suppress(AttributeError, OSError):
+            super()._print_message(message, file)
 
 
 def step_counter(total: int) -> Callable[[int], None] | None:

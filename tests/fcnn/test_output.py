@@ -1,3 +1,4 @@
+import argparse
 import errno
 import io
 import os
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.parser import Parser
 from fcnn import output
+from fcnn.cli import make_parser
 from fcnn.output import failure_line, show, step_counter
 
 PYTHON = shlex.quote(sys.executable)  # in a shell's command, whatever folder it lies in
@@ -66,6 +69,17 @@ def test_the_options_help_can_be_lost_as_well(option):
     command = f"{PYTHON} -m fcnn {option} >/dev/full 2>/dev/full; echo $?"
     run = subprocess.run(["bash", "-c", command], cwd=ROOT, env=BUFFERED, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ({"--help": "0\n", "--unknown": "2\n"}[option], "")
+
+
+@pytest.mark.parametrize("make", [make_parser, Parser])
+def test_a_message_that_cannot_be_written_leaves_the_exit_code(make, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(argparse.ArgumentParser, "_print_message", full)  # as Python 3.11.2 has it
+    with pytest.raises(SystemExit) as ended:
+        make().parse_args(["--unknown"])
+    assert ended.value.code == 2
 
 
 def test_a_line_stays_one_line_whatever_stands_in_it():
