@@ -27,7 +27,15 @@ from typing import Any
 import numpy as np
 
 from bench.analyse.once import once_a_record
-from bench.analyse.statistics import CONFIDENCE, Ratio, Summary, middle_mean, spread, student_quantile
+from bench.analyse.statistics import (
+    CONFIDENCE,
+    Ratio,
+    Summary,
+    fastest_quarter,
+    middle_mean,
+    spread,
+    student_quantile,
+)
 from bench.record.measurement import Measurement
 from bench.record.model import Record, Round
 
@@ -37,7 +45,6 @@ from bench.record.model import Record, Round
 # without it 9.0, 8.2, 18.9 and 18.8%. Whether the runs were forked from one process or from one each did not matter so.
 RUN_SCATTER = 0.007
 MOST_FREEDOM = 1e6
-FASTEST_SHARE = 0.25
 FEWEST_SAMPLES = 12  # whose fastest quarter is more than one of them, or nearly
 # Of the rounds; where fewer are undisturbed, all of them count. A process repeats at most half as many as were planned,
 # so a third of all is half of the plan. Of eight runs of 18 cases on one thread, beside a process that was busy for 3 s
@@ -122,8 +129,7 @@ def undisturbed(samples: Sequence[float]) -> float:
     """The logarithm of the mean of the fastest quarter; of few samples, the mean of their logarithms."""
     if len(samples) < FEWEST_SAMPLES:
         return math.fsum(map(math.log, samples)) / len(samples)
-    kept = max(1, round(FASTEST_SHARE * len(samples)))
-    return math.log(math.fsum(sorted(samples)[:kept]) / kept)
+    return math.log(fastest_quarter(samples))
 
 
 def over_processes(

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import interruption
-from bench.analyse.levels import FASTEST_SHARE, by_process
+from bench.analyse.levels import by_process
+from bench.analyse.statistics import fastest_quarter
 from bench.analyse.trust import HARMLESS, concerning, judged
 from bench.axes.case import Case
 from bench.gate import check, counts, decide, unpaired
@@ -218,11 +219,6 @@ def _judge(
     return Outcome(
         "timing", id, decision.verdict, decision.reason, lines, {**raw, "candidate_seconds": seen.samples_seconds}
     )
-
-
-def fastest_quarter(seconds: Sequence[float]) -> float:
-    """The mean of the fastest quarter: a neighbour only ever adds time."""
-    return statistics.fmean(sorted(seconds)[: max(1, round(FASTEST_SHARE * len(seconds)))])
 
 
 def _undisturbed(measurement: Measurement, record: Record) -> float:

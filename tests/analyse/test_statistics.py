@@ -7,6 +7,7 @@ import scipy.stats
 from bench.analyse.statistics import (
     Ratio,
     correlation_time,
+    fastest_quarter,
     hodges_lehmann,
     mean_interval,
     median_interval,
@@ -173,3 +174,8 @@ def test_a_wild_value_hardly_moves_hodges_lehmann_and_many_values_are_no_problem
     assert hodges_lehmann([*x, 1e6])[0] == pytest.approx(hodges_lehmann(x)[0], abs=1e-4)
     _, low, high = hodges_lehmann(x)
     assert low < 0 < high
+
+
+def test_the_fastest_quarter_is_at_least_one():
+    assert fastest_quarter([3.0]) == 3.0
+    assert fastest_quarter([5.0, 1.0, 2.0, 3.0, 4.0, 9.0, 9.0, 9.0]) == 1.5

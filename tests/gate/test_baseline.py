@@ -230,8 +230,3 @@ def test_a_real_process_observes_the_case(mnist_root, tmp_path):
     assert seen.screening or seen.flags  # as where something else is busy
     assert seen.counters["flops"] == 5_081_600 + 5_145_600
     assert set(calibrations) == {("cpu", name) for name in ("matmul_fp32", "copy", "copy_cached", "dispatch")}
-
-
-def test_a_neighbour_that_slows_most_samples_changes_nothing():
-    assert baseline.fastest_quarter([1.0, 9.0, 5.0, 1.0, 7.0, 3.0, 8.0, 6.0]) == 1.0
-    assert baseline.fastest_quarter([2.0]) == 2.0
