@@ -19,7 +19,6 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import flop_registry
 
-from bench.analyse.statistics import FASTEST_SHARE, fastest_quarter
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import OTHER, PRODUCT, DeviceWork, device_work, silence_profilers
 from bench.measure.phases import part_seconds
@@ -29,6 +28,7 @@ EMPTY = {"batch_size": 1, "hidden_size": 2}  # of a case, with which it has noth
 BLOCK_SECONDS = 2e-3
 TURNS_SECONDS, FEWEST_TURNS, MOST_TURNS = 0.25, 5, 40
 PROFILED_SECONDS, PROFILED_BLOCKS, MOST_PROFILED = 0.02, 4, 4  # of blocks, and of repetitions in each
+FASTEST_SHARE = 0.25  # as in bench.analyse.statistics, whose scipy another environment's workers do not have
 REST = "rest"  # of a profiled repetition, what is in no operator
 STEP, NOTHING = "fcnn-bench: step", "fcnn-bench: empty step"  # ranges in the profile
 COMPILED_CODE = "## Call CompiledFxGraph"  # torch's range around what Inductor has made, but for its products
@@ -69,14 +69,14 @@ def measure_breakdown(
         else:
             work, nothing = {}, {}
     names = dict.fromkeys(name for one in parts for name in one)
-    taken = fastest_quarter(seconds[step])
+    taken = fastest(seconds[step])
     # Of blocks side by side: on a host that changes its speed, the share scatters by a quarter less than that of the
     # fastest blocks of each (of a step of 64 images, four times 40 of them).
     share = statistics.median(nothing / one for one, nothing in zip(seconds[step], seconds[empty], strict=True))
     return Breakdown(
         step_seconds=taken,
         empty_step_seconds=taken * share,
-        empty_parts_seconds={name: fastest_quarter([one.get(name, 0.0) for one in parts]) for name in names},
+        empty_parts_seconds={name: fastest([one.get(name, 0.0) for one in parts]) for name in names},
         work_seconds=work,
         empty_work_seconds=nothing,
     )
@@ -84,6 +84,13 @@ def measure_breakdown(
 
 def _kinds(work: DeviceWork) -> dict[str, float]:
     return {**work.seconds_by_kind, "copy_call": work.copy_call_seconds}
+
+
+def fastest(seconds: Iterable[float]) -> float:
+    """The mean of the fastest quarter, at least of one."""
+    ordered = sorted(seconds)
+    kept = ordered[: max(1, round(FASTEST_SHARE * len(ordered)))]
+    return math.fsum(kept) / len(kept)
 
 
 def _repetitions(repeat: Callable[[], object], clock: Clock, seconds: float) -> int:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.measure import breakdown as of
-from bench.measure.breakdown import Event, measure_breakdown, seconds_by_kind
+from bench.measure.breakdown import Event, fastest, measure_breakdown, seconds_by_kind
 from bench.measure.device_work import DeviceWork, work_of
 from tests.measure.simulated import SimulatedTime
 
@@ -113,6 +113,11 @@ def test_of_several_ranges_the_fastest_quarter_counts():
         events.append(Event(1, begin, begin + 900_000, of.STEP))
         events.append(Event(1, begin + 1, begin + 1 + 10_000 + 5_000 * number, "aten::mm"))
     assert seconds_by_kind(events, of.STEP)["product"] == pytest.approx(12.5e-6)
+
+
+def test_the_fastest_quarter_is_at_least_one():
+    assert fastest([3.0]) == 3.0
+    assert fastest([5.0, 1.0, 2.0, 3.0, 4.0, 9.0, 9.0, 9.0]) == 1.5
 
 
 @pytest.mark.parametrize(
