@@ -90,8 +90,8 @@ def _trace(request: ProfileRequest) -> dict[str, Any]:
     traced = tracing.trace(case, steps, request.steps, Path(request.file), timing.profiled_seconds)
     ranges = Ranges(traced.events, steps.parts, traced.count)
     host = settled(traced.events, ranges, steps.parts)
-    events = sum(event.name not in steps.parts for event in host) / traced.count
-    overhead = tracing.overhead(case, steps, timing, events)
+    of_events = [event.self_seconds for event in host if event.name not in steps.parts]
+    overhead = tracing.overhead(case, steps, timing, of_events, traced.count)
     disturbed = surroundings.disturbance()
     parts = phases(host, ranges, steps.parts, traced.step_seconds, timing.part_seconds, overhead)
     called = operators(host, ranges, steps.parts, origins(case, steps, _lines_of(request)), overhead)
@@ -99,8 +99,8 @@ def _trace(request: ProfileRequest) -> dict[str, Any]:
         unprofiled_seconds=timing.unprofiled_seconds,
         profiled_seconds=timing.profiled_seconds,
         ranges_seconds=len(steps.parts) * overhead.inside_seconds + overhead.outside_seconds,
-        event_seconds=overhead.event_seconds,
-        events=events,
+        event_seconds=sum(min(overhead.event_seconds, seconds) for seconds in of_events) / max(len(of_events), 1),
+        events=len(of_events) / traced.count,
         traced_seconds=traced.step_seconds,
         corrected_seconds=sum(operator.self_seconds for operator in called) + parts[-1].corrected_seconds,
     )
@@ -146,8 +146,9 @@ def _memory(request: ProfileRequest) -> dict[str, Any]:
         steps.run(unmarked, 3)
 
     try:
-        peak, holders = memory.held_at_peak(whole, Path(request.tree))
-        answer |= {"process_peak_bytes": peak, "holders": [dataclasses.asdict(holder) for holder in holders]}
+        holders, peak, reserved = memory.held_at_peak(whole, Path(request.tree))
+        answer["holders"] = [dataclasses.asdict(holder) for holder in holders]
+        answer |= {"process_peak_bytes": peak, "reserved_bytes": reserved}
     except Exception as error:  # without one side, the others are still there
         missing["holders"] = _why(error)
     case, prepared, steps = _prepare(request)

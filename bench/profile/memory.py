@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from torch.profiler import profile
 
 from bench.axes.case import Case
@@ -67,8 +68,14 @@ def thinned(times: list[int], sizes: list[list[int]]) -> tuple[list[float], dict
     }
 
 
-def held_at_peak(run: Callable[[], object], source: Path) -> tuple[int, list[Holder]]:
-    """Peak bytes of what `run` allocates, and the lines that hold them: of `source` where there is one.
+def held_at_peak(run: Callable[[], object], source: Path) -> tuple[list[Holder], int, int]:
+    """The lines that hold most of what `run` allocates at its peak, of `source` where there is one; bytes of it all.
+
+    Not what was mapped without being memory: a mapping larger than all that the process holds is of addresses that it
+    may use later. CUDA's driver reserves 12 GiB of them.
+
+    Returns:
+        Holders, the largest first, the bytes of all, and the bytes that are only addresses.
 
     Raises:
         BenchError: memray is not installed.
@@ -81,14 +88,19 @@ def held_at_peak(run: Callable[[], object], source: Path) -> tuple[int, list[Hol
         file = folder / "memray.bin"
         with memray.Tracker(file):
             run()
+        resident_bytes, reserved_bytes = psutil.Process().memory_info().rss, 0
         totals: dict[str, list[int]] = {}
         reader = memray.FileReader(file)
         for record in reader.get_high_watermark_allocation_records(merge_threads=True):
+            if record.allocator == memray.AllocatorType.MMAP and record.size > resident_bytes:
+                reserved_bytes += record.size
+                continue
             total = totals.setdefault(_where(record.stack_trace(), source), [0, 0])
             total[0] += record.size
             total[1] += record.n_allocations
     holders = [Holder(where, size, count) for where, (size, count) in totals.items()]
-    return sum(holder.bytes for holder in holders), sorted(holders, key=lambda holder: -holder.bytes)[:HOLDERS]
+    largest = sorted(holders, key=lambda holder: -holder.bytes)[:HOLDERS]
+    return largest, sum(holder.bytes for holder in holders), reserved_bytes
 
 
 def _where(stack: list[tuple[str, str, int]], source: Path) -> str:

@@ -55,7 +55,7 @@ class Cost:
         unprofiled_seconds: Median of blocks without a profiler.
         profiled_seconds: Median of other blocks with it.
         ranges_seconds: Of that, the named ranges' cost, from steps with nothing in them.
-        event_seconds: The cost of an operator's event: what is left, over the events.
+        event_seconds: The mean cost of an operator's event: what is left, over the events; of none more than it took.
         events: Operators' events.
         traced_seconds: Mean of the traced steps.
         corrected_seconds: The sum of the traced operators and of what lies between them, without these costs.
@@ -115,6 +115,8 @@ class Memory:
         seconds: Times from the first event, for the timeline.
         category_bytes: Bytes alive at those times, by category.
         holders: What was alive at the peak of the whole process from its images on, the largest first.
+        process_peak_bytes: All of that.
+        reserved_bytes: Addresses that were reserved beside it, which are no memory.
         missing: Why a part of this is not there, by name.
     """
 
@@ -122,6 +124,7 @@ class Memory:
     category_bytes: dict[str, list[int]] = field(default_factory=dict)
     holders: list[Holder] = field(default_factory=list)
     process_peak_bytes: int | None = None
+    reserved_bytes: int = 0
     allocations: int | None = None
     growth_bytes: int | None = None
     missing: dict[str, str] = field(default_factory=dict)

@@ -122,8 +122,12 @@ def memory_sentences(profile: Profile) -> list[str]:
             "images as bytes; the picture leaves it out."
         )
     if memory.process_peak_bytes is not None:
+        reserved = ""
+        if memory.reserved_bytes:
+            reserved = f" Beside it, {size(memory.reserved_bytes)} of addresses are reserved, which is no memory."
         lines.append(
             f"From the building of the case on, the process allocated {size(memory.process_peak_bytes)} at its peak."
+            + reserved
         )
     if memory.allocations is not None:
         lines.append(f"A step makes {memory.allocations:,} new tensors.")

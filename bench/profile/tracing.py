@@ -10,7 +10,7 @@ import gzip
 import json
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from bench.errors import reason_of
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import ON_DEVICE, quiet_profiler
 from bench.measure.phases import measure_phases
-from bench.profile.events import STEP, Event, Overhead
+from bench.profile.events import STEP, Event, Overhead, most_of_each
 from bench.profile.steps import MarkedSteps
 from fcnn.train import unmarked
 
@@ -103,14 +103,15 @@ def _recorded(case: Case, steps: MarkedSteps, count: int) -> tuple[float, profil
     return block.host_seconds, recorded
 
 
-def overhead(case: Case, steps: MarkedSteps, timing: Timing, events: float) -> Overhead:
+def overhead(case: Case, steps: MarkedSteps, timing: Timing, self_seconds: Sequence[float], count: int) -> Overhead:
     """What profiling adds, from steps with nothing in them and from `timing`.
 
     Args:
         case: Whose steps.
         steps: Whose parts.
         timing: MarkedSteps profiled and not.
-        events: Operators' events a step.
+        self_seconds: Of all operators' events.
+        count: Of the steps that have them.
     """
 
     def nothing(mark: Callable[[str], None], count: int) -> None:
@@ -125,7 +126,7 @@ def overhead(case: Case, steps: MarkedSteps, timing: Timing, events: float) -> O
     inside = statistics.median(lengths)
     outside = max(0.0, traced.step_seconds - len(steps.parts) * inside)
     rest = timing.profiled_seconds - timing.unprofiled_seconds - traced.step_seconds
-    return Overhead(max(0.0, rest / events) if events else 0.0, inside, outside)
+    return Overhead(most_of_each(rest * count, self_seconds), inside, outside)
 
 
 def _without_host(file: Path) -> None:

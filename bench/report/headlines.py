@@ -160,7 +160,10 @@ def _formats(everything: Sequence[Cell]) -> Iterator[str]:
             gains = [(c, g) for c in steps for g in c.gains if (g.field, g.choice) == ("precision", choice)]
             chosen = gains if len(gains) < 3 else [gains[0], gains[-1]]
             if chosen and choice != "fp32":
-                texts = [f"{_effect(gain)} at batch {cell.case.batch_size:,}" for cell, gain in chosen]
+                at: dict[str, list[str]] = {}
+                for cell, gain in chosen:
+                    at.setdefault(_effect(gain), []).append(f"{cell.case.batch_size:,}")
+                texts = [f"{effect} at batch {' and '.join(sizes)}" for effect, sizes in at.items()]
                 yield f"On {name(device)}, {name(str(choice))} is {' and '.join(texts)}."
 
 

@@ -163,6 +163,8 @@ class Session:
         seen = {line["id"] for line in of_kind(self._journal.lines, "observed")}
         record = folded(self._journal.lines)
         wanted = [m for m in record.measurements if m.id not in seen]
+        # What is compiled needs a process each; the others share one, as long as none of those is between them.
+        wanted.sort(key=lambda m: COMPILERS[m.case.compiler].mode is not None)
         with _Kept(self._workers) as kept:
             for measurement in wanted:
                 interruption.check()

@@ -3,6 +3,7 @@
 What no CPU can show is that the driver takes the recording and the GPU the kernels.
 """
 
+import collections
 import importlib.util
 import os
 import subprocess
@@ -67,6 +68,23 @@ SAME = [
     graphs.by_hand_in_a_graph,
     graphs.compiled_in_a_graph,
 ]
+
+
+def test_the_fastest_kernels_are_not_looked_for_for_the_last_batch_alone(images, monkeypatch):
+    """One step in 938, for which the search would take as long as for all others."""
+    sizes = collections.defaultdict(set)
+
+    def compiled(mode):
+        def function(*arguments):
+            sizes[mode].add(len(arguments[-2]))
+            steps.pure_step(*arguments)
+
+        return function
+
+    monkeypatch.setattr(steps, "_compiled", compiled)
+    images.train.data, images.train.targets = images.train.data[:200], images.train.targets[:200]
+    graphs.compiled_in_a_graph(images, 0, torch.device("cpu"))
+    assert sizes == {graphs.MODE: {64}, "default": {8}}
 
 
 @pytest.mark.slow

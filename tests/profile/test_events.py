@@ -10,6 +10,7 @@ from bench.profile.events import (
     Ranges,
     gaps,
     kernels,
+    most_of_each,
     numbered,
     operators,
     phases,
@@ -114,6 +115,23 @@ def test_operators_by_part_and_line_with_the_profilers_cost_taken_off():
 
 def test_a_cost_above_the_call_itself_leaves_nothing_and_not_less():
     assert {o.self_seconds for o in operators(HOST, RANGES, PARTS, {}, Overhead(1.0, 1.0, 0.0))} == {0.0}
+
+
+def test_no_event_is_thought_to_have_cost_more_than_it_took():
+    assert most_of_each(6.0, [1.0, 5.0, 5.0]) == 2.5  # 1, 2.5 and 2.5
+    assert most_of_each(3.0, [5.0, 5.0, 5.0]) == 1.0
+    assert most_of_each(99.0, [1.0, 5.0]) == 5.0
+    assert most_of_each(-1.0, [1.0, 5.0]) == 0.0
+    assert most_of_each(1.0, []) == 0.0
+
+
+def test_the_profilers_cost_is_taken_off_whole_and_by_all_views_alike():
+    each = most_of_each(90 * US, [event.self_seconds for event in HOST if event.name not in PARTS])
+    overhead = Overhead(each, 0.0, 0.0)
+    called = sum(o.self_seconds for o in operators(HOST, RANGES, PARTS, {}, overhead))
+    assert called == pytest.approx((96 - 90 / 2) * US)  # of two steps
+    assert sum(p.corrected_seconds for p in phases(HOST, RANGES, PARTS, 96 * US, {}, overhead)) == pytest.approx(called)
+    assert sum(stacks(HOST, RANGES, PARTS, overhead).values()) == pytest.approx(called)
 
 
 def test_stacks_add_up_to_the_steps_without_the_steps_own_range():

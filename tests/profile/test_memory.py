@@ -1,3 +1,4 @@
+import mmap
 import sys
 from pathlib import Path
 
@@ -30,12 +31,29 @@ kept: list[bytearray] = []
 
 def test_what_is_held_at_the_peak_is_named_by_its_line():
     pytest.importorskip("memray")
-    peak, holders = held_at_peak(held, Path("/nowhere"))
+    holders, peak, reserved = held_at_peak(held, Path("/nowhere"))
     kept.clear()
     assert peak >= 50_000_000
+    assert reserved == 0
     assert holders[0].where.startswith("profile/test_memory.py:")
     assert holders[0].where.endswith(" held")
     assert holders[0].bytes >= 50_000_000
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="reserves addresses as POSIX does")
+def test_addresses_that_are_only_reserved_are_no_memory():
+    pytest.importorskip("memray")
+    kept_addresses = []
+
+    def reserve():
+        held()
+        kept_addresses.append(mmap.mmap(-1, 2**38, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0))
+
+    holders, peak, reserved = held_at_peak(reserve, Path("/nowhere"))
+    kept.clear()
+    assert reserved == 2**38
+    assert 50_000_000 <= peak < 2**38
+    assert holders[0].where.endswith(" held")
 
 
 def test_without_memray_the_reason_says_what_to_install(monkeypatch):

@@ -136,6 +136,15 @@ def test_memory_that_shrinks_is_no_leak():
     assert not any("leak" in sentence for sentence in sentences.summary(shrinking))
 
 
+def test_addresses_that_are_reserved_are_not_called_memory():
+    large = changed(memory=dataclasses.replace(PROFILE.memory, process_peak_bytes=2**31, reserved_bytes=12 * 2**30))
+    (line,) = (line for line in sentences.memory_sentences(large) if "at its peak" in line)
+    assert line == (
+        "From the building of the case on, the process allocated 2 GiB at its peak. Beside it, 12 GiB of addresses are "
+        "reserved, which is no memory."
+    )
+
+
 def test_memory_that_was_not_measured_has_a_reason_and_no_picture(drawn):
     missing = changed(memory=Memory(missing={"holders": "memray is not installed: pip install memray"}))
     assert sentences.memory_sentences(missing) == ["No holders: memray is not installed: pip install memray."]

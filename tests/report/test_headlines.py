@@ -68,7 +68,7 @@ def test_whether_compiling_pays_or_how_to_find_out():
 
 def test_number_formats_are_told_at_the_smallest_and_at_the_largest_batch():
     assert topics(CPU_RECORD)["Number formats"] == (
-        "On the CPU, bf16 is 1.31× slower (1.29 to 1.33) at batch 64 and 1.31× slower (1.29 to 1.33) at batch 4,096."
+        "On the CPU, bf16 is 1.31× slower (1.29 to 1.33) at batch 64 and 4,096."
     )
     assert "Number formats" not in topics(of(measured(case(), 4e-4)))
 
