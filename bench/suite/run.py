@@ -176,7 +176,7 @@ def _exit_code(run: Run, record: Record, folder: Path, problems: list[str]) -> i
         total = sum(u.kind != "impossible" for u in record.unmeasured) + len(record.measurements)
         missing = len(session.missing(record))
         what = f"{missing} of {counted(total, 'case')} {'is' if missing == 1 else 'are'} missing"
-        what = what if missing else "some rounds are missing"
+        what = what if missing else "some rounds or accounts are missing"
         stopped = "interrupted: " * (not of_kind(run.journal.lines, "problem"))
         problems.append(f"{stopped}{what}; the report holds the others; to go on: fcnn-bench run --resume {folder}")
     for line in (*failures, *problems):

@@ -1,6 +1,8 @@
 """The sides of a comparison: what they run in, whose it is, and that another interpreter needs nothing of ours."""
 
+import dataclasses
 import importlib.metadata
+import platform
 import random
 import subprocess
 import sys
@@ -11,13 +13,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from bench.axes.case import Case
 from bench.cli import main
 from bench.errors import BenchError
 from bench.gate import check, decide
 from bench.gate.decide import FAIL, PASS
 from bench.gate.outcome import ERROR, SHOWN, Outcome
 from bench.gate.sides import Environment, InTurn, Side, Sides, different, environment_of, sides
-from bench.gate.trees import one_program
+from bench.gate.trees import Trees, one_program
 from bench.gate.whole import Request
 from tests.data.images import embedded
 
@@ -180,3 +183,41 @@ def test_something_that_is_started_and_is_no_python_is_named(tmp_path):
         sides(programs, tmp_path / "none.pt", there, timed=False),
     ):
         pass
+
+
+CHURNS = """\
+import resource
+from types import SimpleNamespace
+
+import torch
+
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def make(device, batch_size, seed):
+    def step():
+        several = [torch.ones(5_000_000) for _ in range(3)]  # 60 MB, at the end of the heap: given back by default
+        del several
+
+    def evaluate():
+        step()
+        before = faults()
+        step()
+        return 1.0 if faults() - before < 1000 else 0.0  # of 14,600 pages
+
+    return SimpleNamespace(step=step, evaluate=evaluate)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
+@pytest.mark.slow
+def test_workers_of_both_sides_keep_the_memory_that_a_step_frees(tmp_path):
+    """Whether a process gives it back is chance, and made pairs of one program scatter by a tenth."""
+    (tmp_path / "training.py").write_text(CHURNS)
+    case = Case(workload="program", batch_size=64, threads=1)
+    with sides(Trees(tmp_path, tmp_path, "0", "training.py"), None, None) as of:
+        for side in (of.reference, of.candidate):
+            with side.worker() as worker:
+                assert worker.ask("own_learn", case=dataclasses.asdict(case), seed=0, steps=1) == 1.0
