@@ -19,15 +19,11 @@ from typing import Any, Protocol
 
 from bench.errors import USAGE, BenchError
 from bench.gate.trees import Trees
+from bench.measure.page_faults import KEEP_MEMORY
 from bench.workers.conversation import Conversation, WorkerError
 from bench.workers.forge import Forge
 
 FORGES = 3  # a side, where sides have an environment each
-# glibc gives memory at the end of its heap back to the system, and a step that frees its activations there pays for it
-# with page faults whenever it takes them again. Whether it does depends on where they happen to lie: processes of a
-# convolutional step of 64 images had 78 to 840 faults a step, 3.8 to 7.8 ms, and with this none, 2.7 to 4.5. So workers
-# of both sides keep what they have had. Not more than 32 MiB for a mapping of its own: the most that glibc takes.
-KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,8 @@ def sides(
         BenchError: The environment cannot run the program.
     """
     held = {"file": str(images)} if images else {}
-    keeps = {name: os.environ.get(name, value) for name, value in KEEPS_MEMORY.items()}
+    # Whether a process gives memory back is chance, of which a convolutional program's pairs scattered by 10 to 14%.
+    keeps = {name: os.environ.get(name, value) for name, value in KEEP_MEMORY.items()}
     with contextlib.ExitStack() as stack:
         if environment is None:
             yield Sides.of(programs, stack.enter_context(Forge(held, passive=True, environment=keeps)))

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import flop_registry
 
+from bench.measure import page_faults
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import OTHER, PRODUCT, DeviceWork, device_work, silence_profilers
 from bench.measure.phases import part_seconds
@@ -54,11 +55,16 @@ def measure_breakdown(
         sizes = {repeat: _repetitions(repeat, clock, BLOCK_SECONDS) for repeat in (step, empty)}
         seconds: dict[Callable[[], object], list[float]] = {step: [], empty: []}
         parts: list[Mapping[str, float]] = []
+        faults, counted = 0, 0
         begin = clock.now()
         while len(parts) < FEWEST_TURNS or (len(parts) < MOST_TURNS and clock.now() - begin < TURNS_SECONDS):
             for repeat in (step, empty) if len(parts) % 2 else (empty, step):
                 clock.time_block(repeat, 1)  # the caches are the other's
+                before = page_faults.taken() or 0
                 seconds[repeat].append(clock.time_block(repeat, sizes[repeat]).host_seconds / sizes[repeat])
+                if repeat is step:
+                    faults += (page_faults.taken() or 0) - before
+                    counted += sizes[step]
             parts.append(part_seconds(marked, clock, sizes[empty]) if marked else {})
         on_device = device_work(step, clock)
         if on_device is not None:
@@ -73,12 +79,15 @@ def measure_breakdown(
     # Of blocks side by side: on a host that changes its speed, the share scatters by a quarter less than that of the
     # fastest blocks of each (of a step of 64 images, four times 40 of them).
     share = statistics.median(nothing / one for one, nothing in zip(seconds[step], seconds[empty], strict=True))
+    faulted = None if page_faults.taken() is None else faults / counted
     return Breakdown(
         step_seconds=taken,
         empty_step_seconds=taken * share,
         empty_parts_seconds={name: fastest([one.get(name, 0.0) for one in parts]) for name in names},
         work_seconds=work,
         empty_work_seconds=nothing,
+        page_faults=faulted,
+        page_fault_seconds=faulted and faulted * page_faults.seconds_each(),
     )
 
 

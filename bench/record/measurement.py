@@ -188,6 +188,8 @@ class Breakdown:
             and outside of all (`rest`); on a device, in its kernels (`product`, `other`) and copies (`copy`), and what
             the host spends in the calls that copy (`copy_call`); empty where that cannot be told.
         empty_work_seconds: The same of the empty step.
+        page_faults: Of a repetition, in the mean; None where the system does not count them.
+        page_fault_seconds: What they take, by what one of fresh memory takes here.
     """
 
     step_seconds: PositiveFloat
@@ -195,6 +197,8 @@ class Breakdown:
     empty_parts_seconds: dict[str, float]
     work_seconds: dict[str, NonNegativeFloat]
     empty_work_seconds: dict[str, NonNegativeFloat]
+    page_faults: NonNegativeFloat | None = None
+    page_fault_seconds: NonNegativeFloat | None = None
 
 
 @dataclass(frozen=True)

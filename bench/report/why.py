@@ -23,6 +23,8 @@ MEANINGS = {
 }
 WORTH_A_WORD = 0.15  # of the overhead, a part of the step
 TOO_MUCH_UNEXPLAINED = 0.15
+MANY_PAGE_FAULTS = 0.05  # of the time of a step
+KEEP_MEMORY = "MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=33554432"
 NEARLY = 0.8  # of the largest share: another run may have the two the other way round
 MOST_GAINS = 3
 TRY = {"compiler": "torch.compile", "precision": "other number formats", "optimizer": "other implementations of Adam",
@@ -81,7 +83,19 @@ def verdict(cell: Cell, what: str) -> str:
         )
     if account.share("unexplained") > TOO_MUCH_UNEXPLAINED:
         text += f" {_percent(account, 'unexplained')} is unexplained."
-    return text
+    return text + _page_faults(cell)
+
+
+def _page_faults(cell: Cell) -> str:
+    """That a step gives memory back that it needs again, where that takes some of its time."""
+    breakdown = cell.measurement.breakdown if cell.measurement else None
+    seconds = (breakdown.page_fault_seconds if breakdown else None) or 0.0
+    if breakdown is None or seconds < MANY_PAGE_FAULTS * breakdown.step_seconds:
+        return ""
+    return (
+        f" It has {breakdown.page_faults:,.0f} page faults a step, which take about {units.duration(seconds)}: it gives "
+        f"memory back to the system and needs it again. With glibc, {KEEP_MEMORY} in the environment keeps it."
+    )
 
 
 def _meaning(cell: Cell, term: str) -> str:
