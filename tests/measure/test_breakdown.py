@@ -30,6 +30,29 @@ def test_step_and_empty_step_take_turns(monkeypatch):
     assert found.empty_work_seconds == {"product": 1e-5}
 
 
+def test_page_faults_of_the_step_are_counted_and_not_those_of_the_empty_one(monkeypatch):
+    time, faults = SimulatedTime(), 0
+    monkeypatch.setattr(of, "_operator_seconds", lambda *_: ({}, {}))
+    monkeypatch.setattr(of.page_faults, "taken", lambda: faults)
+    monkeypatch.setattr(of.page_faults, "seconds_each", lambda: 2e-6)
+
+    def step():
+        nonlocal faults
+        faults += 7
+        time.seconds += 1e-3
+
+    def empty():
+        nonlocal faults
+        faults += 100
+        time.seconds += 4e-4
+
+    found = measure_breakdown(step, empty, time.clock())
+    assert (found.page_faults, found.page_fault_seconds) == (7, pytest.approx(14e-6))
+    monkeypatch.setattr(of.page_faults, "taken", lambda: None)
+    found = measure_breakdown(step, empty, time.clock())
+    assert (found.page_faults, found.page_fault_seconds) == (None, None)
+
+
 def test_a_part_alone_has_no_parts(monkeypatch):
     time = SimulatedTime()
     monkeypatch.setattr(of, "_operator_seconds", lambda *_: ({}, {}))
