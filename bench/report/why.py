@@ -93,8 +93,8 @@ def _page_faults(cell: Cell) -> str:
     if breakdown is None or seconds < MANY_PAGE_FAULTS * breakdown.step_seconds:
         return ""
     return (
-        f" It has {breakdown.page_faults:,.0f} page faults a step, which take about {units.duration(seconds)}: it gives "
-        f"memory back to the system and needs it again. With glibc, {KEEP_MEMORY} in the environment keeps it."
+        f" It has {breakdown.page_faults:,.0f} page faults a step, which take about {units.duration(seconds)}: it "
+        f"gives memory back to the system and needs it again. With glibc, {KEEP_MEMORY} in the environment keeps it."
     )
 
 
