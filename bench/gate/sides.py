@@ -20,8 +20,10 @@ from typing import Any, Protocol
 from bench.errors import USAGE, BenchError
 from bench.gate.trees import Trees
 from bench.measure.page_faults import KEEP_MEMORY
+from bench.record import files
 from bench.workers.conversation import Conversation, WorkerError
 from bench.workers.forge import Forge
+from bench.workers.process import alone
 
 FORGES = 3  # a side, where sides have an environment each
 
@@ -145,9 +147,11 @@ def sides(
             yield Sides.of(programs, stack.enter_context(Forge(held, passive=True, environment=keeps)))
             return
 
+        harness = alone(stack.enter_context(files.scratch()))
+
         def several(**of: Any) -> list[Forge]:
             count = FORGES if timed else 1
-            made = [Forge(held, passive=False, **of) for _ in range(count)]
+            made = [Forge(held, passive=False, harness=harness, **of) for _ in range(count)]
             return [stack.enter_context(forge) for forge in made]
 
         # Threads wait here as they do for a user: how they do may be what is compared.

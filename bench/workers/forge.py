@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -161,6 +162,7 @@ class Forge:
             worker is to be like the process of a user.
         python: The interpreter, which need have nothing but torch.
         environment: Variables beside those of this process.
+        harness: As of `bench.workers.process.Process`.
     """
 
     def __init__(
@@ -170,8 +172,9 @@ class Forge:
         passive: bool,
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
+        harness: Path | None = None,
     ) -> None:
-        self._held, self._python = images, python
+        self._held, self._python, self._harness = images, python, harness
         self._environment = {**(PASSIVE if passive else {}), **(environment or {})}
 
     def __enter__(self) -> Forge:
@@ -180,7 +183,7 @@ class Forge:
         self._control.settimeout(START_SECONDS)
         with theirs:
             words = [self._python, "-m", FORGE, str(theirs.fileno())]
-            self._process = Process(words, self._environment, kept=[theirs.fileno()])
+            self._process = Process(words, self._environment, kept=[theirs.fileno()], harness=self._harness)
             self._process.__enter__()
         with contextlib.suppress(OSError):  # it has ended already; the answer says why
             self._control.sendall(json.dumps(self._held).encode())

@@ -24,10 +24,21 @@ HARNESS = Path(__file__).parents[2]
 WORKER = "bench.workers.serve"
 
 
-def child_environment(changes: dict[str, str]) -> dict[str, str]:
+def alone(folder: Path) -> Path:
+    """The folder, with this harness in it and nothing of what it is installed beside.
+
+    An interpreter that looked for the harness where pip has put it would find this one's torch there, too, and two
+    versions of torch that are to be compared would be the same one.
+    """
+    for package in ("bench", "fcnn"):
+        (folder / package).symlink_to(HARNESS / package)
+    return folder
+
+
+def child_environment(changes: dict[str, str], harness: Path | None = None) -> dict[str, str]:
     """This process's environment with `changes`, in which a child finds this very harness."""
     changed = {**os.environ, **changes}
-    paths = [str(HARNESS), *filter(None, [changed.get("PYTHONPATH")])]
+    paths = [str(harness or HARNESS), *filter(None, [changed.get("PYTHONPATH")])]
     return {**changed, "PYTHONPATH": os.pathsep.join(paths)}
 
 
@@ -52,6 +63,7 @@ class Process:
         environment: Variables beside those of this process.
         kept: File descriptors that it inherits.
         called: What it is called in messages.
+        harness: Where it finds the harness; where this process does, if that is not said.
     """
 
     def __init__(
@@ -60,17 +72,18 @@ class Process:
         environment: dict[str, str] | None = None,
         kept: Sequence[int] = (),
         called: str = "it",
+        harness: Path | None = None,
     ) -> None:
         self._words, self._environment, self._kept = words or worker_words(), environment or {}, kept
-        self._called = called
+        self._called, self._harness = called, harness or HARNESS
 
     def __enter__(self) -> Process:
         try:
             self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
             self._process = subprocess.Popen(
-                self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, cwd=HARNESS,
-                env=child_environment(self._environment), encoding="utf-8", errors="replace", start_new_session=True,
-                pass_fds=self._kept,
+                self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, cwd=self._harness,
+                env=child_environment(self._environment, self._harness), encoding="utf-8", errors="replace",
+                start_new_session=True, pass_fds=self._kept,
             )  # fmt: skip
         except OSError as error:
             raise WorkerError(f"{self._words[0]} cannot be started: {error}") from error

@@ -41,7 +41,8 @@ def test_page_faults_are_told_where_they_take_some_of_the_time():
     work = {"product": 7e-4, "other": 5e-5, "rest": 5e-5}
     assert of(Breakdown(1e-3, 2e-4, {}, work, SPENT, 410.2, 1e-4)).endswith(
         " It has 410 page faults a step, which take about 100 µs: it gives memory back to the system and needs it "
-        "again. With glibc, MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=33554432 in the environment keeps it."
+        "again. With glibc, MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=33554432 in the environment keeps "
+        "it."
     )
     for few in ((10.0, 2e-5), (0.0, 0.0), (None, None)):
         assert "page faults" not in of(Breakdown(1e-3, 2e-4, {}, work, SPENT, *few))
