@@ -26,7 +26,9 @@ class Forked:
         kept: File descriptors that it inherits.
     """
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], kept: Sequence[int]) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], kept: Sequence[int], harness: None
+    ) -> None:
         self._words, self._environment, self._kept = words, environment, kept
 
     def __enter__(self) -> Forked:
