@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,8 +52,18 @@ def _cpu_info() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's brand, as it reports it."""
-    return str(_cpu_info().get("brand_raw") or platform.processor() or platform.machine())
+    """The processor's brand, as it reports it; with its family and model, where the brand names none.
+
+    Virtual machines hide them: what is called "AMD EPYC" may be of any generation, with AVX-512 and without it, and a
+    time of the one says nothing of the other.
+    """
+    info = _cpu_info()
+    brand = str(info.get("brand_raw") or platform.processor() or platform.machine())
+    name, at, clock = brand.partition("@")
+    numbers = ", ".join(f"{kind} {info[kind]}" for kind in ("family", "model") if kind in info)
+    if not numbers or re.search(r"\d", re.sub(r"\d+-Core", "", name)):
+        return brand
+    return f"{name.rstrip()} ({numbers}) {at}{clock}".rstrip()
 
 
 def cpu_flags() -> list[str]:

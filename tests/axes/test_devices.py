@@ -6,6 +6,7 @@ import torch
 from bench.axes import devices
 from bench.axes.case import why_impossible
 from bench.axes.devices import DEVICES, try_out, why_unusable
+from bench.measure import facts
 from tests.axes.test_case import changed
 from tests.measure.simulated import SimulatedTime
 
@@ -93,3 +94,31 @@ def test_a_gpu_that_cannot_be_chosen_is_an_error(environment, names, before, rea
         environment["CUDA_VISIBLE_DEVICES"] = before
     with pytest.raises(ValueError, match=reason):
         devices.choose(names)
+
+
+@pytest.mark.parametrize(
+    ("reported", "model"),
+    [
+        ({"brand_raw": "AMD EPYC", "family": 25, "model": 17}, "AMD EPYC (family 25, model 17)"),
+        ({"brand_raw": "AMD EPYC 64-Core Processor", "family": 25, "model": 1},
+         "AMD EPYC 64-Core Processor (family 25, model 1)"),
+        ({"brand_raw": "Intel(R) Xeon(R) Processor @ 2.70GHz", "family": 6, "model": 143},
+         "Intel(R) Xeon(R) Processor (family 6, model 143) @ 2.70GHz"),
+        ({"brand_raw": "AMD EPYC 7763 64-Core Processor", "family": 25, "model": 1}, "AMD EPYC 7763 64-Core Processor"),
+        ({"brand_raw": "Apple M1"}, "Apple M1"),
+        ({"brand_raw": "Arm Processor"}, "Arm Processor"),
+    ],
+)  # fmt: skip
+def test_a_processor_whose_brand_names_no_model_is_told_by_its_numbers(monkeypatch, reported, model):
+    monkeypatch.setattr(devices, "_cpu_info", lambda: reported)
+    assert devices.cpu_model() == model
+
+
+def test_the_numbers_part_machines_that_a_virtual_machine_gives_one_brand(monkeypatch):
+    def slug(model: int) -> str:
+        reported = {"brand_raw": "Intel(R) Xeon(R) Processor @ 2.70GHz", "family": 6, "model": model}
+        monkeypatch.setattr(devices, "_cpu_info", lambda: reported)
+        return facts.machine().slug
+
+    assert slug(85) != slug(143)
+    assert facts.machine().label.startswith("Intel Xeon (family 6, model 143), ")
