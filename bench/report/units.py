@@ -10,6 +10,7 @@ import math
 from bench.analyse.statistics import Ratio, Summary
 
 MISSING = "-"
+MOST_DECIMALS = 6
 _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -86,8 +87,11 @@ def _time_and_bounds(value: float, low: float | None, high: float | None) -> tup
 
 
 def ratio(value: Ratio) -> str:
-    """A ratio with its interval: `1.80 (1.72 to 1.89)`."""
+    """A ratio with its interval: `1.80 (1.72 to 1.89)`; of one that excludes 1, no bound is shown as 1."""
     digits = decimals(value.value, value.low, value.high)
+    if value.low is not None and value.high is not None and value.clear:
+        nearest = value.low if value.low > 1 else value.high
+        digits = next((more for more in range(digits, MOST_DECIMALS) if round(nearest, more) != 1), MOST_DECIMALS)
     if value.low is None or value.high is None:
         return f"{value.value:,.{digits}f} (no interval)"
     if value.low == value.high:

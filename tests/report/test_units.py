@@ -61,6 +61,9 @@ def test_median_and_interval_share_unit_and_digits():
     ("ratio", "cell", "sentence"),
     [
         (Ratio(1.8, 1.72, 1.89), "1.80 (1.72 to 1.89)", "1.80× as fast (1.72 to 1.89)"),
+        (Ratio(1.06, 1.003, 1.11), "1.060 (1.003 to 1.110)", "1.060× as fast (1.003 to 1.110)"),
+        (Ratio(0.95, 0.9, 0.99996), "0.95000 (0.90000 to 0.99996)", "0.95000× as fast (0.90000 to 0.99996)"),
+        (Ratio(1.04, 0.998, 1.08), "1.04 (1.00 to 1.08)", "1.04× as fast (1.00 to 1.08)"),
         (Ratio(1.8, None, None), "1.80 (no interval)", "1.80× as fast (no interval)"),
         (Ratio(1.0, 1.0, 1.0), "1", "1× as fast"),
     ],
