@@ -169,6 +169,7 @@ class Bar:
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._task = self._progress.add_task("starting", total=total_seconds, left="")
+        self._furthest = 0.0
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -178,5 +179,6 @@ class Bar:
         self._progress.stop()
 
     def show(self, what: str, left: str, done_seconds: float) -> None:
-        """What is under way, what is left, and how many of the expected seconds are done."""
-        self._progress.update(self._task, description=what, left=left, completed=done_seconds, refresh=True)
+        """What is under way, what is left, and how many of the expected seconds are done; it never goes back."""
+        self._furthest = max(self._furthest, done_seconds)
+        self._progress.update(self._task, description=what, left=left, completed=self._furthest, refresh=True)

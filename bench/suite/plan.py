@@ -130,6 +130,7 @@ class Plan:
         compile_seconds: For compiling from cold.
         observe_seconds: For taking the cases apart.
         start_up_seconds: For starting from nothing.
+        limited: Whether it has a time limit, and not what was asked for.
     """
 
     effort: Effort
@@ -139,6 +140,7 @@ class Plan:
     compile_seconds: float
     observe_seconds: float
     start_up_seconds: float = 0.0
+    limited: bool = False
 
     @property
     def seconds(self) -> float:
@@ -150,6 +152,18 @@ class Plan:
         groups = sum(share.seconds for name, share in self.shares.items() if name != group)
         alone = self.calibrate_seconds + self.compile_seconds + self.observe_seconds + self.start_up_seconds
         return groups + alone + REPORT_SECONDS
+
+    def has_room(self, passed_seconds: float, process_seconds: float, processes: int) -> bool:
+        """Whether a further process of steps fits in the time, where all that was planned took less than expected.
+
+        Args:
+            passed_seconds: Since the run began; the last calibrations and the report are still to come.
+            process_seconds: What one has taken.
+            processes: That steps had.
+        """
+        later = self.calibrate_seconds / self.calibrations * (self.calibrations - 1) + REPORT_SECONDS
+        fits = passed_seconds + process_seconds + later <= self.seconds
+        return self.limited and fits and processes < STEP_SHARES[0][0]
 
 
 REPORT_SECONDS = 3.0
@@ -187,10 +201,12 @@ def make(
         if seconds >= wanted.step_seconds:
             break
     seconds = round(min(max(seconds, LEAST_STEP_SECONDS), MOST_STEP_SECONDS), 2)
-    return _plan(cases, train_images, dataclasses.replace(effort, step_seconds=seconds), rates)
+    return _plan(cases, train_images, dataclasses.replace(effort, step_seconds=seconds), rates, limited=True)
 
 
-def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: costs.Rates) -> Plan:
+def _plan(
+    cases: Mapping[str, Case], train_images: int, effort: Effort, rates: costs.Rates, *, limited: bool = False
+) -> Plan:
     shares = {}
     for name, members in costs.groups(cases).items():
         repetitions = {id: costs.repetition_seconds(case, train_images, rates) for id, case in members.items()}
@@ -219,4 +235,5 @@ def _plan(cases: Mapping[str, Case], train_images: int, effort: Effort, rates: c
         + sum(costs.observe_seconds(case, train_images, effort.thorough, rates) for case in cases.values())
         + TIMES_MADE * costs.made_seconds(cases.values(), rates),
         start_up_seconds=sum(map(costs.start_up_seconds, cases.values())) if effort.thorough else 0.0,
+        limited=limited,
     )

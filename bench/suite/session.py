@@ -75,25 +75,48 @@ class Session:
             self._journal.write("problem", what=f"the run cannot go on: {error}")
 
     def _measure(self) -> None:
+        began, resumed = time.monotonic(), len(self._journal.lines) > 1
         with files.scratch() as folder:
             self._calibrate(1)
             caches = self._compile(folder)
-            for name, members in costs.groups(self.cases).items():
-                share = self._plan.shares[name]
-                gpu = self._journal.lines[0]["gpu"] if any(c.device == "cuda" for c in members.values()) else None
-                part = costs.PART_SECONDS if name == "epochs" and not self._plan.effort.thorough else None
-                group = Group(name, members, share, caches, gpu, part)
-                begin = self._done
+            took = dict[str, float]()
+            for name in costs.groups(self.cases):
+                share, begin, started = self._plan.shares[name], self._done, time.monotonic()
 
                 def say(what: str, seconds: float, begin: float = begin, share: Share = share) -> None:
                     self._say(what, begin + min(seconds, share.seconds))
 
-                Rounds(group, self._workers.start, self._journal, random.Random(), say).measure()
-                self._done = begin + share.seconds
+                self._rounds(name, share, caches, say)
+                self._done, took[name] = begin + share.seconds, (time.monotonic() - started) / share.processes
             self._observe(caches)
             self._start_up(folder)
+            if "steps" in took and not resumed:
+                self._fill(began, took["steps"], caches)
             self._calibrate(self._plan.calibrations)
         self._journal.write("end")
+
+    def _rounds(self, name: str, share: Share, caches: Mapping[str, str], say: Say) -> None:
+        """As many rounds of a group as its share has."""
+        members = costs.groups(self.cases).get(name, {})
+        gpu = self._journal.lines[0]["gpu"] if any(c.device == "cuda" for c in members.values()) else None
+        part = costs.PART_SECONDS if name == "epochs" and not self._plan.effort.thorough else None
+        group = Group(name, members, share, caches, gpu, part)
+        Rounds(group, self._workers.start, self._journal, random.Random(), say).measure()
+
+    def _fill(self, began: float, process_seconds: float, caches: Mapping[str, str]) -> None:
+        """Further processes of steps in what is left of a plan that took less than was expected.
+
+        They are what intervals are over, and later than the others: what lasted for seconds on the machine is not the
+        same for all.
+        """
+
+        def passed() -> float:
+            return time.monotonic() - began
+
+        share = self._plan.shares["steps"]
+        while self.cases and self._plan.has_room(passed(), process_seconds, share.processes):
+            share = dataclasses.replace(share, processes=share.processes + 1)
+            self._rounds("steps", share, caches, lambda what, seconds: self._say(what, passed()))
 
     def _calibrate(self, times: int) -> None:
         """The calibrations, unless they have been timed so many times."""

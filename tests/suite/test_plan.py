@@ -14,6 +14,8 @@ from bench.suite.plan import (
     MOST_ROUNDS,
     MOST_STEP_SECONDS,
     PLAN_SECONDS,
+    REPORT_SECONDS,
+    STEP_SHARES,
     USUAL_SURVEY_SECONDS,
     Effort,
     Share,
@@ -76,6 +78,20 @@ def test_the_steps_get_what_is_left_of_the_plans_time(factor):
         assert found.seconds <= PLAN_SECONDS["quick"] + 0.1
     if found.effort.step_seconds < 1:  # then fewer epochs and seeds would not have given them more
         assert (found.effort.epochs, found.effort.seeds) == (3, 3)
+
+
+@pytest.mark.parametrize(("plan", "calibrations_left"), [("quick", 0), ("suite", 1)])
+def test_what_was_planned_and_took_less_leaves_room_for_further_processes(plan, calibrations_left):
+    made = planned(plan)
+    until = made.seconds - REPORT_SECONDS - calibrations_left * made.calibrate_seconds / made.calibrations
+    assert made.has_room(until - 2.01, 2.0, 6)
+    assert not made.has_room(until - 1.99, 2.0, 6)
+    assert not made.has_room(0.0, 2.0, STEP_SHARES[0][0])
+
+
+def test_what_was_asked_for_has_no_room_for_more():
+    assert not planned(budget=1.0).has_room(0.0, 0.1, 1)
+    assert not planned(batch=[64]).has_room(0.0, 0.1, 1)
 
 
 def test_a_budget_of_ones_own_is_kept_whatever_it_takes():

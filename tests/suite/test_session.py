@@ -17,7 +17,7 @@ from bench.record.model import to_json
 from bench.record.store import of_json
 from bench.suite import header, session
 from bench.suite.costs import Rates
-from bench.suite.plan import make
+from bench.suite.plan import Plan, make
 from bench.suite.session import missing
 from bench.workers import serve, training, workloads
 from bench.workers.conversation import WorkerDied
@@ -116,6 +116,33 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_goes_on(images, tmp_path, m
     assert len(whole.measurements) == 2
     calibrations = [line for line in stopped.journal.lines if line["kind"] == "calibration"]
     assert len(calibrations) == 1
+
+
+def test_what_is_left_of_the_time_goes_to_further_processes_of_steps(images, tmp_path, monkeypatch):
+    asked = []
+
+    def room(plan, passed_seconds, process_seconds, processes):
+        asked.append((passed_seconds > 0 < process_seconds, processes))
+        return processes < 3
+
+    monkeypatch.setattr(Plan, "has_room", room)
+    begun = run(images, tmp_path, changed(batch_size=16), changed(workload="epoch"))
+    record = begun.measure()
+    assert asked == [(True, 1), (True, 2), (True, 3)]
+    kinds = [(line["kind"], line.get("group")) for line in begun.journal.lines if line["kind"] != "prepared"]
+    processes = [at for at, kind in enumerate(kinds) if kind == ("process", "steps")]
+    assert len(processes) == 3
+    assert processes[0] < kinds.index(("observed", None)) < processes[1]
+    assert len({r.process for r in record.rounds if r.group == "steps"}) == 3
+    assert len({r.process for r in record.rounds if r.group == "epochs"}) == 1
+    assert not record.partial
+
+
+def test_a_run_that_goes_on_takes_no_further_time(images, tmp_path, monkeypatch):
+    begun = run(images, tmp_path, changed(batch_size=16))
+    begun.journal.write("process", process=0, group="steps")
+    monkeypatch.setattr(Plan, "has_room", lambda *_: pytest.fail("it was asked"))
+    assert not begun.measure().partial
 
 
 def test_where_no_worker_can_be_had_any_more_what_was_measured_stays(images, tmp_path, monkeypatch):
