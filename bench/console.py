@@ -169,7 +169,6 @@ class Bar:
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._task = self._progress.add_task("starting", total=total_seconds, left="")
-        self._furthest = 0.0
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -180,5 +179,5 @@ class Bar:
 
     def show(self, what: str, left: str, done_seconds: float) -> None:
         """What is under way, what is left, and how many of the expected seconds are done; it never goes back."""
-        self._furthest = max(self._furthest, done_seconds)
-        self._progress.update(self._task, description=what, left=left, completed=self._furthest, refresh=True)
+        furthest = max(done_seconds, *(task.completed for task in self._progress.tasks))
+        self._progress.update(self._task, description=what, left=left, completed=furthest, refresh=True)

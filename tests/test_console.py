@@ -131,6 +131,20 @@ def test_lines_are_drawn_over_on_terminals_only(stream, variables, live, monkeyp
     assert ("about 3.5 s left" in stream.getvalue()) is live
 
 
+def test_the_bar_never_goes_back(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")  # what is left is not drawn then
+    monkeypatch.delenv("CI", raising=False)
+    stream = Terminal()
+    filled = []
+    with console.Bar(console.make(stream), 10.0) as bar:
+        for done_seconds in (2.0, 8.0, 3.0, 10.0):
+            stream.truncate(0)
+            bar.show("steps", "some time left", done_seconds)
+            filled.append(stream.getvalue().count("━"))
+    assert 0 < filled[0] < filled[1] == filled[2] < filled[3]
+
+
 def test_what_is_under_way_is_shown_on_a_terminal(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("TERM", "xterm")
