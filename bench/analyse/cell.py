@@ -85,8 +85,8 @@ class Cell:
         """Why this cell takes part in no comparison; None if it may."""
         if self.unmeasured:
             return f"not measured ({self.unmeasured.kind})"
-        names = objections(self.measurement) if self.measurement else None
-        return f"flagged: {names}" if names else None
+        names = objections(self.measurement) if self.measurement else []
+        return f"flagged: {', '.join(names)}" if names else None
 
     @property
     def why_half_a_roofline(self) -> str | None:

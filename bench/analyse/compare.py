@@ -53,6 +53,7 @@ class Row:
         ratio: How many times as long it takes in B, beside the middle of the other cases of its rounds; None with the
             `reason` why it is not judged.
         others: How many other cases it is judged beside. Of fewer than `FEW`, either side may be the one that changed.
+        flags: The names of those that keep it from being judged, of either side.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Row:
     ratio: Ratio | None
     reason: str | None
     others: int = 0
+    flags: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -115,7 +117,7 @@ class _Run:
 
     def counts(self, id: str) -> bool:
         """Whether the case is here, and nothing speaks against it."""
-        return id in self.by_id and not objections(self.by_id[id])
+        return id in self.by_id and not objections(self.by_id[id], to_other_runs=True)
 
     def group(self, id: str) -> str:
         """The group whose rounds a case is in."""
@@ -173,11 +175,17 @@ class _Side:
 
     def why_not(self, name: str, id: str) -> str | None:
         """Why the case is not judged on this side, which is called `name`."""
-        if not (measurements := self.measurements(id)):
+        if not self.measurements(id):
             return f"not in {name}"
-        if not any(run.counts(id) for run in self.runs):
-            return f"flagged in {name}: {', '.join(dict.fromkeys(objections(m) or '' for m in measurements))}"
+        if flags := self.flags(id):
+            return f"flagged in {name}: {', '.join(flags)}"
         return None
+
+    def flags(self, id: str) -> tuple[str, ...]:
+        """The names of what keeps a case from counting in any run of this side; empty if it counts in one."""
+        if any(run.counts(id) for run in self.runs):
+            return ()
+        return tuple(dict.fromkeys(name for m in self.measurements(id) for name in objections(m, to_other_runs=True)))
 
     def wholes(self, ids: Sequence[str], reference: _Run) -> list[float]:
         """How much longer each run takes than `reference`, the middle of the cases, as a logarithm."""
@@ -251,7 +259,7 @@ def _row(
 ) -> Row:
     a, b = left.time(id), right.time(id)
     if reason:
-        return Row(id, a, b, None, reason)
+        return Row(id, a, b, None, reason, flags=left.flags(id) + right.flags(id))
     first, second = (side.relative(id, others, usual) for side in (left, right))
     if first is None or second is None:
         return Row(id, a, b, None, OTHERS_BARRED if left.has_others(id) else ALONE)

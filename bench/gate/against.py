@@ -57,15 +57,16 @@ def chosen(records: Sequence[Record], *, everything: bool, train_images: int) ->
     first = {m.id: m for m in records[0].measurements}
     ids = [DEFAULT_ID]
     if everything:
-        ids = [id for id, m in first.items() if _repeats_steps(m) and m.case.compiler == "off" and not objections(m)]
+        plain = {id: m for id, m in first.items() if _repeats_steps(m) and m.case.compiler == "off"}
+        ids = [id for id, measurement in plain.items() if not objections(measurement, to_other_runs=True)]
     by_id: dict[str, list[Measurement]] = {}
     for id in ids:
         for record in records:
             measurement = next((m for m in record.measurements if m.id == id), None)
             if measurement is None:
                 raise not_comparable(f"the record of {record.created_utc} has no {id}: nothing to compare with")
-            if names := objections(measurement):
-                raise not_comparable(f"{id} is flagged in the record of {record.created_utc}: {names}")
+            if names := objections(measurement, to_other_runs=True):
+                raise not_comparable(f"{id} is flagged in the record of {record.created_utc}: {', '.join(names)}")
             by_id.setdefault(id, []).append(measurement)
         if len({m.case for m in by_id[id]}) > 1:
             raise not_comparable(f"the records' {id} differ in their threads")

@@ -12,8 +12,9 @@ from bench.record.model import Record
 from bench.report import captions, column, machines
 from bench.report.column import head
 from bench.report.headlines import answer, headlines
+from bench.report.notices import notices
 from bench.report.plot import Plot
-from bench.report.sentences import findings, warnings
+from bench.report.sentences import findings
 from bench.report.tables import VIEWS, View, ViewTable, environment_table, table
 from bench.report.words import capitalised, machine_and_day, version
 from bench.table import Table, as_markdown
@@ -35,7 +36,7 @@ def markdown(records: Sequence[Record], drawn: Sequence[Plot], overview: Table |
     """
     run = records[0]
     parts = [f"# {as_text(captions.title(run))}", _wrapped(as_text(captions.subject(run)))]
-    parts += [_wrapped(f"**Note.** {as_text(text)}", "> ") for text in warnings(run)]
+    parts += [_wrapped(f"**Note.** {as_text(text)}", "> ") for text in notices(run)]
     parts += [_wrapped(as_text(text)) for text in answer(run)]
     parts += _figure(records, "accounts", drawn)
     parts += [_list((topic, as_text(capitalised(text))) for topic, text in headlines(run))]

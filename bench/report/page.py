@@ -15,6 +15,7 @@ from bench.report import captions, column, machines, sentences, tables, template
 from bench.report.column import APART, NOTE, TIME, CaseColumn, head
 from bench.report.details import note
 from bench.report.headlines import answer, headlines
+from bench.report.notices import notices
 from bench.report.plot import Plot, for_page
 from bench.table import NAME, PROSE, WORDS, Table, on_page
 
@@ -80,7 +81,7 @@ def page(records: Sequence[Record], drawn: Sequence[Plot], overview: Table | Non
         records=records,
         run=records[0],
         duration=units.duration(records[0].duration_seconds),
-        warnings=sentences.warnings(records[0]),
+        notices=notices(records[0]),
         answer=answer(records[0]),
         accounts=_figure(records, "accounts", drawn),
         headlines=headlines(records[0]),

@@ -16,7 +16,7 @@ from bench.analyse.compare import mismatch
 from bench.analyse.starting import STAGES, median_of, total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.axes.axis import AXES
-from bench.record.model import TIMING_RULE_VERSION, Record
+from bench.record.model import Record
 from bench.report import formats, host, reasons, units, why
 from bench.report.details import seconds_to_target
 from bench.report.words import (
@@ -30,9 +30,6 @@ from bench.report.words import (
     plural,
     which_is_faster,
 )
-
-WIDE = 0.05  # half the interval of the median case's time, as a fraction of it
-TO_MEASURE_BETTER = "end what else runs (fcnn-bench env lists what disturbs), or give the run more time (--budget)."
 
 
 @dataclass(frozen=True)
@@ -63,49 +60,6 @@ def findings(records: Sequence[Record]) -> list[Finding]:
     return [finding for finding in candidates if finding.sentences]
 
 
-def warnings(record: Record) -> list[str]:
-    """What must be said before anything else: other timing rules, an interrupted run, stand-in images."""
-    sentences = []
-    if record.timing_rule_version != TIMING_RULE_VERSION:
-        sentences.append(
-            f"Taken under timing rules {record.timing_rule_version}, today's are {TIMING_RULE_VERSION}: its numbers "
-            "are shown, and compared with nothing."
-        )
-    if record.partial:
-        left = sum(gap.kind == "interrupted" for gap in record.unmeasured)
-        rest = f"; {left} planned {plural(left, 'case')} had no turn or did not finish" if left else ""
-        if bare := sum(m.counters is None for m in record.measurements):
-            were = "was" if bare == 1 else "were"
-            rest += f"; {bare} {plural(bare, 'case')} {were} not taken apart, so without account and bound"
-        sentences.append(f"This run was interrupted. What it measured by then is complete and valid{rest}.")
-    sentences += _uncertain(record)
-    if reason := record.dataset.fallback_reason:
-        sentences.append(
-            f"Not the full dataset: {reason}. The images are {record.dataset.label}; times and accuracies "
-            "are of these images and are not compared with those of other images."
-        )
-    return sentences
-
-
-def _uncertain(record: Record) -> list[str]:
-    """Where the times of a run hold to no more than a few percent: what still holds, and what to do."""
-    everything = cells(record)
-    widths = [w for cell in everything if cell.summary and (w := cell.summary.half_width_fraction) is not None]
-    if not widths or statistics.median(widths) <= WIDE:
-        return []
-    ratios = [cell.speedup.ratio for cell in everything if cell.speedup.ratio and cell.speedup.baseline_id != cell.id]
-    known = [(r.high - r.low) / 2 / r.value for r in ratios if r.low is not None and r.high is not None]
-    better = bool(known) and statistics.median(known) < statistics.median(widths)
-    if statistics.median(widths) >= 1:  # half of the interval, of the time
-        return [f"This machine was so unsteady that most times tell nothing: {TO_MEASURE_BETTER}"]
-    hold = f", ratios to ±{100 * statistics.median(known):.1f}%: trust ratios more than times" if better else ""
-    wide = f"{100 * statistics.median(widths):.0f}%"
-    return [
-        f"This machine was not steady: most times hold to ±{wide}{hold}. Each row has its own interval. To measure "
-        f"better, {TO_MEASURE_BETTER}"
-    ]
-
-
 def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
     count, flagged = len(record.measurements), sum(bool(cell.flags and cell.why_not_judged) for cell in everything)
     missing = len(record.unmeasured)
@@ -119,9 +73,11 @@ def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
         )
     beside = collections.Counter(r.disturbed for r in record.rounds if r.disturbed)
     if beside:
+        # By their number alone they seem few: what takes half of the time makes a round ten times as long.
+        of_time = sum(r.seconds for r in record.rounds if r.disturbed) / sum(r.seconds for r in record.rounds)
         sentences.append(
-            f"{sum(beside.values())} of {len(record.rounds)} rounds were disturbed, mostly since "
-            f"{beside.most_common(1)[0][0]}; those that were not are what counts, where they are a third of them."
+            f"{sum(beside.values())} of {len(record.rounds)} rounds, {of_time:.0%} of their time, were disturbed, "
+            f"mostly since {beside.most_common(1)[0][0]}; the others are what counts, where they are a third of all."
         )
     if missing:
         sentences.append(f"{missing} more planned {plural(missing, 'case')} could not be measured; the tables say why.")

@@ -16,7 +16,8 @@ from bench.report import captions, column, tables
 from bench.report.column import CaseColumn, head
 from bench.report.details import note
 from bench.report.headlines import answer, headlines
-from bench.report.sentences import findings, warnings
+from bench.report.notices import notices
+from bench.report.sentences import findings
 from bench.report.words import capitalised
 from bench.table import Table, on_terminal
 
@@ -43,7 +44,7 @@ def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> 
         console: Where to print.
         elsewhere: Records of other machines that the summary may speak of.
     """
-    for text in warnings(record):
+    for text in notices(record):
         console.print(Text(text, style="yellow"), end="\n\n")
     summary = Grid.grid(padding=(0, 2, 0, 0))
     for text in answer(record):

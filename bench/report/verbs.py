@@ -12,6 +12,7 @@ from bench.analyse.statistics import Ratio
 from bench.errors import BROKEN, DONE, USAGE, BenchError, not_comparable
 from bench.record import store
 from bench.report.units import MISSING, ratio, seconds, times
+from bench.report.words import FLAGS
 from bench.report.write import write_report
 from bench.table import NAME, PROSE, Column, Table, on_terminal
 
@@ -57,6 +58,8 @@ def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
     terminal.print(on_terminal(Table(columns, texts)))
     meaning = "B / A is how many times as long a case takes in B, beside the middle of the other cases of its rounds"
     terminal.print(f"{meaning}, with its 95% interval.", soft_wrap=True)
+    for flag in dict.fromkeys(flag for row in rows for flag in row.flags):
+        terminal.print(f"{flag}: {FLAGS.get(flag, flag)}.", soft_wrap=True)
     if any(row.ratio and row.ratio.clear and row.others < FEW for row in rows):
         terminal.print(f"Of a case beside fewer than {FEW} others, it may be these that have changed.", soft_wrap=True)
     if whole := as_a_whole(*sides):

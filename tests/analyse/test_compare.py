@@ -91,6 +91,7 @@ def test_flagged_and_missing_cases_are_shown_and_not_judged():
     flagged = run(fused=9e-4, flags=[Flag("cold", "no warm-up")])
     row = compare([run()], [flagged])[-1]
     assert row.verdict == "flagged in B: cold"
+    assert row.flags == ("cold",)
     assert row.b.value == pytest.approx(9e-4, rel=1e-3)
     assert verdicts([run()], [record(*run().measurements[:-1])])[FUSED] == "not in B"
 

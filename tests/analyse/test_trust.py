@@ -7,6 +7,7 @@ from bench.analyse.roofline import roofline
 from bench.analyse.statistics import summarise
 from bench.analyse.trust import concerning, drift, impossible, judged, objections
 from bench.record.measurement import Flag
+from bench.record.model import Beside
 from tests.analyse.synthetic import COUNTERS, calibration, calibrations, epoch, latencies, names, record, steady, step
 from tests.data.measurements import samples
 from tests.data.records import CPU_RECORD
@@ -127,7 +128,7 @@ def test_what_nothing_is_said_against_stays_as_it_is():
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [([], None), (["drift"], None), (["processes-differ", "cold"], "cold"), (["cold", "x", "cold"], "cold, x")],
+    [([], []), (["drift"], []), (["processes-differ", "cold"], ["cold"]), (["cold", "x", "cold"], ["cold", "x"])],
 )
 def test_what_ratios_within_rounds_do_not_mind_does_not_bar(flags, expected):
     assert objections(step(flags=[Flag(name, "planted") for name in flags])) == expected
@@ -199,6 +200,46 @@ def test_a_machine_that_did_not_become_quiet_is_told(reason, name):
     assert flag_of(step(), rounds=disturbed_rounds(30, reason)) == [
         (name, f"30 of 40 rounds were disturbed, so all count: {reason}")
     ]
+
+
+def busy_rounds(others_cores, every=1):
+    """Rounds beside others: where not in every one, in those that take ten times as long."""
+    beside = Beside(others_cores=others_cores)
+    return [
+        r if r.number % every else dataclasses.replace(r, beside=beside, seconds=r.seconds * (1 if every == 1 else 10))
+        for r in CPU_RECORD.rounds
+    ]
+
+
+CROWDED = "other processes kept 0.5 cores busy on average, and it needs all 2"
+
+
+@pytest.mark.parametrize(
+    ("threads", "others_cores", "every", "reason"),
+    [
+        (2, 0.5, 1, CROWDED),
+        (2, 0.2, 1, None),
+        (2, 0.9, 10, CROWDED),  # four rounds of forty, half of the time
+        (1, 0.5, 1, None),  # the other core is theirs
+        (4, 0.5, 1, CROWDED),
+    ],
+)
+def test_a_team_on_all_cores_is_crowded_by_who_needs_one_for_much_of_the_time(threads, others_cores, every, reason):
+    on_threads = dataclasses.replace(step(), case=dataclasses.replace(step().case, threads=threads))
+    found = flag_of(on_threads, rounds=busy_rounds(others_cores, every))
+    assert found == ([("crowded", reason)] if reason else [])
+
+
+def test_a_record_that_does_not_know_its_cores_calls_nothing_crowded():
+    hardware = {k: v for k, v in CPU_RECORD.environment["hardware"].items() if k != "cpu_cores_usable"}
+    unknown = {**CPU_RECORD.environment, "hardware": hardware}
+    assert flag_of(step(), rounds=busy_rounds(0.9), environment=unknown) == []
+
+
+def test_a_crowded_number_is_compared_within_its_run_and_with_no_other():
+    here = step(flags=[Flag("crowded", "planted")])
+    assert objections(here) == []
+    assert objections(here, to_other_runs=True) == ["crowded"]
 
 
 def test_processes_that_differ_by_more_than_their_rounds_say_so():

@@ -6,6 +6,8 @@ import pytest
 
 from bench.cli import main
 from bench.record import store
+from bench.record.measurement import Flag
+from bench.report.words import FLAGS
 from tests.analyse.test_compare import moved, run
 
 
@@ -27,6 +29,13 @@ def test_two_records_are_compared(kept, capsys, snapshot):
     (a,), (b,) = kept("a", [run()]), kept("b", [run(fused=9e-4)])
     assert main(["compare", a, b]) == 0
     assert capsys.readouterr().out == snapshot
+
+
+def test_a_flag_that_keeps_a_case_from_being_judged_is_explained_once(kept, capsys):
+    crowded = run(fused=9e-4, flags=[Flag("crowded", "planted")])
+    (a,), (b,) = kept("a", [crowded]), kept("b", [crowded])
+    assert main(["compare", a, b]) == 0
+    assert capsys.readouterr().out.count(f"crowded: {FLAGS['crowded']}.") == 1
 
 
 def test_several_a_side_have_a_verdict_as_a_whole_if_they_took_turns(kept, capsys):

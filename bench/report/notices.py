@@ -1,0 +1,69 @@
+"""What must be said of a record before anything else: how far it can be trusted, and what to do about it."""
+
+from __future__ import annotations
+
+import statistics
+
+from bench.analyse.cells import cells
+from bench.record.model import TIMING_RULE_VERSION, Record
+from bench.report.words import plural
+
+WIDE = 0.05  # half the interval of the median case's time, as a fraction of it
+TO_MEASURE_BETTER = "end what else runs (fcnn-bench env lists what disturbs), or give the run more time (--budget)."
+
+
+def notices(record: Record) -> list[str]:
+    """What must be said before anything else: other timing rules, an interrupted run, stand-in images."""
+    sentences = []
+    if record.timing_rule_version != TIMING_RULE_VERSION:
+        sentences.append(
+            f"Taken under timing rules {record.timing_rule_version}, today's are {TIMING_RULE_VERSION}: its numbers "
+            "are shown, and compared with nothing."
+        )
+    if record.partial:
+        left = sum(gap.kind == "interrupted" for gap in record.unmeasured)
+        rest = f"; {left} planned {plural(left, 'case')} had no turn or did not finish" if left else ""
+        if bare := sum(m.counters is None for m in record.measurements):
+            were = "was" if bare == 1 else "were"
+            rest += f"; {bare} {plural(bare, 'case')} {were} not taken apart, so without account and bound"
+        sentences.append(f"This run was interrupted. What it measured by then is complete and valid{rest}.")
+    sentences += _crowded(record) or _uncertain(record)
+    if reason := record.dataset.fallback_reason:
+        sentences.append(
+            f"Not the full dataset: {reason}. The images are {record.dataset.label}; times and accuracies "
+            "are of these images and are not compared with those of other images."
+        )
+    return sentences
+
+
+def _crowded(record: Record) -> list[str]:
+    """That others needed the cores on which cases computed, so that ratios hold less than they say; what to do."""
+    cases = [cell.case for cell in cells(record) if any(flag.name == "crowded" for flag in cell.remarks)]
+    if not cases:
+        return []
+    fewer = max(case.threads for case in cases) - 1
+    return [
+        f"Other processes needed the cores on which {len(cases)} {plural(len(cases), 'case')} computed, and a team of "
+        "threads waits for the slowest of them. Ratios of such runs have been off by up to 22%, more than their "
+        "intervals say, and fcnn-bench compare leaves these cases out. End what else runs, or measure on fewer "
+        f"threads (--threads {fewer})."
+    ]
+
+
+def _uncertain(record: Record) -> list[str]:
+    """Where the times of a run hold to no more than a few percent: what still holds, and what to do."""
+    everything = cells(record)
+    widths = [w for cell in everything if cell.summary and (w := cell.summary.half_width_fraction) is not None]
+    if not widths or statistics.median(widths) <= WIDE:
+        return []
+    ratios = [cell.speedup.ratio for cell in everything if cell.speedup.ratio and cell.speedup.baseline_id != cell.id]
+    known = [(r.high - r.low) / 2 / r.value for r in ratios if r.low is not None and r.high is not None]
+    better = bool(known) and statistics.median(known) < statistics.median(widths)
+    if statistics.median(widths) >= 1:  # half of the interval, of the time
+        return [f"This machine was so unsteady that most times tell nothing: {TO_MEASURE_BETTER}"]
+    hold = f", ratios to ±{100 * statistics.median(known):.1f}%: trust ratios more than times" if better else ""
+    wide = f"{100 * statistics.median(widths):.0f}%"
+    return [
+        f"This machine was not steady: most times hold to ±{wide}{hold}. Each row has its own interval. To measure "
+        f"better, {TO_MEASURE_BETTER}"
+    ]
