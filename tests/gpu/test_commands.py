@@ -1,4 +1,4 @@
-"""The commands of a user on a GPU, on whatever images this machine has, and the gate on what they have measured."""
+"""The commands of a user on a GPU, on whatever images this machine has, and the gate on programs and on records."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,15 +29,33 @@ WORDS = ("--workload", "forward", "forward_backward", "optimizer", "step", "epoc
          "--feed", "resident", "device", "--budget", "0.2", "--epochs", "1", "--seeds", "1")  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    """Of every workload with every feed, as the command without a verb measures it: `run` looks for half a minute more.
+PROGRAM = """
+from types import SimpleNamespace
 
-    In a process of its own, and in a folder that is no checkout.
-    """
-    folder = tmp_path_factory.mktemp("run")
-    ended = subprocess.run(
-        [sys.executable, "-m", "bench", *WORDS],
+import torch
+
+
+def make(device, batch_size, seed):
+    torch.manual_seed(seed)
+    images = torch.randn(batch_size, 784, device=device)
+    model = torch.nn.Sequential(torch.nn.Linear(784, 50), torch.nn.ReLU(), torch.nn.Linear(50, 10)).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+
+    def step():
+        optimizer.zero_grad()
+        loss = model(images).square().mean()
+        loss.backward()
+        optimizer.step()
+
+    return SimpleNamespace(step=step, model=model, optimizer=optimizer, images_per_step=batch_size)
+"""
+SLOWER = PROGRAM.replace("loss.backward()", "loss.item(); loss.backward(retain_graph=True); loss.backward()")
+
+
+def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What the command line does in a folder, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
         capture_output=True,
@@ -44,6 +63,16 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
         check=False,
         timeout=140,
     )
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """Of every workload with every feed, as the command without a verb measures it: `run` looks for half a minute more.
+
+    In a process of its own, and in a folder that is no checkout.
+    """
+    folder = tmp_path_factory.mktemp("run")
+    ended = command(folder, *WORDS)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     [path] = folder.glob("results/*/*/record.json")
     return store.read(path)
@@ -78,6 +107,20 @@ def test_the_gate_counts_and_times_the_program_that_made_the_record(record, tmp_
     assert (found["counts"].case, found["timing"].case) == (STEP, STEP)
     assert found["counts"].verdict == PASS
     assert found["timing"].verdict != ERROR
+
+
+def test_the_command_fails_a_slower_program_of_the_users_own(tmp_path):
+    """Two backward passes in place of one, and a wait: slower by more than any noise."""
+    (tmp_path / "training.py").write_text(PROGRAM)
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "one"]):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True, capture_output=True)
+    (tmp_path / "training.py").write_text(SLOWER)
+    ended = command(tmp_path, "check", "--program", "training.py", "--device", "cuda", "--gates", "counts", "timing")
+    print(ended.stdout, ended.stderr)
+    assert ended.returncode == 1
+    assert "host_synchronisations" in ended.stdout
+    verdicts = dict(re.findall(r"^(counts|timing) +training\.py\[cuda\S* +([A-Z]+)", ended.stdout, re.MULTILINE))
+    assert verdicts == {"counts": "FAIL", "timing": "FAIL"}
 
 
 @pytest.mark.parametrize("accuracy", [False, True], ids=["counts and timing", "a training"])
