@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.analyse.compare import mismatch
 from bench.analyse.ladder import LADDER_FILE, Ladder, read_ladders
 from bench.analyse.levels import time_of
+from bench.analyse.trust import judged, objections
 from bench.axes.axis import AXES
 from bench.errors import BenchError
 from bench.record.before import Earlier, EarlierLadder
@@ -25,8 +26,9 @@ def with_history(record: Record, results: Path) -> Record:
     """The record with what the other runs and the newest ladder of its machine below `results` saw of its cases."""
     seen: dict[tuple[str, CaseFields], list[float]] = {}
     for other in _earlier(record, results):
-        for measurement in other.measurements:
-            seen.setdefault((measurement.id, measurement.case), []).append(time_of(measurement, other).value)
+        for measurement in judged(other).measurements:
+            if not objections(measurement, to_other_runs=True):
+                seen.setdefault((measurement.id, measurement.case), []).append(time_of(measurement, other).value)
     ladders = _ladders(record, results) if any(_is_tutorial(m.case) for m in record.measurements) else {}
     return dataclasses.replace(
         record, measurements=[_with(m, seen.get((m.id, m.case), []), ladders) for m in record.measurements]

@@ -6,6 +6,7 @@ import pytest
 
 from bench.record import store
 from bench.record.before import Earlier, EarlierLadder
+from bench.record.measurement import Flag
 from bench.suite import history
 from bench.suite.history import with_history
 from tests.analyse.synthetic import record, step
@@ -15,9 +16,9 @@ from tests.data.records import CPU_RECORD
 NOW = dataclasses.replace(record(step()), created_utc="2026-06-01T00:00:00Z")
 
 
-def kept(folder, day: str, seconds: float, **changes):
+def kept(folder, day: str, seconds: float, flags=(), **changes):
     """A run of that day in the results folder."""
-    run = dataclasses.replace(record(step(seconds)), created_utc=f"2026-05-{day}T00:00:00Z", **changes)
+    run = dataclasses.replace(record(step(seconds, flags=[*flags])), created_utc=f"2026-05-{day}T00:00:00Z", **changes)
     store.write(run, folder / run.machine.slug / day)
 
 
@@ -34,6 +35,13 @@ def test_what_earlier_runs_saw_is_their_number_and_the_ends(tmp_path):
     for day, seconds in (("01", 1e-3), ("02", 3e-3), ("03", 2e-3)):
         kept(tmp_path, day, seconds)
     assert earlier(tmp_path) == Earlier(3, pytest.approx(1e-3), pytest.approx(3e-3))
+
+
+def test_what_is_flagged_tells_nothing(tmp_path):
+    kept(tmp_path, "01", 1e-3)
+    for day, name in (("02", "cold"), ("03", "crowded")):
+        kept(tmp_path, day, 9e-3, [Flag(name, "planted")])
+    assert earlier(tmp_path) == Earlier(1, pytest.approx(1e-3), pytest.approx(1e-3))
 
 
 def test_other_cases_images_rules_machines_and_later_runs_tell_nothing(tmp_path):
