@@ -141,7 +141,10 @@ def processes_differ(measurement: Measurement, record: Record) -> str | None:
 
 def crowded(measurement: Measurement, record: Record) -> str | None:
     """That it computes on all cores, several, while others kept some of them busy for much of the run."""
-    threads, cores = measurement.case.threads, record.environment["hardware"].get("cpu_cores_usable")
+    threads, hardware = measurement.case.threads, record.environment["hardware"]
+    cores = hardware.get("cpu_cores_usable")
+    if hardware.get("cpu_quota_cores"):  # which is time, and no core that another could take
+        cores = hardware.get("cpu_cores_physical")
     if not isinstance(cores, int) or threads < max(2, cores):
         return None
     rounds = [rounds_of(record)[number] for number in measurement.rounds]

@@ -11,6 +11,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -204,8 +205,21 @@ def _with_gpu(beside: model.Beside, end: _Reading, held_back: tuple[float, str] 
 
 
 def _busy_seconds() -> float:
-    """For how long all cores have been busy, also for other guests of the machine below."""
-    system = psutil.cpu_times()
+    """For how long the cores that this process may use have been busy, also for other guests of the machine below."""
+    return sum(map(_busy, _times_of_cores()))
+
+
+def _times_of_cores() -> list[Any]:
+    """The system's times of these cores: together if they are all there are, since each is counted in hundredths."""
+    if hasattr(os, "sched_getaffinity"):
+        each, cores = psutil.cpu_times(percpu=True), os.sched_getaffinity(0)
+        # One that is offline is not listed, and then the numbers say nothing.
+        if len(cores) < len(each) and max(cores) < len(each):
+            return [each[core] for core in cores]
+    return [psutil.cpu_times()]
+
+
+def _busy(system: Any) -> float:
     busy = sum(system) - system.idle - getattr(system, "iowait", 0.0)
     # Linux counts a guest's time in user time as well.
     return float(busy - getattr(system, "guest", 0.0) - getattr(system, "guest_nice", 0.0))

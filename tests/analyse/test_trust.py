@@ -230,10 +230,19 @@ def test_a_team_on_all_cores_is_crowded_by_who_needs_one_for_much_of_the_time(th
     assert found == ([("crowded", reason)] if reason else [])
 
 
-def test_a_record_that_does_not_know_its_cores_calls_nothing_crowded():
-    hardware = {k: v for k, v in CPU_RECORD.environment["hardware"].items() if k != "cpu_cores_usable"}
-    unknown = {**CPU_RECORD.environment, "hardware": hardware}
-    assert flag_of(step(), rounds=busy_rounds(0.9), environment=unknown) == []
+@pytest.mark.parametrize(
+    ("changes", "crowds"),
+    [
+        ({"cpu_cores_usable": None}, False),  # of an old record
+        ({"cpu_cores_usable": 4}, False),
+        ({"cpu_quota_cores": 2.0, "cpu_cores_physical": 16}, False),  # others have the rest
+        ({"cpu_quota_cores": 2.0, "cpu_cores_physical": 2}, True),
+    ],
+)
+def test_where_cores_are_left_for_others_or_not_known_nothing_is_crowded(changes, crowds):
+    hardware = {**CPU_RECORD.environment["hardware"], **changes}
+    found = flag_of(step(), rounds=busy_rounds(0.5), environment={**CPU_RECORD.environment, "hardware": hardware})
+    assert found == ([("crowded", CROWDED)] if crowds else [])
 
 
 def test_a_crowded_number_is_compared_within_its_run_and_with_no_other():

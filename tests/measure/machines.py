@@ -30,6 +30,7 @@ class Load:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.system = dict.fromkeys(SystemTimes._fields, 50.0)
+        self.second_core = dict.fromkeys(SystemTimes._fields, 20.0)  # its part of the system's
         self.here = os.getpid()
         self.processes = {self.here: dict.fromkeys(ProcessTimes._fields, 5.0)}
         self.worker = dict.fromkeys(ProcessTimes._fields, 1.0)
@@ -37,7 +38,7 @@ class Load:
         self.session: set[int] = set()  # what is in the worker's session without being anyone's child
         self.commands: dict[int, list[str]] = {}
         fake = SimpleNamespace(
-            cpu_times=lambda: SystemTimes(**self.system),
+            cpu_times=lambda percpu=False: self._times() if percpu else SystemTimes(**self.system),
             pids=lambda: [*self.processes, *self.session, WORKER, 1],
             Process=self._process,
             NoSuchProcess=psutil.NoSuchProcess,
@@ -47,6 +48,10 @@ class Load:
         monkeypatch.setattr(processes, "psutil", fake)
         monkeypatch.setattr(processes, "_session", lambda pid: WORKER if pid in self.session else pid)
         monkeypatch.setattr(surroundings, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def _times(self) -> list[SystemTimes]:
+        first = {kind: spent - self.second_core[kind] for kind, spent in self.system.items()}
+        return [SystemTimes(**first), SystemTimes(**self.second_core)]
 
     def _process(self, pid: int | None = None) -> Any:
         pid = self.here if pid is None else pid

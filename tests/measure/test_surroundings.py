@@ -22,6 +22,15 @@ def test_idling_and_waiting_for_disks_is_no_load_and_what_the_hypervisor_steals_
     assert other.cores() == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(("cores", "expected"), [({0}, 0.1), ({0, 1}, 0.5), ({0, 7}, 0.5)])
+def test_load_is_of_the_cores_that_one_may_use_where_their_numbers_tell(load, monkeypatch, cores, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: cores, raising=False)
+    other = OtherLoad()
+    load.pass_time(10, own=8, user=5)
+    load.second_core["user"] += 4
+    assert other.cores() == pytest.approx(expected)
+
+
 def test_guests_are_not_counted_twice(load):
     other = OtherLoad()
     load.pass_time(10, user=5, guest=5)  # Linux has a guest's time in user as well
