@@ -75,8 +75,9 @@ def make_parser() -> Parser:
 
     report = add("report", "draw tables and page from records or journals, without torch")
     report.add_argument("records", nargs="+", type=matrix.path, metavar="RECORD", help="record.json or run folder")
-    report.add_argument("--output", type=matrix.path, metavar="DIR",
-                        help="where to write (default beside the first record)")  # fmt: skip
+    report.add_argument(
+        "--output", type=matrix.path, metavar="DIR", help="where to write (default beside the first record)"
+    )
     report.set_defaults(do=_report)
 
     compare = add("compare", "compare two records, or several a side: A B, or A1 A2 -- B1 B2")
@@ -160,10 +161,9 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    with command.garbage_kept():
-        from bench.report.verbs import write_pages
+    from bench.report.verbs import write_pages
 
-        return write_pages(options.records, options.output)
+    return write_pages(options.records, options.output)
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import console, interruption
@@ -34,18 +32,6 @@ def run(work: Callable[[], int]) -> int:
             why = "interrupted: " if interruption.came() else ""
             console.error(f"{why}{reason_of(error)}; {_whose(error)}{_logged()}")
             return BROKEN
-
-
-@contextlib.contextmanager
-def garbage_kept() -> Iterator[None]:
-    """Looks for no garbage meanwhile: among what a short command imports that takes a tenth of its time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _whose(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """What all verbs have in common: errors, exit codes, where options stand, and output that goes nowhere."""
 
-import gc
 import os
 import shlex
 import signal
@@ -14,7 +13,6 @@ import pytest
 from bench import cli, command
 from bench.cli import main, make_parser, verb_first
 from bench.errors import BenchError
-from bench.report import verbs
 
 PYTHON = shlex.quote(sys.executable)  # in a shell's command, whatever folder it lies in
 ROOT = Path(__file__).parents[1]
@@ -204,10 +202,3 @@ def test_output_that_cannot_be_written_changes_no_exit_code(redirection, tmp_pat
     run = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 5, run.stderr
     assert run.stderr in ("", "fcnn-bench: y\n")
-
-
-def test_a_report_looks_for_no_garbage_and_what_comes_after_it_does(monkeypatch):
-    collected = []
-    monkeypatch.setattr(verbs, "write_pages", lambda records, output: collected.append(gc.isenabled()) or 0)
-    assert main(["report", "record.json"]) == 0
-    assert (collected, gc.isenabled()) == ([False], True)
