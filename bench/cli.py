@@ -15,7 +15,7 @@ from typing import TypeVar
 from bench import command
 from bench.axes import devices, matrix
 from bench.errors import USAGE, BenchError
-from bench.parser import Parser, filled_in
+from bench.parser import Parser, filled_in, sides_apart, verb_first
 from fcnn import __version__
 
 USAGE_LINE = "fcnn-bench [VERB] [OPTIONS]"
@@ -254,33 +254,6 @@ def _env(options: argparse.Namespace) -> int:
     from bench.measure.env import env
 
     return env()
-
-
-def verb_first(parser: Parser, words: Sequence[str]) -> list[str]:
-    """`words` with the verb in front of the options that stand before it, so that these mean the same in both places.
-
-    What a verb does not know it then refuses, as it does behind it.
-    """
-    verbs = parser.get_default("verbs")
-    takes_one = {name for action in parser.arguments if action.nargs is None for name in action.option_strings}
-    at = 0
-    while at < len(words):
-        if words[at] in takes_one:
-            at += 1  # its value, which may be called like a verb
-        elif words[at] in verbs:
-            return [words[at], *words[:at], *words[at + 1 :]]
-        elif words[at] == "--":
-            break
-        at += 1
-    return list(words)
-
-
-def sides_apart(words: Sequence[str]) -> list[str]:
-    """`compare A ... -- B ...` as options: argparse drops the `--`, and what stands on which side with it."""
-    if words[:1] != ["compare"] or "--" not in words:
-        return list(words)
-    at = list(words).index("--")
-    return [*words[:at], "--with", *words[at + 1 :]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,9 +6,10 @@ import argparse
 import functools
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from bench.axes.axis import nearest
 from bench.errors import USAGE
 from bench.text import one_line
 from fcnn.output import SafeParser
@@ -43,9 +44,55 @@ class Parser(SafeParser):
         self.arguments.append(super().add_argument(*names, **options))
         return self.arguments[-1]
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """The same, but a verb itself refuses what it does not know, and names the option that is nearest."""
+        options, unknown = super().parse_known_args(args, namespace)
+        self.refuse(unknown)
+        return options, unknown
+
+    def refuse(self, words: Sequence[str]) -> None:
+        """Ends with the line that names these words, where there are any, and the option nearest to the first."""
+        if words:
+            hint = next((nearest(word, self._option_string_actions) for word in words if word.startswith("--")), "")
+            self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
+
+    def knows(self, word: str) -> bool:
+        """Whether `word` is one of the options, or one with its value behind a `=`, or none at all."""
+        return not word.startswith("--") or word.partition("=")[0] in ("--", *self._option_string_actions)
+
     def error(self, message: str) -> None:  # type: ignore[override]
         """Prints the line and exits with the usage code."""
         self.exit(USAGE, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
+
+
+def verb_first(parser: Parser, words: Sequence[str]) -> list[str]:
+    """`words` with the verb in front of the options that stand before it, so that these mean the same in both places.
+
+    What a verb does not know it then refuses, as it does behind it.
+    """
+    verbs = parser.get_default("verbs")
+    takes_one = {name for action in parser.arguments if action.nargs is None for name in action.option_strings}
+    at = 0
+    while at < len(words):
+        if words[at] in takes_one:
+            at += 1  # its value, which may be called like a verb
+        elif words[at] in verbs:
+            return [words[at], *words[:at], *words[at + 1 :]]
+        elif words[at] == "--":
+            break
+        at += 1
+    parser.refuse([word for word in words if not parser.knows(word)])
+    if words and not words[0].startswith("-"):
+        parser.error(f"{words[0]!r} is none of {', '.join(verbs)}{nearest(words[0], verbs)}")
+    return list(words)
+
+
+def sides_apart(words: Sequence[str]) -> list[str]:
+    """`compare A ... -- B ...` as options: argparse drops the `--`, and what stands on which side with it."""
+    if words[:1] != ["compare"] or "--" not in words:
+        return list(words)
+    at = list(words).index("--")
+    return [*words[:at], "--with", *words[at + 1 :]]
 
 
 def filled_in(add: Callable[..., Any]) -> Callable[..., Any]:

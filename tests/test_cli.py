@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from bench import cli, command
-from bench.cli import main, make_parser, verb_first
+from bench.cli import main, make_parser
 from bench.errors import BenchError
+from bench.parser import verb_first
 
 PYTHON = shlex.quote(sys.executable)  # in a shell's command, whatever folder it lies in
 ROOT = Path(__file__).parents[1]
@@ -164,6 +166,24 @@ def test_options_that_a_verb_does_not_know_are_refused_before_it(words, message,
         main(words)
     assert exit.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["chekc", "HEAD"], "fcnn-bench: 'chekc' is none of run, * env: did you mean check? (see fcnn-bench --help)"),
+        (["zzz"], "fcnn-bench: 'zzz' is none of run, * env (see fcnn-bench --help)"),
+        (["--bacth", "3"], "fcnn-bench: unrecognized arguments: --bacth: did you mean --batch? (see fcnn-bench *)"),
+        (["--bacth=3", "run"], "fcnn-bench run: unrecognized arguments: --bacth=3: did you mean --batch? (*)"),
+        (["run", "--opitmizer", "adam"], "fcnn-bench run: *: did you mean --optimizer? (see fcnn-bench run --help)"),
+        (["env", "now"], "fcnn-bench env: unrecognized arguments: now (see fcnn-bench env --help)"),
+    ],
+)
+def test_a_misspelt_verb_or_option_names_the_nearest_and_the_right_help(words, line, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(words)
+    assert exit.value.code == 2
+    assert fnmatch(capsys.readouterr().err, f"{line}\n")
 
 
 def test_every_option_with_one_value_is_known_to_take_it():

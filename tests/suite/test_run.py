@@ -183,7 +183,7 @@ def test_the_process_that_asks_imports_neither_torch_nor_what_takes_a_second():
     [
         (["run", "--batch", "0"], 2, "fcnn-bench run: argument --batch: '0' is not a whole number of at least 1"),
         (["--precision", "fp7"], 2, "fcnn-bench: argument --precision: 'fp7' is none of fp32, tf32, bf16, fp16"),
-        (["nonsense"], 2, "fcnn-bench: argument VERB: invalid choice: 'nonsense'"),
+        (["nonsense"], 2, "fcnn-bench: 'nonsense' is none of run, report"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_code_2(words, code, message, capsys):
