@@ -92,7 +92,8 @@ def account(measurement: Measurement, record: Record) -> Account | None:
     work = {kind: one * of_full_size * scale for kind, one in breakdown.work_seconds.items()}
     called = max(0.0, work.pop(CALL, 0.0) - steps * scale * breakdown.empty_work_seconds.get(CALL, 0.0))
     busy = min(time, math.fsum(work.values()))
-    return _account(time, _on_a_device(work, called, time, fetching, host - fetching), host, busy, by_part)
+    terms = _on_a_device(work, called, time, fetching, host - fetching)
+    return _account(time, terms, min(time, host), busy, by_part)
 
 
 def _account(

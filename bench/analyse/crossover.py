@@ -39,7 +39,7 @@ class Crossover:
             if self.faster == "not second":
                 return f"no crossover in the range: {second} does not become faster than {first}"
             faster, slower = (first, second) if self.faster == "first" else (second, first)
-            return f"no crossover in the range: {faster} is faster than {slower} at every batch size"
+            return f"no crossover in the range: {faster} is faster than {slower} at every batch size measured"
         low = "below the smallest" if self.low is None else f"{self.low:,.0f}"
         high = "above the largest" if self.high is None else f"{self.high:,.0f}"
         return f"{second} is faster than {first} from a batch of about {self.batch_size:,.0f} ({low} to {high})"

@@ -223,8 +223,18 @@ def _of_part(
 
 
 def part(name: str, heading: str) -> CaseColumn:
-    """The host time of one part of a step or an epoch."""
-    return of_phases(f"{name}_host_seconds", heading, lambda phases: phases.host_seconds.get(name))
+    """The host time of one part of a step or an epoch; shown is its share, since marked blocks are others."""
+    return as_share(of_phases(f"{name}_host_seconds", heading, lambda phases: phases.host_seconds.get(name)))
+
+
+def as_share(seconds: CaseColumn) -> CaseColumn:
+    """A column of a case taken apart that shows the share of the host's time; the CSV file has its seconds."""
+
+    def show(cell: Cell) -> str:
+        phases, part = cell.measurement.phases if cell.measurement else None, seconds.raw and seconds.raw(cell)
+        return units.share(part / phases.sum_seconds) if phases and isinstance(part, float) else MISSING
+
+    return dataclasses.replace(seconds, show=show)
 
 
 def versus(name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus]) -> list[CaseColumn]:

@@ -51,6 +51,7 @@ def steps(placed: Sequence[Placed]) -> Figure | None:
     figure, axes = drawing.figure(4.4 + 0.2 * math.ceil(len(lines) / LEGEND_COLUMNS))
     several = len({key[4] for key in lines}) > 1
     feeds = {key[:2]: {other[5] for other in lines if other[:2] == key[:2]} for key in lines}
+    sizes_of = {place: sorted({c.case.batch_size for p, c in chosen if p == place}) for place, _ in chosen}
     others = [mode for mode in dict.fromkeys(key[2:4] for key in lines) if mode not in MODES]
     styles = MODES | {mode: ("-.", OTHER_MODES[n % len(OTHER_MODES)]) for n, mode in enumerate(others)}
     for (place, device, precision, compiler, threads, feed, size), line in lines.items():
@@ -58,7 +59,12 @@ def steps(placed: Sequence[Placed]) -> Figure | None:
         words = [place, device, precision, {"off": "", "default": "compile"}.get(compiler, compiler)]
         words += [size, f"{threads} threads" if several else "", FEEDS[feed] if len(feeds[place, device]) > 1 else ""]
         thin = feed == "resident" and len(feeds[place, device]) > 1
-        style = styles[precision, compiler]
+        dashes, marker = styles[precision, compiler]
+        # A line between two points says what lies between them, and nothing was measured there.
+        measured, between = [cell.case.batch_size for cell in line], sizes_of[place]
+        if len(line) == 2 and between.index(measured[1]) - between.index(measured[0]) > 1:
+            dashes = "none"
+        style = (dashes, marker)
         _curve(axes, line, " ".join(filter(None, words)), colours[place, device], style, 0.8 if thin else 1.6)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")

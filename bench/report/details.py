@@ -103,6 +103,12 @@ def shown(value: float | None, show: Callable[[float], str] = units.duration) ->
     return MISSING if value is None else show(value)
 
 
+def seconds_per_step(cell: Cell) -> float | None:
+    """The time of an epoch, divided by its steps."""
+    steps = cell.measurement.steps_per_epoch if cell.measurement else None
+    return cell.summary.time / steps if cell.summary and steps else None
+
+
 def bound_share(cell: Cell) -> float | None:
     """The share of the term that takes the most of a case's time."""
     return cell.account.share(cell.account.largest) if cell.account else None

@@ -46,11 +46,12 @@ with _own_configuration():
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 __all__ = [
     "INK", "PAPER", "RULE", "SERIES", "SOFT", "Axes", "Figure", "FixedLocator", "FuncFormatter", "LogLocator",
-    "NullLocator", "for_page",
+    "MaxNLocator", "NullLocator", "for_page",
 ]  # fmt: skip
 
 Placed = tuple[str, Cell]  # a cell and where it was measured: `here`, `elsewhere`, or empty for the only place
@@ -93,7 +94,7 @@ def figure(height: float) -> tuple[Figure, Axes]:
 
 def pair(height: float) -> tuple[Figure, tuple[Axes, Axes]]:
     """The same with two plots beside each other, whose rows are one another's."""
-    made = Figure(figsize=(WIDTH, height), layout="constrained")
+    made = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.06))  # so that no ticks meet
     left, right = made.subplots(1, 2, width_ratios=(3, 2))
     return made, (left, right)
 

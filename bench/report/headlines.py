@@ -15,7 +15,7 @@ from bench.record.model import Record
 from bench.report import own, units
 from bench.report.reasons import crossovers
 from bench.report.why import verdict
-from bench.report.words import REFERENCE_BATCH, flag_mark, name, plural, which_is_faster
+from bench.report.words import REFERENCE_BATCH, fed, flag_mark, name, plural, which_is_faster
 
 
 def answer(record: Record) -> list[str]:
@@ -27,27 +27,31 @@ def answer(record: Record) -> list[str]:
 
 def _how_fast(everything: Sequence[Cell]) -> str:
     steps = [(d, cell) for d in measured_devices(everything) if (cell := plain_step(everything, d, REFERENCE_BATCH))]
-    took = [f"{units.measured(c.summary)} on {name(d)}{flag_mark(c)}" for d, c in steps if c.summary]
-    what = f"a training step of {REFERENCE_BATCH} images took, when nothing was in its way,"
+    took = [
+        f"{units.measured(c.summary)} on {name(d)}{fed(c.case.feed, step_feeds(everything, d))}{flag_mark(c)}"
+        for d, c in steps
+        if c.summary
+    ]
+    what = f"a training step of {REFERENCE_BATCH} images took, undisturbed,"
     facts = [f"{what} {' and '.join(took)}"] if took else []
-    fed = [c for c in everything if c.case.workload == "epoch" and c.summary and not c.why_not_judged]
-    fed = [cell for cell in fed if cell.case.batch_size == REFERENCE_BATCH]
-    if fed:
-        quickest = min(fed, key=lambda cell: cell.summary.time if cell.summary else 0.0)
+    epochs = [c for c in everything if c.case.workload == "epoch" and c.summary and not c.why_not_judged]
+    epochs = [cell for cell in epochs if cell.case.batch_size == REFERENCE_BATCH]
+    if epochs:
+        quickest = min(epochs, key=lambda cell: cell.summary.time if cell.summary else 0.0)
         assert quickest.summary is not None
         case = quickest.case
         loader = plain_step(everything, case.device, REFERENCE_BATCH, workload="epoch", feed="loader")
         slow = ""
         if loader and loader.summary and loader is not quickest:
-            slow = f"{units.time(loader.summary)} with {name('loader')} and "
+            slow = f"{units.measured(loader.summary)} with {name('loader')} and "
         facts.append(f"an epoch {slow}{units.measured(quickest.summary)} with {name(case.feed)} on {name(case.device)}")
     accuracies = [a for cell in everything if cell.measurement and (a := cell.measurement.accuracy)]
     learnt = ""
     if accuracies:
         mean, low, high = mean_interval(accuracies[0].test_accuracy_fraction)
         bounds = "" if low is None or high is None else f" ({100 * low:.1f} to {units.percent(min(high, 1.0), 1)})"
-        epochs = f"{accuracies[0].epochs} {plural(accuracies[0].epochs, 'epoch')}"
-        learnt = f"; after {epochs}, {units.percent(mean, 1)}{bounds} of the test images are read right"
+        trained = f"{accuracies[0].epochs} {plural(accuracies[0].epochs, 'epoch')}"
+        learnt = f"; after {trained}, {units.percent(mean, 1)}{bounds} of the test images are read right"
     return f"In this run, {', and '.join(facts)}{learnt}." if facts else ""
 
 
@@ -65,16 +69,38 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
         )
     if record.program:
         return own.on_what(everything)
-    texts = []
+    cpu = plain_step(everything, "cpu", REFERENCE_BATCH)
+    verdicts: list[str] = []
+    said = ""
     for device in accelerators:
         feeds = step_feeds(everything, device)
-        cpu = plain_step(everything, "cpu", REFERENCE_BATCH)
-        gpu = plain_step(everything, device, REFERENCE_BATCH, feed=feeds[0]) if feeds else None
-        if cpu and gpu:
-            verdict = which_is_faster(times_as_fast(gpu, cpu), name(device), name("cpu"))
-            texts.append(f"At batch {REFERENCE_BATCH} {verdict}")
-    sentences = crossovers([record], everything, [])
-    return " ".join([f"{'; '.join(texts)}.", *sentences[:1]]) if texts else ""
+        for feed in feeds:
+            gpu = plain_step(everything, device, REFERENCE_BATCH, feed=feed)
+            if cpu and gpu:
+                verdict = which_is_faster(times_as_fast(gpu, cpu), name(device), name("cpu"))
+                which, _, times = verdict.partition(" takes ")
+                verdicts.append(f"{times if which == said else verdict}{fed(feed, feeds)}")
+                said = which
+    if not verdicts:
+        return ""
+    at_once = f"At batch {REFERENCE_BATCH} {'; '.join(verdicts)}."
+    return " ".join([at_once, *crossovers([record], everything, [])[:1], *_faster_yet(everything, accelerators)])
+
+
+def _faster_yet(everything: Sequence[Cell], accelerators: Sequence[str]) -> Iterator[str]:
+    """What makes an accelerator the faster at the reference's batch, where it is not so already."""
+    for device in accelerators:
+        steps = [c for c in _reference_steps(everything) if c.case.device == device and c.speedup.ratio]
+        ahead = [cell for cell in steps if (r := cell.speedup.ratio) and r.clear and r.value > 1]
+        best = max(ahead, key=lambda cell: cell.speedup.ratio.value if cell.speedup.ratio else 0.0, default=None)
+        if best is None or any(is_plain(cell.case) for cell in ahead):
+            continue
+        changed, ratio = ", ".join(_changed(best)), best.speedup.ratio
+        assert ratio is not None
+        yield (
+            f"With {changed}, {name(device)} is the faster at batch {REFERENCE_BATCH}, too: "
+            f"{units.times(ratio, 'as fast')} as the plain step on {name('cpu')}."
+        )
 
 
 def headlines(record: Record) -> list[tuple[str, str]]:
@@ -98,16 +124,32 @@ def headlines(record: Record) -> list[tuple[str, str]]:
 def _why(everything: Sequence[Cell]) -> str:
     """What takes the time of the plain step, on every device."""
     steps = [(d, plain_step(everything, d, REFERENCE_BATCH)) for d in measured_devices(everything)]
+    known = [(device, cell) for device, cell in steps if cell and cell.account]
     return " ".join(
-        verdict(cell, f"a step of {REFERENCE_BATCH} images on {name(device)}" if not n else f"One on {name(device)}")
-        for n, (device, cell) in enumerate((device, cell) for device, cell in steps if cell and cell.account)
+        verdict(
+            cell,
+            f"{'One' if n else f'a step of {REFERENCE_BATCH} images'} on {name(device)}"
+            f"{fed(cell.case.feed, step_feeds(everything, device))}",
+        )
+        for n, (device, cell) in enumerate(known)
     )
+
+
+def _reference_steps(everything: Sequence[Cell]) -> list[Cell]:
+    """All steps of the reference's batch and sizes that can be compared."""
+    steps = [c for c in everything if c.case.workload == "step" and c.case.batch_size == REFERENCE_BATCH]
+    return [cell for cell in steps if not cell.why_not_judged and not hyperparameters(cell.case)]
+
+
+def _changed(best: Cell) -> list[str]:
+    """What a step has in place of the reference's choices, in words."""
+    chosen = [(str(getattr(best.case, axis.field)), axis) for axis in AXES if axis.varies_step]
+    return [name(choice) for choice, axis in chosen if choice != str(axis.default)]
 
 
 def _fastest(everything: Sequence[Cell]) -> str:
     """The fastest step of the reference's batch, against the reference's own choices on the same device."""
-    steps = [c for c in everything if c.case.workload == "step" and c.case.batch_size == REFERENCE_BATCH]
-    steps = [cell for cell in steps if not cell.why_not_judged and not hyperparameters(cell.case)]
+    steps = _reference_steps(everything)
     if not steps:
         return ""
     best = min(steps, key=lambda cell: cell.summary.time if cell.summary else float("inf"))
@@ -117,8 +159,7 @@ def _fastest(everything: Sequence[Cell]) -> str:
     took = f"{units.measured(best.summary)} on {name(best.case.device)}"
     if best.case == plain.case:
         return f"nothing that was tried makes a step of {REFERENCE_BATCH} images faster than the plain one, {took}."
-    changed = [name(str(getattr(best.case, a.field))) for a in AXES if a.varies_step and _differs(best, plain, a.field)]
-    how = ", ".join(changed) or f"with {name(best.case.feed)}"
+    how = ", ".join(_changed(best)) or name(best.case.feed)
     options = OPTIMIZERS[best.case.optimizer].options if best.case.optimizer in OPTIMIZERS else {}
     code = (
         f" (torch.optim.Adam(..., {', '.join(f'{key}={value}' for key, value in options.items())}))" if options else ""
@@ -126,10 +167,6 @@ def _fastest(everything: Sequence[Cell]) -> str:
     ratio = times_as_fast(best, plain).ratio
     than = f", {units.times(ratio, 'as fast')} as the plain step there" if ratio else ""
     return f"a step of {REFERENCE_BATCH} images is fastest with {how}{code}: {took}{than}."
-
-
-def _differs(one: Cell, other: Cell, field: str) -> bool:
-    return bool(getattr(one.case, field) != getattr(other.case, field))
 
 
 def _compiling(everything: Sequence[Cell]) -> str:
@@ -190,5 +227,5 @@ def _loading(everything: Sequence[Cell]) -> str:
         saved = f": {units.time(loader.summary)} against {units.time(best.summary)}"
     return (
         f"an epoch with {name('loader')} takes {units.times(ratio, 'as long')} as with {name(best.case.feed)}, decoded "
-        f"once, on {name(best.case.device)}{waits}{saved}."
+        f"once (dataset.data.float() / 255) and indexed per batch, on {name(best.case.device)}{waits}{saved}."
     )

@@ -9,7 +9,9 @@ from bench.record.model import TIMING_RULE_VERSION, Record
 from bench.report.words import plural
 
 WIDE = 0.05  # half the interval of the median case's time, as a fraction of it
-TO_MEASURE_BETTER = "end what else runs (fcnn-bench env lists what disturbs), or give the run more time (--budget)."
+TO_MEASURE_BETTER = (
+    "stop other programs (fcnn-bench env lists what disturbs), or give the run more time (--budget SECONDS)."
+)
 
 
 def notices(record: Record) -> list[str]:
@@ -45,7 +47,7 @@ def _crowded(record: Record) -> list[str]:
     return [
         f"Other processes needed the cores on which {len(cases)} {plural(len(cases), 'case')} computed, and a team of "
         "threads waits for the slowest of them. Ratios of such runs have been off by up to 22%, more than their "
-        "intervals say, and fcnn-bench compare leaves these cases out. End what else runs, or measure on fewer "
+        "intervals say, and fcnn-bench compare leaves these cases out. Stop other programs, or measure on fewer "
         f"threads (--threads {fewer})."
     ]
 

@@ -20,7 +20,8 @@ from bench.report.plot import Plot, for_page
 from bench.table import NAME, PROSE, WORDS, Table, on_page
 
 # Views of many columns, set closer.
-DENSE = (column.PHASES, column.COMPILE, column.COUNTS)
+DENSE = (column.WHY, column.PHASES, column.COMPILE, column.COUNTS)
+MANY_COLUMNS = 10  # so is what turns out to have more
 # All that is long stands folded, but for what most come for.
 OPEN = (column.STEP, column.WHY, column.EPOCH, column.ACCURACY)
 
@@ -101,7 +102,8 @@ def _section(records: Sequence[Record], view: tables.View, drawn: Sequence[Plot]
         if (table := tables.table(record, view)) is not None
     ]
     plot, caption = _figure(records, view.name, drawn)
-    style, folded = "dense" if view.name in DENSE else "", view.name not in OPEN
+    wide = any(len(table.headings) > MANY_COLUMNS for table in shown)
+    style, folded = "dense" if wide or view.name in DENSE else "", view.name not in OPEN
     return Section(view.name, view.title, words.capitalised(view.meaning), plot, caption, shown, style, folded)
 
 

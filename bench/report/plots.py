@@ -91,7 +91,7 @@ def _bars(chosen: Sequence[Placed], placed: Sequence[Placed], words: Callable[[C
         return None
     figure, axes = drawing.figure(0.55 + 0.33 * len(chosen))
     colours = colours_of(placed)
-    longest = max(cell.summary.time for _, cell in chosen if cell.summary)
+    longest = max(cell.summary.time + reach(cell)[1] for _, cell in chosen if cell.summary)
     for row, (place, cell) in enumerate(chosen):
         if cell.summary is None:
             continue

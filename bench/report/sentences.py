@@ -77,7 +77,7 @@ def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
         of_time = sum(r.seconds for r in record.rounds if r.disturbed) / sum(r.seconds for r in record.rounds)
         sentences.append(
             f"{sum(beside.values())} of {len(record.rounds)} rounds, {of_time:.0%} of their time, were disturbed, "
-            f"mostly since {beside.most_common(1)[0][0]}; the others are what counts, where they are a third of all."
+            f"mostly since {beside.most_common(1)[0][0]}; the times are of the others, if these are a third."
         )
     if missing:
         sentences.append(f"{missing} more planned {plural(missing, 'case')} could not be measured; the tables say why.")
@@ -234,6 +234,6 @@ def _accuracies(everything: Sequence[Cell]) -> list[str]:
         sentences.append(
             f"Trained for {epochs} on {name(cell.case.device)} in {cell.case.precision}, {count} "
             f"{plural(count, 'seed')}: a mean test accuracy of {units.percent(mean)}{bounds}. "
-            f"{len(reached)} of {count} reached {within}{tail}{flag_mark(cell, 'times flagged')}."
+            f"{len(reached)} of {count} reached {within}, tested along the way{tail}{flag_mark(cell, 'times flagged')}."
         )
     return sentences

@@ -9,7 +9,7 @@ from bench.analyse.cell import Cell
 from bench.axes.axis import is_plain
 from bench.axes.workloads import workload
 from bench.report import drawing, units
-from bench.report.drawing import INK, RULE, SERIES, SOFT, Axes, Figure, FuncFormatter, Placed
+from bench.report.drawing import INK, RULE, SERIES, SOFT, Axes, Figure, FuncFormatter, MaxNLocator, Placed
 from bench.report.words import TERM_NAMES
 
 COLOURS = dict(zip(TERMS, (SERIES[3], SERIES[4], SERIES[1], SERIES[0], SERIES[2], RULE), strict=True))
@@ -45,7 +45,8 @@ def accounts(placed: Sequence[Placed]) -> Figure | None:
     labels = [_label(place, cell, with_threads=several) for place, cell in rows]
     times.set_yticks(range(len(rows)), labels)
     times.set_xlim(0, 1.3 * limit)
-    times.set_title("time of a step, by device and batch size", loc="left", fontsize=9.5, color=SOFT)
+    times.set_title("time of a step", loc="left", fontsize=9.5, color=SOFT)
+    times.xaxis.set_major_locator(MaxNLocator(6))  # more would meet where they have decimals
     times.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.round_duration(value)))
     shares.set_yticks([])
     shares.set_xlim(0, 1)
@@ -63,7 +64,8 @@ def accounts(placed: Sequence[Placed]) -> Figure | None:
 
 def _label(place: str, cell: Cell, *, with_threads: bool) -> str:
     threads = f"{cell.case.threads} threads" if with_threads else ""
-    return " ".join(filter(None, (place, cell.case.device, threads, f"{cell.case.batch_size:,}")))
+    where = " ".join(filter(None, (place, cell.case.device, threads)))
+    return f"{where}, batch {cell.case.batch_size:,}"
 
 
 def _is_plain(cell: Cell) -> bool:

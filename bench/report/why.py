@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from bench.analyse.account import ARITHMETIC, COPIES, DATA, MEMORY, OVERHEAD, Account
 from bench.analyse.cell import Cell
-from bench.analyse.cells import measured_devices, plain_step, program_cells
+from bench.analyse.cells import measured_devices, plain_step, program_cells, step_feeds
 from bench.analyse.gains import Gain, changes
 from bench.axes.workloads import workload
 from bench.report import units
-from bench.report.words import BOUNDS, LAUNCH_BOUND, REFERENCE_BATCH, ROOFLINES, name
+from bench.report.words import BOUNDS, LAUNCH_BOUND, REFERENCE_BATCH, ROOFLINES, fed, name
 from bench.text import counted
 
 MEANINGS = {
@@ -52,7 +52,8 @@ def central(everything: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
     """The plain step of the reference's batch and the epochs, on every device, each with its name in a sentence."""
     for device in measured_devices(everything):
         if step := plain_step(everything, device, REFERENCE_BATCH):
-            yield step, f"A step of {REFERENCE_BATCH} images on {name(device)}"
+            fed_so = fed(step.case.feed, step_feeds(everything, device))
+            yield step, f"A step of {REFERENCE_BATCH} images on {name(device)}{fed_so}"
         for feed in ("loader", "resident"):
             if epoch := plain_step(everything, device, REFERENCE_BATCH, workload="epoch", feed=feed):
                 yield epoch, f"An epoch with {name(feed)} on {name(device)}"

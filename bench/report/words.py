@@ -66,6 +66,11 @@ def fed_from(feed: str, feeds: Sequence[str]) -> str:
     return f"with {FED_FROM[feed]}, " if len(feeds) > 1 else ""
 
 
+def fed(feed: str, feeds: Sequence[str]) -> str:
+    """The same behind what was measured: ` with each batch copied from host memory`."""
+    return f" {fed_from(feed, feeds).removesuffix(', ')}".rstrip()
+
+
 def capitalised(text: str) -> str:
     """The text with its first letter in upper case, the rest as it is."""
     return text[:1].upper() + text[1:]

@@ -131,10 +131,10 @@ def test_one_that_is_faster_everywhere_leaves_no_crossover():
     assert crossover(slow, fast) == Crossover(None, None, None, "second")
     assert crossover(fast, slow) == Crossover(None, None, None, "first")
     assert crossover(slow, fast).sentence("cpu", "cuda") == (
-        "no crossover in the range: cuda is faster than cpu at every batch size"
+        "no crossover in the range: cuda is faster than cpu at every batch size measured"
     )
     assert crossover(fast, slow).sentence("cpu", "cuda") == (
-        "no crossover in the range: cpu is faster than cuda at every batch size"
+        "no crossover in the range: cpu is faster than cuda at every batch size measured"
     )
 
 

@@ -24,8 +24,8 @@ def test_the_whole_first_screen(record, snapshot):
 def test_the_answer_is_of_this_run_and_says_why_there_is_no_gpu():
     fast, where = answer(CPU_RECORD)
     assert fast.startswith(
-        "In this run, a training step of 64 images took, when nothing was in its way, 391 µs (386 to 397) on the "
-        "CPU, and an epoch 2.55 s with the tutorial's DataLoader and 372 ms"
+        "In this run, a training step of 64 images took, undisturbed, 391 µs (386 to 397) on the CPU, and an epoch "
+        "2.55 s (2.51 to 2.59) with the tutorial's DataLoader and 372 ms"
     )
     assert where.startswith("Whether a GPU would be faster, this run cannot tell: no CUDA GPU here (torch.cuda")
     assert where.endswith("then show both: fcnn-bench report HERE/record.json THERE/record.json.")
@@ -36,6 +36,28 @@ def test_a_gpu_is_judged_at_the_usual_batch_and_by_where_it_gets_ahead():
     _, where = answer(GPU_RECORD)
     assert where.startswith("At batch 64 the CPU is the faster: a step on the GPU takes 1.29× as long (1.28 to 1.31). ")
     assert "The GPU is faster than the CPU from a batch of about" in where
+
+
+def test_a_gpu_that_is_behind_with_a_plain_step_may_be_ahead_with_another():
+    ahead = "With torch.compile (reduce-overhead), the GPU is the faster at batch 64, too: 2.44× as fast (2.41 to 2.48)"
+    assert ahead in answer(GPU_RECORD)[1]
+    slow = [
+        measured(case(), 4e-3),
+        measured(case(device="cuda"), 4e-4),
+        measured(case(device="cuda", precision="bf16"), 2e-4),
+    ]
+    assert "too:" not in answer(dataclasses.replace(GPU_RECORD, measurements=slow, unmeasured=[]))[1]
+
+
+def test_a_gpus_steps_are_told_with_where_their_images_lie():
+    times = {("cpu", "resident"): 4e-4, ("cuda", "resident"): 8e-4, ("cuda", "device"): 6e-4}
+    steps = [measured(case(device=device, feed=feed), time) for (device, feed), time in times.items()]
+    fast, where = answer(dataclasses.replace(GPU_RECORD, measurements=steps, unmeasured=[]))
+    assert fast.endswith("on the CPU and 800 µs (789 to 811) on the GPU with each batch copied from host memory.")
+    assert where == (
+        "At batch 64 the CPU is the faster: a step on the GPU takes 1.50× as long (1.48 to 1.52) with the images in "
+        "the device's memory; 2.00× as long (1.97 to 2.03) with each batch copied from host memory."
+    )
 
 
 def test_without_a_number_there_is_no_answer_and_nothing_to_take_away():

@@ -54,7 +54,7 @@ def test_a_run_whose_times_hold_to_a_few_percent_says_what_holds_better():
 
 
 def test_times_that_hold_to_nothing_tell_nothing():
-    assert notices(shaken(20.0))[0].startswith("This machine was so unsteady that most times tell nothing: end what")
+    assert notices(shaken(20.0))[0].startswith("This machine was so unsteady that most times tell nothing: stop ")
 
 
 def test_a_run_whose_cores_others_needed_says_what_to_do_before_how_wide_it_is():

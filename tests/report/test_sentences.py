@@ -93,7 +93,7 @@ def test_a_target_that_no_seed_reaches():
     record = dataclasses.replace(CPU_RECORD, measurements=[measured(case("accuracy"), 0.4, n=1, accuracy=never)])
     # Neither an interval of one seed nor the time of what did not happen.
     assert said(record)["Accuracy"].endswith(
-        ", 1 seed: a mean test accuracy of 91.00%. 0 of 1 reached 93% within 3 epochs."
+        ", 1 seed: a mean test accuracy of 91.00%. 0 of 1 reached 93% within 3 epochs, tested along the way."
     )
 
 
@@ -138,8 +138,8 @@ def test_an_accelerator_is_judged_with_each_of_its_feeds():
     assert told["CPU or GPU"].startswith(f"{inside}at batch 64 the GPU is the faster: a step on the CPU takes 2.00× ")
     assert f"{outside}at batch 64 the CPU is the faster: a step on the GPU takes 1.50×" in told["CPU or GPU"]
     assert told["Crossover"] == (
-        f"{inside}no crossover in the range: the GPU is faster than the CPU at every batch size. "
-        f"{outside}no crossover in the range: the CPU is faster than the GPU at every batch size."
+        f"{inside}no crossover in the range: the GPU is faster than the CPU at every batch size measured. "
+        f"{outside}no crossover in the range: the CPU is faster than the GPU at every batch size measured."
     )
 
 
