@@ -30,8 +30,8 @@ FED = {"accounts": "On a GPU, the images lie in its memory.", "steps": "On a GPU
        "copied there from host memory."}  # fmt: skip
 HOW_TO_READ = (
     ("Time", "what it takes undisturbed: the mean of the fastest quarter of the samples; of an epoch "
-     "and a training, which have few, the mean. Others on the machine only ever add time. The median and the slowest "
-     "are in the table of samples."),
+     "and a training, which have few, the mean. Others on the machine only ever add time. The median and the 95th "
+     "percentile are in the table of every number."),
     ("95% interval", "where another run right after this one would find the time, in 95 of 100 cases, by how much the "
      "processes of this run differ. On another day the whole machine may be faster or slower by more; ratios then hold "
      "better than times. Two times are called different only if the interval of their ratio excludes 1; otherwise "
@@ -50,6 +50,7 @@ HOW_TO_READ = (
      "It is the time of the same step on one image with two hidden units, which calls the same operators and computes "
      "next to nothing, measured in turns with the step itself; for a program of your own, of its step on one image or "
      "two."),
+    ("Overhead-bound", "overhead takes more than anything else; launch-bound: on a GPU, which waits for the host."),
     ("Calls of operators", "of torch's library ATen: a matrix product, an addition, a copy is one each."),
     ("Matrix products, other operators", "what a step takes beyond that is divided by a profile of both: the operators "
      "that take more time in the step. Other operators mostly move bytes: activations, the loss, the update. The time "

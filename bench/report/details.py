@@ -71,13 +71,13 @@ def note_with_speedup(cell: Cell) -> str:
 
 
 def earlier(measurement: Measurement) -> str:
-    """What earlier runs of this machine saw of the case: `12: 463.0 to 875.1 µs`; `-` for the first one."""
+    """What earlier runs of this machine saw of the case: `12 runs, 463.0 to 875.1 µs`; `-` for the first one."""
     past = measurement.earlier
     if past is None:
         return MISSING
     if past.runs == 1:
-        return f"1: {units.duration(past.lowest_seconds)}"
-    return f"{past.runs}: {units.span(past.lowest_seconds, past.highest_seconds)}"
+        return f"1 run, {units.duration(past.lowest_seconds)}"
+    return f"{past.runs} runs, {units.span(past.lowest_seconds, past.highest_seconds)}"
 
 
 def joules(cell: Cell) -> float | None:

@@ -217,15 +217,17 @@ def _loading(everything: Sequence[Cell]) -> str:
         return ""
     best = max(epochs, key=lambda cell: cell.against_loader.ratio.value if cell.against_loader.ratio else 0.0)
     ratio = best.against_loader.ratio
-    assert ratio is not None
+    if ratio is None or not ratio.clear or ratio.value < 1:
+        return ""
     loader = next((cell for cell in everything if cell.id == best.against_loader.baseline_id), None)
+    took = ""
+    if loader and loader.summary and best.summary:
+        took = f"{units.time(best.summary)} in place of {units.time(loader.summary)}, "
     waits = ""
     if loader and loader.account:
-        waits = f"; {100 * loader.account.share('data'):.0f}% of it is waiting for batches"
-    saved = ""
-    if loader and loader.summary and best.summary:
-        saved = f": {units.time(loader.summary)} against {units.time(best.summary)}"
+        waits = f", of which {100 * loader.account.share('data'):.0f}% is waiting for batches"
     return (
-        f"an epoch with {name('loader')} takes {units.times(ratio, 'as long')} as with {name(best.case.feed)}, decoded "
-        f"once (dataset.data.float() / 255) and indexed per batch, on {name(best.case.device)}{waits}{saved}."
+        f"decode the images once, dataset.data.float() / 255, and take batches by index from {name(best.case.feed)}: "
+        f"an epoch on {name(best.case.device)} takes {took}{units.times(ratio, 'as fast')} as with "
+        f"{name('loader')}{waits}."
     )
