@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from bench.analyse.once import once_a_record
+from bench.analyse.pace import disturbance
 from bench.analyse.statistics import (
     CONFIDENCE,
     Ratio,
@@ -195,7 +196,7 @@ def counting(numbers: Sequence[int], record: Record) -> set[int]:
         by_number[known[number].process] = by_number.get(known[number].process, 0) + 1
     most = max(by_number.values(), default=0)
     whole = [n for n in numbers if by_number[known[n].process] >= WHOLE_SHARE * most]
-    quiet = [n for n in whole if known[n].disturbed is None]
+    quiet = [n for n in whole if disturbance(known[n], record) is None]
     return set(quiet if len(quiet) >= QUIET_SHARE * len(whole) else whole)
 
 

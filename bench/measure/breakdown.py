@@ -22,6 +22,7 @@ from torch.utils.flop_counter import flop_registry
 from bench.measure import page_faults
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import OTHER, PRODUCT, DeviceWork, device_work, silence_profilers
+from bench.measure.pace import core_seconds
 from bench.measure.phases import part_seconds
 from bench.record.measurement import Breakdown
 
@@ -55,6 +56,7 @@ def measure_breakdown(
         sizes = {repeat: _repetitions(repeat, clock, BLOCK_SECONDS) for repeat in (step, empty)}
         seconds: dict[Callable[[], object], list[float]] = {step: [], empty: []}
         parts: list[Mapping[str, float]] = []
+        paces: list[float] = []
         faults, counted = 0, 0
         begin = clock.now()
         while len(parts) < FEWEST_TURNS or (len(parts) < MOST_TURNS and clock.now() - begin < TURNS_SECONDS):
@@ -66,6 +68,7 @@ def measure_breakdown(
                     faults += (page_faults.taken() or 0) - before
                     counted += sizes[step]
             parts.append(part_seconds(marked, clock, sizes[empty]) if marked else {})
+            paces.append(core_seconds(clock))
         on_device = device_work(step, clock)
         if on_device is not None:
             without = device_work(empty, clock)
@@ -76,18 +79,23 @@ def measure_breakdown(
             work, nothing = {}, {}
     names = dict.fromkeys(name for one in parts for name in one)
     taken = fastest(seconds[step])
-    # Of blocks side by side: on a host that changes its speed, the share scatters by a quarter less than that of the
-    # fastest blocks of each (of a step of 64 images, four times 40 of them).
-    share = statistics.median(nothing / one for one, nothing in zip(seconds[step], seconds[empty], strict=True))
+    nothing_to_do = fastest(seconds[empty])
+    if clock.device.torch_name != "cpu":
+        # Of blocks side by side: on a host that changes its speed, the share scatters by a quarter less than that of
+        # the fastest blocks of each (of a step of 64 images, four times 40 of them).
+        nothing_to_do = taken * statistics.median(
+            one / beside for one, beside in zip(seconds[empty], seconds[step], strict=True)
+        )
     faulted = None if page_faults.taken() is None else faults / counted
     return Breakdown(
         step_seconds=taken,
-        empty_step_seconds=taken * share,
+        empty_step_seconds=nothing_to_do,
         empty_parts_seconds={name: fastest([one.get(name, 0.0) for one in parts]) for name in names},
         work_seconds=work,
         empty_work_seconds=nothing,
         page_faults=faulted,
         page_fault_seconds=faulted and faulted * page_faults.seconds_each(),
+        core_seconds=fastest(paces) or None,  # 0 by a clock that is simulated
     )
 
 

@@ -181,8 +181,8 @@ class Breakdown:
 
     Attributes:
         step_seconds: Of the fastest blocks.
-        empty_step_seconds: The same operators on one image and two hidden units, by the share of a block of theirs in
-            the step's beside it.
+        empty_step_seconds: The same operators on one image and two hidden units: of the fastest blocks; on a device, by
+            the share of a block of theirs in the step's beside it.
         empty_parts_seconds: The parts of that, as `Phases.host_seconds`; empty for a part alone.
         work_seconds: By kind, under a profiler that makes each call dearer, the time in operators (`product`, `other`)
             and outside of all (`rest`); on a device, in its kernels (`product`, `other`) and copies (`copy`), and what
@@ -190,6 +190,7 @@ class Breakdown:
         empty_work_seconds: The same of the empty step.
         page_faults: Of a repetition, in the mean; None where the system does not count them.
         page_fault_seconds: What they take, by what one of fresh memory takes here.
+        core_seconds: What a fixed piece of Python took one core meanwhile, as in a round's `Beside`.
     """
 
     step_seconds: PositiveFloat
@@ -199,6 +200,7 @@ class Breakdown:
     empty_work_seconds: dict[str, NonNegativeFloat]
     page_faults: NonNegativeFloat | None = None
     page_fault_seconds: NonNegativeFloat | None = None
+    core_seconds: PositiveFloat | None = None
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class Beside:
         waited_cores: Threads of the round's process that could have run and had no core, on average.
         stopped_cores: Threads that the control group let wait for its quota, on average.
         cpu_hertz: The processor's clock rate, mean over its cores, at the end of the round.
+        core_seconds: What a fixed piece of Python took one core, before the round (`bench.measure.pace`).
+        team_seconds: What it took the threads of its cases to do next to nothing together; None for a single one.
         gpu_throttle_reasons: NVML's bit mask of why the GPU's clocks are lowered.
         gpu_others: Other processes with work on the GPU.
         compile_cores: Cores that the run's own compile workers kept busy, which are no others.
@@ -57,6 +59,8 @@ class Beside:
     waited_cores: NonNegativeFloat | None = None
     stopped_cores: NonNegativeFloat | None = None
     cpu_hertz: NonNegativeFloat | None = None
+    core_seconds: PositiveFloat | None = None
+    team_seconds: PositiveFloat | None = None
     gpu_throttle_reasons: NonNegativeInt | None = None
     gpu_others: NonNegativeInt | None = None
     compile_cores: NonNegativeFloat | None = None

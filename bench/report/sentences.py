@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bench.analyse.cell import Cell
 from bench.analyse.cells import cells, measured_devices, plain_step, step_feeds, times_as_fast
 from bench.analyse.compare import mismatch
+from bench.analyse.pace import disturbance
 from bench.analyse.starting import STAGES, median_of, total_seconds
 from bench.analyse.statistics import mean_interval
 from bench.axes.axis import AXES
@@ -71,10 +72,11 @@ def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
         sentences.append(
             f"{flagged} of them {'is' if flagged == 1 else 'are'} flagged: shown, but compared with nothing."
         )
-    beside = collections.Counter(r.disturbed for r in record.rounds if r.disturbed)
+    disturbed = [(r, reason) for r in record.rounds if (reason := disturbance(r, record))]
+    beside = collections.Counter(reason for _, reason in disturbed)
     if beside:
         # By their number alone they seem few: what takes half of the time makes a round ten times as long.
-        of_time = sum(r.seconds for r in record.rounds if r.disturbed) / sum(r.seconds for r in record.rounds)
+        of_time = sum(r.seconds for r, _ in disturbed) / sum(r.seconds for r in record.rounds)
         sentences.append(
             f"{sum(beside.values())} of {len(record.rounds)} rounds, {of_time:.0%} of their time, were disturbed, "
             f"mostly since {beside.most_common(1)[0][0]}; the times are those of the others, or of all if less than a "

@@ -219,15 +219,21 @@ class Rounds:
                 turns.append(Turn(id, worker, "turn", arguments, limit))
         return turns
 
+    def _pace(self, worker: Any, first: str) -> Turn:
+        """How fast the machine is before a round; what goes wrong is laid to the round's first case."""
+        threads = max((case.threads for case in self._left().values() if case.device == "cpu"), default=1)
+        return Turn(first, worker, "pace", {"threads": threads}, TURN_LIMIT_SECONDS)
+
     def _round(self, worker: Any, process: int) -> bool:
         """One round into the journal; whether it was quiet."""
         done = of_kind(self._journal.lines, "round")
         seed = sum(line["group"] == "trainings" for line in done)
         turns = self._turns(worker, seed)
         watch, begin = self._watch(worker.pid, self._group.gpu), time.monotonic()
-        answers = take(turns)
+        pace, *answers = take([self._pace(worker, turns[0].key), *turns])
         took = time.monotonic() - begin
         beside, disturbed = watch.seen()
+        beside = dataclasses.replace(beside, **pace)
         if self._group.name == "trainings":
             fields: dict[str, Any] = {
                 "seconds": [digits(answer["seconds"]) for answer in answers],

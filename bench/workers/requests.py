@@ -17,6 +17,7 @@ REQUESTS = {
     "rates": "bench.workers.survey.rates",
     "calibrate": "bench.workers.survey.calibrate",
     "prepare": "bench.workers.turns.prepare",
+    "pace": "bench.workers.turns.pace",
     "turn": "bench.workers.turns.turn",
     "train_seed": "bench.workers.turns.train_seed",
     "observe": "bench.workers.observe.observe",

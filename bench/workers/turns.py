@@ -21,6 +21,7 @@ from bench.axes.workloads import WORKLOADS
 from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.compilation import graphs_compiled
+from bench.measure.pace import core_seconds, team_seconds
 from bench.workers import cold, training, workloads
 
 if TYPE_CHECKING:
@@ -166,6 +167,17 @@ def try_once(state: State, case: dict[str, Any]) -> None:
         training.Trainings(built, state.images, Clock(DEVICES[built.device])).train(0)
     else:
         build(state, built).repeat()
+
+
+def pace(state: State, threads: int) -> dict[str, float | None]:
+    """How fast the machine is right now, by fields of a round's `Beside`.
+
+    Args:
+        state: Has no part in it.
+        threads: Of the cases on the CPU.
+    """
+    settings.use_threads(threads)
+    return {"core_seconds": core_seconds(Clock()), "team_seconds": team_seconds(Clock())}
 
 
 def pin(state: State, core: int) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import pytest
 
@@ -45,6 +46,32 @@ def test_the_terms_of_a_step_add_up_to_its_time():
 def test_what_another_process_saw_counts_by_its_share():
     """The time is of several processes, the breakdown of one more, which was half as fast."""
     assert of(BASE, 0.5e-3).seconds == near(overhead=200, arithmetic=200, memory=75, unexplained=25)
+
+
+def of_a_pace(found, seconds, paces):
+    """The account of a step in rounds that had these paces of a core."""
+    measurement = step(seconds, breakdown=found)
+    whole = record(measurement)
+    rounds = [
+        dataclasses.replace(one, beside=dataclasses.replace(one.beside, core_seconds=pace))
+        for one, pace in zip(whole.rounds, itertools.cycle(paces), strict=False)
+    ]
+    return account(measurement, dataclasses.replace(whole, rounds=rounds))
+
+
+def test_overhead_is_told_by_the_pace_of_a_core_and_not_by_how_long_threads_took_to_hand_work_over():
+    """When it was taken apart, the step took half as long again, and nothing else did."""
+    slow = changed(step_seconds=1.5e-3, core_seconds=1e-4)
+    assert of_a_pace(slow, 1e-3, [1e-4]).seconds[OVERHEAD] == pytest.approx(4e-4, rel=2e-3)
+    assert of(slow).seconds[OVERHEAD] == pytest.approx(1e-3 * 4 / 15, rel=2e-3)  # by its share, as of older records
+
+
+def test_a_core_that_was_slower_meanwhile_makes_overhead_no_larger():
+    slow = changed(step_seconds=2e-3, empty_step_seconds=8e-4, core_seconds=2e-4)
+    assert of_a_pace(slow, 1e-3, [1e-4, 1.7e-4, 1.6e-4, 1.8e-4]).seconds == near(
+        overhead=400, arithmetic=400, memory=150, unexplained=50
+    )
+    assert of_a_pace(slow, 0.3e-3, [1e-4]).seconds == near(overhead=300)
 
 
 def test_what_the_profile_is_of_another_speed_counts_by_its_shares():

@@ -69,6 +69,20 @@ def test_what_disturbs_a_few_blocks_is_left_aside(monkeypatch):
     assert measure_breakdown(step, taking(time, 4e-4), time.clock()).step_seconds == pytest.approx(1e-3)
 
 
+def test_on_the_cpu_the_step_and_the_empty_one_are_their_fastest_blocks_with_the_pace_of_a_core(monkeypatch):
+    """Where threads take longer to hand work over, for half of the time, the empty step does not: it has none."""
+    time = SimulatedTime()
+    monkeypatch.setattr(of, "_operator_seconds", lambda *_: ({}, {}))
+    monkeypatch.setattr(of, "core_seconds", lambda clock: 1e-4)
+
+    def step():
+        time.seconds += 1e-3 if time.seconds < 0.1 else 1.5e-3
+
+    found = measure_breakdown(step, taking(time, 4e-4), time.clock())
+    assert (found.step_seconds, found.empty_step_seconds) == (pytest.approx(1e-3), pytest.approx(4e-4))
+    assert found.core_seconds == pytest.approx(1e-4)
+
+
 def test_a_machine_that_is_fast_for_a_moment_does_not_change_the_share(monkeypatch):
     """For a few blocks, which a step or an empty step happens to be in, all takes a third of the time."""
     time = SimulatedTime()
@@ -77,7 +91,7 @@ def test_a_machine_that_is_fast_for_a_moment_does_not_change_the_share(monkeypat
     def step():
         time.seconds += 1e-3 / (3 if 0.03 < time.seconds < 0.05 else 1)
 
-    found = measure_breakdown(step, taking(time, 4e-4), time.clock())
+    found = measure_breakdown(step, taking(time, 4e-4), time.clock(torch_name="mps"))
     assert found.step_seconds < 0.7e-3
     assert found.empty_step_seconds / found.step_seconds == pytest.approx(0.4)
 

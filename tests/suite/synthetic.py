@@ -90,6 +90,8 @@ class Worker:
 
     def ask(self, name: str, limit_seconds: float, **arguments: Any) -> Any:
         """As a real worker answers."""
+        if name == "pace":
+            return {"core_seconds": 1e-4, "team_seconds": 2e-6}
         machine, id = self.machine, arguments["id"]
         machine.asked.append((self.number, name, arguments))
         before = sum(what == name and told["id"] == id for _, what, told in machine.asked) - 1
