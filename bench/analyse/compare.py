@@ -24,6 +24,7 @@ from bench.analyse.levels import (
     rounds_of,
     time_of,
 )
+from bench.analyse.pace import FAR_APART, nearest
 from bench.analyse.statistics import Ratio, middle_mean
 from bench.analyse.trust import judged, objections
 from bench.record.measurement import Measurement
@@ -251,7 +252,17 @@ def _why_not(id: str, left: _Side, right: _Side) -> str | None:
     if reason := left.why_not("A", id) or right.why_not("B", id):
         return reason
     cases = {m.case for side in (left, right) for m in side.measurements(id)}
-    return "the cases differ in their threads" if len(cases) > 1 else None
+    if len(cases) > 1:
+        return "the cases differ in their threads"
+    best = [one for side in (left, right) for run in side.runs if (one := nearest(run.record))]
+    if max((case.threads for case in cases if case.device == "cpu"), default=1) < 2 or not best:
+        return None
+    least, most = min(best), max(best)
+    if most <= FAR_APART * least:
+        return None
+    return (
+        f"in a run the host had the cores apart: handing work over took {1e6 * most:.1f} µs, {1e6 * least:.1f} at best"
+    )
 
 
 def _row(

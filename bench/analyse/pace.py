@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analyse.once import once_a_record
 from bench.analyse.statistics import fastest_quarter
-from bench.record.model import Record, Round
+from bench.record.model import Beside, Record, Round
 
 # Times the lowest of the run, from which on the cores lie apart. On two cores of an EPYC that is 2.2 µs, in 8 of 10
 # seconds within 5%, and 3.0 to 4.4 elsewhere.
@@ -13,14 +13,18 @@ FAR_APART = 1.3
 
 def disturbance(of: Round, record: Record) -> str | None:
     """What disturbed a round, by what its surroundings told or by its pace beside the others'; None if nothing did."""
-    nearest, team = _nearest(record), of.beside.team_seconds
-    apart = nearest is not None and team is not None and team > FAR_APART * nearest
-    return of.disturbed or ("the host had moved the cores apart" if apart else None)
+    return of.disturbed or ("the host had moved the cores apart" if apart(of.beside, nearest(record)) else None)
+
+
+def apart(beside: Beside, nearest_seconds: float | None) -> bool:
+    """Whether the threads of a round took far longer to hand work over than they do at best."""
+    team = beside.team_seconds
+    return nearest_seconds is not None and team is not None and team > FAR_APART * nearest_seconds
 
 
 @once_a_record
-def _nearest(record: Record) -> float | None:
-    """The least that it took the threads of a round to hand work over."""
+def nearest(record: Record) -> float | None:
+    """The least that it took the threads of a round to hand work over, in seconds; None where there is one thread."""
     return min((r.beside.team_seconds for r in record.rounds if r.beside.team_seconds), default=None)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.analyse.levels import by_process, counting, rounds_of, time_of
 from bench.analyse.once import once_a_record
+from bench.analyse.pace import apart, nearest
 from bench.analyse.roofline import MEMORY, Roofline, roofline
 from bench.analyse.statistics import ratio, summarise
 from bench.record.measurement import Flag, Measurement
@@ -23,9 +24,9 @@ DRIFT_FRACTION = 0.03
 CONCERNED_SHARE = 0.1
 # What a ratio within rounds does not mind: a machine that changes meets both sides alike, and what processes differ by
 # is in the interval. All other flags say that the estimate itself, or its interval, may be wrong.
-HARMLESS = ("drift", "processes-differ", "crowded")
+HARMLESS = ("drift", "processes-differ", "crowded", "apart")
 # What a ratio within rounds bears, and one to another run does not.
-OF_THIS_RUN = ("crowded",)
+OF_THIS_RUN = ("crowded", "apart")
 DIFFER_FRACTION = 0.02
 DIFFER_TIMES = 3.0
 # Cores that others keep busy on average, and a team of threads on all cores is crowded. A team waits for the slowest of
@@ -155,12 +156,26 @@ def crowded(measurement: Measurement, record: Record) -> str | None:
     return f"other processes kept {others:.1f} cores busy on average, and it needs all {cores}"
 
 
+def cores_apart(measurement: Measurement, record: Record) -> str | None:
+    """That the host had the cores of its team of threads apart in most of the rounds that count."""
+    if measurement.case.device != "cpu" or measurement.case.threads < 2:
+        return None
+    best = nearest(record)
+    rounds = [rounds_of(record)[number] for number in counting(measurement.rounds, record)]
+    far = [one.beside.team_seconds or 0.0 for one in rounds if apart(one.beside, best)]
+    if best is None or len(far) <= len(rounds) / 2:
+        return None
+    took = f"handing work over took {1e6 * statistics.median(far):.1f} µs, {1e6 * best:.1f} at best"
+    return f"in {len(far)} of {len(rounds)} rounds the host had moved the cores apart: {took}"
+
+
 DERIVED: dict[str, Callable[[Measurement, Record], str | None]] = {
     "unsynchronised": unsynchronised,
     "cold": cold,
     "recompiled": recompiled,
     "processes-differ": processes_differ,
     "crowded": crowded,
+    "apart": cores_apart,
     "impossible": impossible,
 }
 

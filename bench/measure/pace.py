@@ -8,11 +8,13 @@ to minutes at a time.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from bench.measure.clock import Clock
 
-ADDITIONS = 2_000  # a tenth of a millisecond
+CALLS = 3_000  # a tenth of a millisecond
 GRAIN = 32_768  # elements of a tensor that torch gives to a thread at least (at::internal::GRAIN_SIZE)
 CORE_BLOCKS = 4
 TEAM_BLOCKS, HANDOVERS = 16, 4
@@ -20,7 +22,7 @@ TEAM_BLOCKS, HANDOVERS = 16, 4
 
 def core_seconds(clock: Clock) -> float:
     """What a fixed piece of Python takes one core: the fastest of a few."""
-    return min(clock.time_block(_add, 1).host_seconds for _ in range(CORE_BLOCKS))
+    return min(clock.time_block(_call, 1).host_seconds for _ in range(CORE_BLOCKS))
 
 
 def team_seconds(clock: Clock) -> float | None:
@@ -32,8 +34,7 @@ def team_seconds(clock: Clock) -> float | None:
     return min(clock.time_block(share.neg_, HANDOVERS).host_seconds for _ in range(TEAM_BLOCKS)) / HANDOVERS
 
 
-def _add() -> int:
-    total = 0
-    for number in range(ADDITIONS):
-        total += number
-    return total
+def _call() -> None:
+    # Makes no objects: how long that takes depends on what the process has made and thrown away before.
+    for _ in itertools.repeat(None, CALLS):
+        len("")

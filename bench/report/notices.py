@@ -29,7 +29,7 @@ def notices(record: Record) -> list[str]:
             were = "was" if bare == 1 else "were"
             rest += f"; {bare} {plural(bare, 'case')} {were} not taken apart, so without account and bound"
         sentences.append(f"This run was interrupted. What it measured by then is complete and valid{rest}.")
-    sentences += _crowded(record) or _uncertain(record)
+    sentences += _crowded(record) or _apart(record) or _uncertain(record)
     if reason := record.dataset.fallback_reason:
         sentences.append(
             f"Not the full dataset: {reason}. The images are {record.dataset.label}; times and accuracies "
@@ -49,6 +49,18 @@ def _crowded(record: Record) -> list[str]:
         "threads waits for the slowest of them. Ratios of such runs have been off by up to 22%, more than their "
         "intervals say, and fcnn-bench compare leaves these cases out. Stop other programs, or measure on fewer "
         f"threads (--threads {fewer})."
+    ]
+
+
+def _apart(record: Record) -> list[str]:
+    """That the host had moved the cores apart for most of what some cases had; what it means, and what to do."""
+    cases = [cell.case for cell in cells(record) if any(flag.name == "apart" for flag in cell.remarks)]
+    if not cases:
+        return []
+    return [
+        f"While {len(cases)} {plural(len(cases), 'case')} computed, the host of this virtual machine had moved its "
+        "cores apart, and threads took longer to hand work over: such times are up to half as long again, and "
+        "fcnn-bench compare leaves them out. Run again, or measure on one thread (--threads 1)."
     ]
 
 

@@ -39,6 +39,8 @@ FLAGS = {
     "processes-differ": "processes of this one program differ by more than their rounds do; the interval holds it",
     "drift": "the machine itself changed by more than 3% between the start and the end of the run; ratios hold",
     "crowded": "it computes on all cores, and others needed some for much of the run: compared with no other run",
+    "apart": "the host had moved the cores apart for most of it, and threads took longer to hand work over: compared "
+    "with no other run",
     "impossible": "it computes or moves bytes faster than the machine was measured to, so something is wrong",
     "unsynchronised": "the clock was read while the device was still working, so part of the work was not timed",
     "cold": "there was no warm-up, so first calls are among the samples",

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import interruption
+from bench.analyse.pace import apart
 from bench.axes.case import Case
 from bench.measure.surroundings import Watch
 from bench.record.journal import Journal, digits, failures, of_kind
@@ -261,4 +262,5 @@ class Rounds:
             **({"disturbed": disturbed} if disturbed else {}),
             **fields,
         )
-        return disturbed is None
+        team = [line["beside"].get("team_seconds", math.inf) for line in done]
+        return disturbed is None and not apart(beside, min(team, default=None))

@@ -101,6 +101,19 @@ def test_the_same_id_with_other_threads_is_not_judged():
     assert verdicts([run()], [other])[FUSED] == "the cases differ in their threads"
 
 
+def paced(team, of):
+    """A run whose rounds all had that pace."""
+    rounds = [dataclasses.replace(one, beside=dataclasses.replace(one.beside, team_seconds=team)) for one in of.rounds]
+    return dataclasses.replace(of, rounds=rounds)
+
+
+def test_what_threads_computed_while_the_cores_lay_apart_in_one_of_the_runs_is_not_judged():
+    apart = "in a run the host had the cores apart: handing work over took 4.5 µs, 2.5 at best"
+    assert set(verdicts([paced(2.5e-6, run())], [paced(4.5e-6, run())]).values()) == {apart}
+    assert apart not in verdicts([paced(2.5e-6, run())], [paced(2.8e-6, run())]).values()
+    assert apart not in verdicts([paced(2.5e-6, run())], [run()]).values()  # an older one does not tell
+
+
 def test_other_images_or_other_timing_rules_are_refused():
     other = dataclasses.replace(CPU_RECORD, dataset=Dataset("MNIST-5k", "5,000 images", "1" * 64, 4000, 1000))
     assert mismatch(CPU_RECORD, CPU_RECORD) is None

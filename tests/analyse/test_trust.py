@@ -245,10 +245,32 @@ def test_where_cores_are_left_for_others_or_not_known_nothing_is_crowded(changes
     assert found == ([("crowded", CROWDED)] if crowds else [])
 
 
-def test_a_crowded_number_is_compared_within_its_run_and_with_no_other():
-    here = step(flags=[Flag("crowded", "planted")])
+@pytest.mark.parametrize("name", ["crowded", "apart"])
+def test_such_a_number_is_compared_within_its_run_and_with_no_other(name):
+    here = step(flags=[Flag(name, "planted")])
     assert objections(here) == []
-    assert objections(here, to_other_runs=True) == ["crowded"]
+    assert objections(here, to_other_runs=True) == [name]
+
+
+def handed_over(*microseconds):
+    """Rounds of which each so many after each other had such a pace."""
+    return [
+        dataclasses.replace(one, beside=Beside(team_seconds=1e-6 * microseconds[one.number * len(microseconds) // 40]))
+        for one in CPU_RECORD.rounds[:40]
+    ]
+
+
+def test_a_team_whose_cores_lay_apart_in_most_rounds_says_so_and_one_thread_does_not():
+    rounds = handed_over(2.5, 4.4, 4.5, 4.5, 4.6)
+    assert flag_of(step(), rounds=rounds) == [
+        ("apart", "in 32 of 40 rounds the host had moved the cores apart: handing work over took 4.5 µs, 2.5 at best")
+    ]
+    alone = dataclasses.replace(step(), case=dataclasses.replace(step().case, threads=1))
+    assert flag_of(alone, rounds=rounds) == []
+
+
+def test_where_enough_rounds_are_left_the_others_do_not_count():
+    assert flag_of(step(), rounds=handed_over(2.5, 2.6, 4.4, 4.5, 4.6)) == []
 
 
 def test_processes_that_differ_by_more_than_their_rounds_say_so():

@@ -17,7 +17,7 @@ def two_threads():
 def test_the_fastest_of_a_few_counts(two_threads, monkeypatch):
     time = SimulatedTime()
     times = iter([4e-4, 3e-4, 5e-4, 9e-4])
-    monkeypatch.setattr(pace, "_add", time.repeat_taking(times))
+    monkeypatch.setattr(pace, "_call", time.repeat_taking(times))
     assert pace.core_seconds(time.clock()) == pytest.approx(3e-4)
 
 

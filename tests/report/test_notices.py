@@ -62,3 +62,14 @@ def test_a_run_whose_cores_others_needed_says_what_to_do_before_how_wide_it_is()
     (text,) = notices(dataclasses.replace(shaken(0.2), rounds=beside))
     assert text.startswith(f"Other processes needed the cores on which {len(CPU_RECORD.measurements)} cases computed")
     assert text.endswith("or measure on fewer threads (--threads 1).")
+
+
+def test_a_run_whose_cores_lay_apart_says_so_and_what_to_do():
+    paces = [2e-6, *[4e-6] * (len(CPU_RECORD.rounds) - 1)]
+    rounds = [
+        dataclasses.replace(one, beside=Beside(team_seconds=team))
+        for one, team in zip(CPU_RECORD.rounds, paces, strict=True)
+    ]
+    (text,) = notices(dataclasses.replace(CPU_RECORD, rounds=rounds))
+    assert text.startswith(f"While {len(CPU_RECORD.measurements)} cases computed, the host of this virtual machine had")
+    assert text.endswith("Run again, or measure on one thread (--threads 1).")

@@ -52,6 +52,8 @@ class Machine:
         self.epoch = 4.0
         self.slow: Callable[[], float] = lambda: 1.0  # times as long as usual
         self.looks = 0
+        self.team: Callable[[int], float] = lambda number: 2e-6  # of a round, discarded ones apart
+        self.paced = itertools.count()
         self.processes, self.looked, self.alive = 0, itertools.count(), 0
 
     @contextlib.contextmanager
@@ -91,7 +93,7 @@ class Worker:
     def ask(self, name: str, limit_seconds: float, **arguments: Any) -> Any:
         """As a real worker answers."""
         if name == "pace":
-            return {"core_seconds": 1e-4, "team_seconds": 2e-6}
+            return {"core_seconds": 1e-4, "team_seconds": self.machine.team(next(self.machine.paced))}
         machine, id = self.machine, arguments["id"]
         machine.asked.append((self.number, name, arguments))
         before = sum(what == name and told["id"] == id for _, what, told in machine.asked) - 1

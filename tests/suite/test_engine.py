@@ -6,7 +6,7 @@ import random
 import pytest
 
 from bench.analyse import levels
-from bench.analyse.levels import ratio_of
+from bench.analyse.levels import counting, ratio_of
 from bench.record.folding import folded
 from bench.record.journal import of_kind
 from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
@@ -135,6 +135,15 @@ def test_a_disturbed_round_is_kept_and_repeated_in_the_same_process(tmp_path):
     assert [r.disturbed for r in record.rounds[:4]] == [None, "others were busy", None, None]
     assert [r.process for r in record.rounds[:5]] == [0, 0, 0, 0, 1]
     assert len(record.rounds) == 13
+
+
+def test_a_round_whose_cores_lay_apart_is_kept_and_repeated(tmp_path):
+    machine = Machine()
+    machine.team = lambda number: 4e-6 if number == 1 else 2e-6
+    record = folded(measured(machine, journal(tmp_path)).lines)
+    assert [r.beside.team_seconds for r in record.rounds[:3]] == [2e-6, 4e-6, 2e-6]
+    assert [r.process for r in record.rounds[:5]] == [0, 0, 0, 0, 1]
+    assert [counting(m.rounds, record) for m in record.measurements] == [{0, *range(2, 13)}] * 3
 
 
 def test_a_machine_that_does_not_become_quiet_is_not_waited_for(tmp_path):
