@@ -19,10 +19,9 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import flop_registry
 
-from bench.measure import page_faults
+from bench.measure import pace, page_faults
 from bench.measure.clock import Clock, garbage_collector_off
 from bench.measure.device_work import OTHER, PRODUCT, DeviceWork, device_work, silence_profilers
-from bench.measure.pace import core_seconds
 from bench.measure.phases import part_seconds
 from bench.record.measurement import Breakdown
 
@@ -68,7 +67,7 @@ def measure_breakdown(
                     faults += (page_faults.taken() or 0) - before
                     counted += sizes[step]
             parts.append(part_seconds(marked, clock, sizes[empty]) if marked else {})
-            paces.append(core_seconds(clock))
+            paces.append(pace.measure(clock).core_seconds)
         on_device = device_work(step, clock)
         if on_device is not None:
             without = device_work(empty, clock)

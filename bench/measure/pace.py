@@ -9,6 +9,7 @@ to minutes at a time.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import torch
 
@@ -20,18 +21,30 @@ CORE_BLOCKS = 4
 TEAM_BLOCKS, HANDOVERS = 16, 4
 
 
-def core_seconds(clock: Clock) -> float:
-    """What a fixed piece of Python takes one core: the fastest of a few."""
-    return min(clock.time_block(_call, 1).host_seconds for _ in range(CORE_BLOCKS))
+@dataclass(frozen=True)
+class Pace:
+    """What the pieces took, in seconds: one of Python on a core, and the least that a team of threads can do together.
+
+    `team_seconds` is None for a single thread.
+    """
+
+    core_seconds: float
+    team_seconds: float | None
 
 
-def team_seconds(clock: Clock) -> float | None:
-    """What it takes torch's threads to do next to nothing together: the fastest of a few; None for a single thread."""
-    if (threads := torch.get_num_threads()) < 2:
-        return None
-    share = torch.zeros(threads * GRAIN)
-    share.neg_()  # its pages are touched first
-    return min(clock.time_block(share.neg_, HANDOVERS).host_seconds for _ in range(TEAM_BLOCKS)) / HANDOVERS
+def measure(clock: Clock) -> Pace:
+    """The fastest of a few of each, with torch's present number of threads.
+
+    The team comes first: the other threads then wait for more to do as they do within a step, by which a core is
+    slower if it shares its execution units (45 and 50 µs have been seen).
+    """
+    threads, team = torch.get_num_threads(), None
+    if threads > 1:
+        share = torch.zeros(threads * GRAIN)
+        share.neg_()  # its pages are touched first
+        blocks = [clock.time_block(share.neg_, HANDOVERS).host_seconds for _ in range(TEAM_BLOCKS)]
+        team = min(blocks) / HANDOVERS
+    return Pace(min(clock.time_block(_call, 1).host_seconds for _ in range(CORE_BLOCKS)), team)
 
 
 def _call() -> None:

@@ -6,6 +6,7 @@ caches, the clock rate and the other threads are still those of the last case.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
 import math
@@ -21,7 +22,7 @@ from bench.axes.workloads import WORKLOADS
 from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.compilation import graphs_compiled
-from bench.measure.pace import core_seconds, team_seconds
+from bench.measure.pace import measure
 from bench.workers import cold, training, workloads
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def pace(state: State, threads: int) -> dict[str, float | None]:
         threads: Of the cases on the CPU.
     """
     settings.use_threads(threads)
-    return {"core_seconds": core_seconds(Clock()), "team_seconds": team_seconds(Clock())}
+    return dataclasses.asdict(measure(Clock()))
 
 
 def pin(state: State, core: int) -> None:

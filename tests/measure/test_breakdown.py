@@ -6,6 +6,7 @@ import pytest
 from bench.measure import breakdown as of
 from bench.measure.breakdown import Event, fastest, measure_breakdown, seconds_by_kind
 from bench.measure.device_work import DeviceWork, work_of
+from bench.measure.pace import Pace
 from tests.measure.simulated import SimulatedTime
 
 
@@ -73,7 +74,7 @@ def test_on_the_cpu_the_step_and_the_empty_one_are_their_fastest_blocks_with_the
     """Where threads take longer to hand work over, for half of the time, the empty step does not: it has none."""
     time = SimulatedTime()
     monkeypatch.setattr(of, "_operator_seconds", lambda *_: ({}, {}))
-    monkeypatch.setattr(of, "core_seconds", lambda clock: 1e-4)
+    monkeypatch.setattr(of.pace, "measure", lambda clock: Pace(1e-4, 2e-6))
 
     def step():
         time.seconds += 1e-3 if time.seconds < 0.1 else 1.5e-3

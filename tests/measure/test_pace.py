@@ -18,13 +18,13 @@ def test_the_fastest_of_a_few_counts(two_threads, monkeypatch):
     time = SimulatedTime()
     times = iter([4e-4, 3e-4, 5e-4, 9e-4])
     monkeypatch.setattr(pace, "_call", time.repeat_taking(times))
-    assert pace.core_seconds(time.clock()) == pytest.approx(3e-4)
+    assert pace.measure(time.clock()).core_seconds == pytest.approx(3e-4)
 
 
 def test_work_is_handed_over_to_as_many_threads_as_torch_has(two_threads, monkeypatch):
     made = []
     monkeypatch.setattr(torch, "zeros", lambda n, zeros=torch.zeros: made.append(n) or zeros(n))
-    assert pace.team_seconds(SimulatedTime().clock()) == 0.0
+    assert pace.measure(SimulatedTime().clock()).team_seconds == 0.0
     assert made == [2 * pace.GRAIN]
 
 
