@@ -30,6 +30,6 @@ def nearest(record: Record) -> float | None:
 
 @once_a_record
 def core_pace(record: Record) -> float | None:
-    """What the fixed piece of Python takes one core undisturbed; None in records that do not have it."""
+    """What the calls of operators take one core undisturbed; None in records that do not have it."""
     paces = [r.beside.core_seconds for r in record.rounds if r.beside.core_seconds]
     return fastest_quarter(paces) if paces else None

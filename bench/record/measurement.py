@@ -190,7 +190,7 @@ class Breakdown:
         empty_work_seconds: The same of the empty step.
         page_faults: Of a repetition, in the mean; None where the system does not count them.
         page_fault_seconds: What they take, by what one of fresh memory takes here.
-        core_seconds: What a fixed piece of Python took one core meanwhile, as in a round's `Beside`.
+        core_seconds: What a few calls of operators took one core meanwhile, as in a round's `Beside`.
     """
 
     step_seconds: PositiveFloat

@@ -16,8 +16,8 @@ def two_threads():
 
 def test_the_fastest_of_a_few_counts(two_threads, monkeypatch):
     time = SimulatedTime()
-    times = iter([4e-4, 3e-4, 5e-4, 9e-4])
-    monkeypatch.setattr(pace, "_call", time.repeat_taking(times))
+    repeat = time.repeat_taking(iter([1e-4, 4e-4, 3e-4, 5e-4, 9e-4]))  # the first is not timed
+    monkeypatch.setattr(pace, "_call", lambda numbers: repeat())
     assert pace.measure(time.clock()).core_seconds == pytest.approx(3e-4)
 
 
@@ -25,7 +25,7 @@ def test_work_is_handed_over_to_as_many_threads_as_torch_has(two_threads, monkey
     made = []
     monkeypatch.setattr(torch, "zeros", lambda n, zeros=torch.zeros: made.append(n) or zeros(n))
     assert pace.measure(SimulatedTime().clock()).team_seconds == 0.0
-    assert made == [2 * pace.GRAIN]
+    assert made[0] == 2 * pace.GRAIN
 
 
 def test_a_worker_tells_it_for_the_threads_of_its_cases(two_threads):
