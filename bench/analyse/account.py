@@ -117,14 +117,15 @@ def _on_the_cpu(
 ) -> tuple[float, dict[str, float]]:
     """The overhead, and the terms of so much time in so many steps.
 
-    A step with nothing to do computes on one core. So what it takes where the time was taken is told by how fast one
-    core was there and here. By its share of the step beside it, which older records have alone, it would be too little
-    where threads took longer to hand work over here than there: 46% in one run, and 63% in another.
+    It is known in two ways: by its share of the step that took turns with the empty one, and by what the empty step
+    took itself, at the pace of a core then and in the rounds. What disturbs the one step or the other makes that share
+    too small: threads that took longer to hand work over made 46% of what was 63% in the next run, and a step in rounds
+    beside a busy process, too. So the larger one counts.
     """
-    if core_pace and breakdown.core_seconds:
-        overhead = min(time, steps * breakdown.empty_step_seconds * core_pace / breakdown.core_seconds)
-    else:
-        overhead = min(time, time * breakdown.empty_step_seconds / breakdown.step_seconds)
+    overhead = time * breakdown.empty_step_seconds / breakdown.step_seconds
+    if core_pace and breakdown.core_seconds:  # older records have none
+        overhead = max(overhead, steps * breakdown.empty_step_seconds * core_pace / breakdown.core_seconds)
+    overhead = min(time, overhead)
     more = {
         kind: max(0.0, seconds - breakdown.empty_work_seconds.get(kind, 0.0))
         for kind, seconds in breakdown.work_seconds.items()

@@ -66,6 +66,11 @@ def test_overhead_is_told_by_the_pace_of_a_core_and_not_by_how_long_threads_took
     assert of(slow).seconds[OVERHEAD] == pytest.approx(1e-3 * 4 / 15, rel=2e-3)  # by its share, as of older records
 
 
+def test_overhead_of_rounds_that_were_disturbed_is_told_by_its_share():
+    """The rounds took twice as long as the step that it was beside, and a core was as fast in both."""
+    assert of_a_pace(changed(core_seconds=1e-4), 2e-3, [1e-4]).share(OVERHEAD) == pytest.approx(0.4, rel=2e-3)
+
+
 def test_a_core_that_was_slower_meanwhile_makes_overhead_no_larger():
     slow = changed(step_seconds=2e-3, empty_step_seconds=8e-4, core_seconds=2e-4)
     assert of_a_pace(slow, 1e-3, [1e-4, 1.7e-4, 1.6e-4, 1.8e-4]).seconds == near(
