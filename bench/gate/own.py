@@ -29,7 +29,7 @@ from bench.measure import git
 from bench.workers.conversation import LONG_LIMIT_SECONDS
 
 GROWTH_SECONDS = 0.1  # of a step, 100 of which still take seconds
-LEARN_SECONDS = 2.0  # of steps before an evaluation
+LEARN_SECONDS = 2.0  # of steps of a training
 FEWEST_STEPS, MOST_STEPS = 50, 2000
 SAME_SEEDS = 3  # whose accuracies are the same to the last digit: it is the same training
 LOOKS = (12, 24)  # seeds at each; 12 of one sign are one chance in 4,096
@@ -147,14 +147,14 @@ def _learning(of: Sides, program: Program) -> Outcome:
 
     train(SAME_SEEDS)
     if accuracies["reference"] == accuracies["candidate"]:
-        verdict, reason = PASS, f"the same to the last digit from {SAME_SEEDS} seeds, after {steps:,} steps"
+        verdict, reason = PASS, f"the same to the last digit from {SAME_SEEDS} seeds, along {steps:,} steps"
         return Outcome("accuracy", program.id, verdict, reason, raw=accuracies)
     for look in LOOKS:
         train(look)
         verdict, reason = judge(accuracies["reference"], accuracies["candidate"])
         if verdict != INCONCLUSIVE:
             break
-    return Outcome("accuracy", program.id, verdict, f"{reason}, after {steps:,} steps", raw=accuracies)
+    return Outcome("accuracy", program.id, verdict, f"{reason}, along {steps:,} steps", raw=accuracies)
 
 
 def judge(reference: Sequence[float], candidate: Sequence[float]) -> tuple[str, str]:

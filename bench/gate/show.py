@@ -22,14 +22,15 @@ from bench.text import code, one_line, plain
 from bench.text import markdown as markdown_text
 
 STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow", ERROR: "bold red", SHOWN: "cyan"}
-# What a pass of each gate shows, and a failure.
+# What a pass of each gate shows, a failure, and neither.
 ASKED = {
-    "counts": ("no changed count", "counts have changed"),
-    "timing": ("no slowdown", "training is slower"),
-    "accuracy": ("no change of accuracy", "the accuracy has changed"),
-}
+    "counts": ("no changed count", "counts have changed", ""),
+    "timing": ("no slowdown", "training is slower",
+               "neither a slowdown is shown nor its absence: run it again, or on a quieter machine"),
+    "accuracy": ("no change of accuracy", "the accuracy has changed",
+                 "neither a loss of accuracy is shown nor its absence"),
+}  # fmt: skip
 MEANINGS = {
-    INCONCLUSIVE: "neither a slowdown is shown nor its absence: run it again, or on a quieter machine",
     ERROR: "something was not measured, and what is not measured does not pass",
     SHOWN: "nothing was judged",
 }
@@ -41,9 +42,9 @@ def meaning(check: Check) -> str:
     if check.verdict == PASS:
         shown = [ASKED[gate][0] for gate in check.gates if check.judged(gate)]
         return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
-    if check.verdict == FAIL:
-        failed = dict.fromkeys(outcome.gate for outcome in check.outcomes if outcome.verdict == FAIL)
-        return " and ".join(ASKED[gate][1] for gate in failed)
+    if check.verdict in (FAIL, INCONCLUSIVE):
+        gates = dict.fromkeys(outcome.gate for outcome in check.outcomes if outcome.verdict == check.verdict)
+        return " and ".join(ASKED[gate][1 if check.verdict == FAIL else 2] for gate in gates)
     return MEANINGS[check.verdict]
 
 

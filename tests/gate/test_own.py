@@ -280,7 +280,7 @@ def test_what_one_side_cannot_do_is_an_error_with_its_name():
 def test_learning_takes_as_many_seeds_as_it_needs():
     (same,) = told("accuracy")
     assert (same.verdict, len(same.raw["candidate"])) == (PASS, own.SAME_SEEDS)
-    assert same.reason == "the same to the last digit from 3 seeds, after 200 steps"
+    assert same.reason == "the same to the last digit from 3 seeds, along 200 steps"
     (worse,) = told("accuracy", {"own_learn": lambda of: 0.85 + of["seed"] / 1000})
     assert (worse.verdict, len(worse.raw["candidate"])) == (FAIL, own.LOOKS[0])
     (unclear,) = told("accuracy", {"own_learn": lambda of: 0.9 + of["seed"] / 1000 + 0.02 * (-1) ** of["seed"]})

@@ -96,6 +96,22 @@ def test_of_another_environment_it_is_told_what_differs_and_what_was_only_shown(
     assert "nothing that was looked at" in markdown(alone)
 
 
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("timing", "neither a slowdown is shown nor its absence: run it again, or on a quieter machine"),
+        (
+            "accuracy",
+            "neither a loss of accuracy is shown nor its absence",
+        ),  # nothing that a quieter machine would tell
+    ],
+)
+def test_what_is_undecided_is_said_of_the_gate_that_did_not_decide(gate, said):
+    outcomes = [Outcome("counts", "a step", PASS, "the same"), Outcome(gate, "a step", INCONCLUSIVE, "unclear")]
+    check = dataclasses.replace(CHECK, outcomes=outcomes)
+    assert (check.verdict, meaning(check)) == (INCONCLUSIVE, said)
+
+
 def test_junit_skips_what_showed_nothing():
     unclear = ElementTree.fromstring(junit(with_verdicts(INCONCLUSIVE, ERROR)))
     assert [child.tag for case in unclear for child in case] == ["skipped", "error"]

@@ -28,6 +28,26 @@ def make(device, batch_size, seed):
 """
 
 
+# Its accuracy is a hundredth of its steps; looking leaves the model in the mode in which it learns no more.
+COUNTING = """\
+import torch
+from types import SimpleNamespace
+
+
+def make(device, batch_size, seed):
+    model, done = torch.nn.Linear(1, 1), []
+
+    def step():
+        assert model.training
+        done.append(1)
+
+    def evaluate():
+        return len(done) / 100 if model.eval() else 0.0
+
+    return SimpleNamespace(step=step, evaluate=evaluate, model=model)
+"""
+
+
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """A worker's state with a program, and the fields of its case."""
@@ -90,6 +110,12 @@ def test_a_program_that_compiles_itself_is_counted_by_a_profile(made):
     calls = own.count_step(state, case, growth=False)["aten_calls"]
     assert calls["Torch-Compiled Region: 0/0"] == 1
     assert "aten::mul" in calls  # without its type, as a profile tells it
+
+
+def test_what_is_learnt_is_the_mean_of_a_few_looks_along_the_way_and_learning_goes_on(made):
+    state, case = made(COUNTING, "counting.py")
+    assert own.learn(state, case, seed=0, steps=32) == pytest.approx((2 + 4 + 8 + 16 + 32) / 5 / 100)
+    assert own.learn(state, case, seed=0, steps=1) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("said", ["1.5", "-0.1", "float('nan')"])
