@@ -20,9 +20,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.analyse.levels import time_of
+from bench.analyse.levels import counting, rounds_of, time_of
 from bench.analyse.once import once_a_record
-from bench.analyse.pace import core_pace
+from bench.analyse.pace import core_pace, mostly_apart
 from bench.axes.workloads import workload
 from bench.record.measurement import Breakdown, Measurement
 from bench.record.model import Record
@@ -86,7 +86,9 @@ def account(measurement: Measurement, record: Record) -> Account | None:
     parts = math.fsum(breakdown.empty_parts_seconds.values())
     by_part = {name: one / parts for name, one in breakdown.empty_parts_seconds.items()}
     if measurement.case.device == "cpu":
-        overhead, seconds = _on_the_cpu(breakdown, time - fetching, steps, core_pace(record))
+        rounds = [rounds_of(record)[number] for number in counting(measurement.rounds, record)]
+        slow = mostly_apart(rounds, record)
+        overhead, seconds = _on_the_cpu(breakdown, time - fetching, steps, core_pace(record), slow=slow)
         return _account(time, {DATA: fetching, **seconds}, fetching + overhead, None, by_part)
     scale = time / (phases.sum_seconds if whole and phases else breakdown.step_seconds)
     host = fetching + steps * breakdown.empty_step_seconds * scale
@@ -113,18 +115,20 @@ def _steps(measurement: Measurement) -> tuple[int, float]:
 
 
 def _on_the_cpu(
-    breakdown: Breakdown, time: float, steps: int, core_pace: float | None
+    breakdown: Breakdown, time: float, steps: int, core_pace: float | None, *, slow: bool
 ) -> tuple[float, dict[str, float]]:
     """The overhead, and the terms of so much time in so many steps.
 
     It is known in two ways: by its share of the step that took turns with the empty one, and by what the empty step
     took itself, at the pace of a core then and in the rounds. What disturbs the one step or the other makes that share
     too small: threads that took longer to hand work over made 46% of what was 63% in the next run, and a step in rounds
-    beside a busy process, too. So the larger one counts.
+    beside a busy process, too. So the larger one counts, but for a time of rounds whose own threads were slow to hand
+    work over: of that, overhead has no more than it has otherwise.
     """
     overhead = time * breakdown.empty_step_seconds / breakdown.step_seconds
     if core_pace and breakdown.core_seconds:  # older records have none
-        overhead = max(overhead, steps * breakdown.empty_step_seconds * core_pace / breakdown.core_seconds)
+        alone = steps * breakdown.empty_step_seconds * core_pace / breakdown.core_seconds
+        overhead = alone if slow else max(overhead, alone)
     overhead = min(time, overhead)
     more = {
         kind: max(0.0, seconds - breakdown.empty_work_seconds.get(kind, 0.0))

@@ -24,7 +24,7 @@ from bench.analyse.levels import (
     rounds_of,
     time_of,
 )
-from bench.analyse.pace import FAR_APART, nearest
+from bench.analyse.pace import apart_from_each_other
 from bench.analyse.statistics import Ratio, middle_mean
 from bench.analyse.trust import judged, objections
 from bench.record.measurement import Measurement
@@ -254,15 +254,9 @@ def _why_not(id: str, left: _Side, right: _Side) -> str | None:
     cases = {m.case for side in (left, right) for m in side.measurements(id)}
     if len(cases) > 1:
         return "the cases differ in their threads"
-    best = [one for side in (left, right) for run in side.runs if (one := nearest(run.record))]
-    if max((case.threads for case in cases if case.device == "cpu"), default=1) < 2 or not best:
+    if max((case.threads for case in cases if case.device == "cpu"), default=1) < 2:
         return None
-    least, most = min(best), max(best)
-    if most <= FAR_APART * least:
-        return None
-    return (
-        f"in a run the host had the cores apart: handing work over took {1e6 * most:.1f} µs, {1e6 * least:.1f} at best"
-    )
+    return apart_from_each_other([run.record for side in (left, right) for run in side.runs])
 
 
 def _row(

@@ -1,6 +1,6 @@
 """Estimates over two levels: rounds within processes.
 
-What is estimated is the time that the program takes when nothing is in its way: the mean of the fastest quarter of the
+What is estimated is the time that the program takes undisturbed: the mean of the fastest quarter of the
 blocks. A neighbour, a scheduler, an interrupt only ever add time, and on shared machines so much of it, for so much of
 a run, that a median is theirs as much as the program's. On a 2-core virtual machine beside busy neighbours, eight runs
 of 18 cases in 30 s each on one thread: medians of a time moved by 13% from run to run, the fastest quarters by 2%; of
@@ -188,23 +188,33 @@ def rounds_of(record: Record) -> dict[int, Round]:
     return {r.number: r for r in record.rounds}
 
 
-def counting(numbers: Sequence[int], record: Record) -> set[int]:
-    """Which of these rounds count: the undisturbed ones, or all where too few are, of processes that are whole."""
+def counting(numbers: Sequence[int], record: Record, *, team: bool = True) -> set[int]:
+    """Which of these rounds count: the undisturbed ones, or all where too few are, of processes that are whole.
+
+    Args:
+        numbers: Of the rounds.
+        record: Theirs.
+        team: Whether it is a team of threads that computes, which minds how far apart the cores lie.
+    """
     known = rounds_of(record)
     by_number: dict[int, int] = {}
     for number in numbers:
         by_number[known[number].process] = by_number.get(known[number].process, 0) + 1
     most = max(by_number.values(), default=0)
     whole = [n for n in numbers if by_number[known[n].process] >= WHOLE_SHARE * most]
-    quiet = [n for n in whole if disturbance(known[n], record) is None]
+    quiet = [n for n in whole if (disturbance(known[n], record) if team else known[n].disturbed) is None]
     return set(quiet if len(quiet) >= QUIET_SHARE * len(whole) else whole)
+
+
+def _is_team(measurement: Measurement) -> bool:
+    return measurement.case.device == "cpu" and measurement.case.threads > 1
 
 
 @once_a_record
 def by_process(measurement: Measurement, record: Record) -> dict[int, list[float]]:
     """The samples that count, in seconds, by the number of their process."""
     samples: dict[int, list[float]] = {}
-    known, kept = rounds_of(record), counting(measurement.rounds, record)
+    known, kept = rounds_of(record), counting(measurement.rounds, record, team=_is_team(measurement))
     for number, seconds in zip(measurement.rounds, measurement.samples_seconds, strict=True):
         if number in kept:
             samples.setdefault(known[number].process, []).append(seconds)
@@ -233,7 +243,7 @@ def ratio_of(above: Measurement, below: Measurement, record: Record) -> Estimate
     other = dict(zip(below.rounds, below.samples_seconds, strict=True))
     shared = {n: s for n, s in zip(above.rounds, above.samples_seconds, strict=True) if n in other}
     known, pairs = rounds_of(record), dict[int, list[tuple[float, float]]]()
-    for number in sorted(counting(list(shared), record)):
+    for number in sorted(counting(list(shared), record, team=_is_team(above) or _is_team(below))):
         pairs.setdefault(known[number].process, []).append((shared[number], other[number]))
     processes = list(pairs.values())
     return over_processes(processes, _log_ratio, few=sum(map(len, processes)) >= FEWEST_SAMPLES) if pairs else None

@@ -79,7 +79,7 @@ def _on_what(record: Record, everything: Sequence[Cell]) -> str:
             if cpu and gpu:
                 verdict = which_is_faster(times_as_fast(gpu, cpu), name(device), name("cpu"))
                 which, _, times = verdict.partition(" takes ")
-                verdicts.append(f"{times if which == said else verdict}{fed(feed, feeds)}")
+                verdicts.append(f"{times if times and which == said else verdict}{fed(feed, feeds)}")
                 said = which
     if not verdicts:
         return ""
@@ -98,8 +98,8 @@ def _faster_yet(everything: Sequence[Cell], accelerators: Sequence[str]) -> Iter
         changed, ratio = ", ".join(_changed(best)), best.speedup.ratio
         assert ratio is not None
         yield (
-            f"With {changed}, {name(device)} is the faster at batch {REFERENCE_BATCH}, too: "
-            f"{units.times(ratio, 'as fast')} as the plain step on {name('cpu')}."
+            f"With {changed}, {name(device)} overtakes the plain step on {name('cpu')} at batch {REFERENCE_BATCH}: "
+            f"{units.times(ratio, 'as fast')}."
         )
 
 
@@ -225,7 +225,7 @@ def _loading(everything: Sequence[Cell]) -> str:
         took = f"{units.time(best.summary)} in place of {units.time(loader.summary)}, "
     waits = ""
     if loader and loader.account:
-        waits = f", of which {100 * loader.account.share('data'):.0f}% is waiting for batches"
+        waits = f", which spends {100 * loader.account.share('data'):.0f}% of its time waiting for batches"
     return (
         f"decode the images once, dataset.data.float() / 255, and take batches by index from {name(best.case.feed)}: "
         f"an epoch on {name(best.case.device)} takes {took}{units.times(ratio, 'as fast')} as with "

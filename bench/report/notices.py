@@ -58,9 +58,9 @@ def _apart(record: Record) -> list[str]:
     if not cases:
         return []
     return [
-        f"While {len(cases)} {plural(len(cases), 'case')} computed, the host of this virtual machine had moved its "
-        "cores apart, and threads took longer to hand work over: such times are up to half as long again, and "
-        "fcnn-bench compare leaves them out. Run again, or measure on one thread (--threads 1)."
+        f"While {len(cases)} {plural(len(cases), 'case')} computed, cores lay apart, as where the host of a virtual "
+        "machine moves them, and threads took longer to hand work over. Such times are up to two thirds longer, and not "
+        "compared with other runs. Run again, or measure on one thread (--threads 1)."
     ]
 
 

@@ -104,12 +104,13 @@ def learn(state: State, case: dict[str, Any], seed: int, steps: int) -> float:
 
 def _evaluated(state: State, made: Any) -> float:
     """The accuracy; a model that learns goes on learning, whatever mode the evaluation left it in."""
-    learns = getattr(getattr(made, "model", None), "training", None)
+    modules = made.model.modules() if hasattr(getattr(made, "model", None), "modules") else ()
+    modes = [(module, module.training) for module in modules]
     accuracy = float(made.evaluate())
     if not (math.isfinite(accuracy) and 0 <= accuracy <= 1):
         raise BenchError(f"{state.file}: evaluate() is to return an accuracy from 0 to 1, and returned {accuracy:g}")
-    if learns is not None and made.model.training != learns:
-        made.model.train(learns)
+    for module, mode in modes:  # each its own: what the program has frozen stays so
+        module.training = mode
     return accuracy
 
 

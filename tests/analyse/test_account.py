@@ -48,13 +48,13 @@ def test_what_another_process_saw_counts_by_its_share():
     assert of(BASE, 0.5e-3).seconds == near(overhead=200, arithmetic=200, memory=75, unexplained=25)
 
 
-def of_a_pace(found, seconds, paces):
-    """The account of a step in rounds that had these paces of a core."""
+def of_a_pace(found, seconds, paces, teams=(None,)):
+    """The account of a step in rounds that had these paces of a core and of a team."""
     measurement = step(seconds, breakdown=found)
     whole = record(measurement)
     rounds = [
-        dataclasses.replace(one, beside=dataclasses.replace(one.beside, core_seconds=pace))
-        for one, pace in zip(whole.rounds, itertools.cycle(paces), strict=False)
+        dataclasses.replace(one, beside=dataclasses.replace(one.beside, core_seconds=pace, team_seconds=team))
+        for one, pace, team in zip(whole.rounds, itertools.cycle(paces), itertools.cycle(teams), strict=False)
     ]
     return account(measurement, dataclasses.replace(whole, rounds=rounds))
 
@@ -69,6 +69,12 @@ def test_overhead_is_told_by_the_pace_of_a_core_and_not_by_how_long_threads_took
 def test_overhead_of_rounds_that_were_disturbed_is_told_by_its_share():
     """The rounds took twice as long as the step that it was beside, and a core was as fast in both."""
     assert of_a_pace(changed(core_seconds=1e-4), 2e-3, [1e-4]).share(OVERHEAD) == pytest.approx(0.4, rel=2e-3)
+
+
+def test_overhead_of_rounds_whose_threads_were_slow_to_hand_work_over_is_what_it_is_otherwise():
+    """The rounds took half as long again, and one core was as fast."""
+    slow = of_a_pace(changed(core_seconds=1e-4), 1.5e-3, [1e-4], [2e-6, *[4e-6] * 9])
+    assert slow.seconds[OVERHEAD] == pytest.approx(4e-4, rel=2e-3)
 
 
 def test_a_core_that_was_slower_meanwhile_makes_overhead_no_larger():

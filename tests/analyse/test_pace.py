@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.levels import counting
-from bench.analyse.pace import core_pace, disturbance
+from bench.analyse.levels import by_process, counting
+from bench.analyse.pace import apart_from_each_other, core_pace, disturbance
 from bench.record.model import Beside
 from tests.data.records import CPU_RECORD
 
@@ -30,6 +30,24 @@ def test_what_was_told_when_the_round_was_measured_comes_first():
 def test_where_the_cores_were_nearly_always_apart_all_rounds_count():
     of = record(team_seconds=[2e-6, *[4e-6] * 4])
     assert counting([0, 1, 2, 3, 4], of) == {0, 1, 2, 3, 4}
+
+
+def test_one_thread_and_a_gpu_mind_nothing_of_that():
+    of = record(team_seconds=[2.2e-6, 4.1e-6, 2.3e-6])
+    assert counting([0, 1, 2], of, team=False) == {0, 1, 2}
+    alone = next(m for m in of.measurements if m.case.device == "cpu" and m.case.workload == "step")
+    alone = dataclasses.replace(alone, case=dataclasses.replace(alone.case, threads=1), rounds=[0, 1, 2],
+                                samples_seconds=[1e-3] * 3)  # fmt: skip
+    assert sum(map(len, by_process(alone, of).values())) == 3
+    team = dataclasses.replace(alone, case=dataclasses.replace(alone.case, threads=2))
+    assert sum(map(len, by_process(team, of).values())) == 2
+
+
+def test_runs_of_other_machines_have_paces_of_their_own():
+    near, far = record(team_seconds=[2e-6, 2e-6]), record(team_seconds=[4e-6, 4e-6])
+    assert "4.0 µs, 2.0 at best" in apart_from_each_other([near, far])
+    other = dataclasses.replace(far, machine=dataclasses.replace(far.machine, label="another"))
+    assert apart_from_each_other([near, other]) is None
 
 
 def test_older_records_and_single_threads_have_no_such_thing():

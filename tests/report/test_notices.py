@@ -73,5 +73,5 @@ def test_a_run_whose_cores_lay_apart_says_so_and_what_to_do():
     ]
     (text,) = notices(dataclasses.replace(CPU_RECORD, rounds=rounds))
     assert text.startswith("While ")
-    assert "cases computed, the host of this virtual machine had moved its cores apart" in text
+    assert "cases computed, cores lay apart, as where the host of a virtual machine moves them" in text
     assert text.endswith("Run again, or measure on one thread (--threads 1).")

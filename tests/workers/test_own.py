@@ -35,10 +35,11 @@ from types import SimpleNamespace
 
 
 def make(device, batch_size, seed):
-    model, done = torch.nn.Linear(1, 1), []
+    model, done = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.BatchNorm1d(1)), []
+    model[1].eval()  # frozen, which it stays
 
     def step():
-        assert model.training
+        assert model.training and not model[1].training
         done.append(1)
 
     def evaluate():
