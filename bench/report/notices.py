@@ -59,7 +59,7 @@ def _apart(record: Record) -> list[str]:
         return []
     return [
         f"While {len(cases)} {plural(len(cases), 'case')} computed, cores lay apart, as where the host of a virtual "
-        "machine moves them, and threads took longer to hand work over. Such times are up to two thirds longer, and not "
+        "machine moves them: threads took longer to hand work over. Such times are up to two thirds longer, and not "
         "compared with other runs. Run again, or measure on one thread (--threads 1)."
     ]
 
