@@ -206,7 +206,8 @@ def counting(numbers: Sequence[int], record: Record, *, team: bool = True) -> se
     return set(quiet if len(quiet) >= QUIET_SHARE * len(whole) else whole)
 
 
-def _is_team(measurement: Measurement) -> bool:
+def is_team(measurement: Measurement) -> bool:
+    """Whether a team of threads computes it, and not one thread or a GPU."""
     return measurement.case.device == "cpu" and measurement.case.threads > 1
 
 
@@ -214,7 +215,7 @@ def _is_team(measurement: Measurement) -> bool:
 def by_process(measurement: Measurement, record: Record) -> dict[int, list[float]]:
     """The samples that count, in seconds, by the number of their process."""
     samples: dict[int, list[float]] = {}
-    known, kept = rounds_of(record), counting(measurement.rounds, record, team=_is_team(measurement))
+    known, kept = rounds_of(record), counting(measurement.rounds, record, team=is_team(measurement))
     for number, seconds in zip(measurement.rounds, measurement.samples_seconds, strict=True):
         if number in kept:
             samples.setdefault(known[number].process, []).append(seconds)
@@ -243,7 +244,7 @@ def ratio_of(above: Measurement, below: Measurement, record: Record) -> Estimate
     other = dict(zip(below.rounds, below.samples_seconds, strict=True))
     shared = {n: s for n, s in zip(above.rounds, above.samples_seconds, strict=True) if n in other}
     known, pairs = rounds_of(record), dict[int, list[tuple[float, float]]]()
-    for number in sorted(counting(list(shared), record, team=_is_team(above) or _is_team(below))):
+    for number in sorted(counting(list(shared), record, team=is_team(above) or is_team(below))):
         pairs.setdefault(known[number].process, []).append((shared[number], other[number]))
     processes = list(pairs.values())
     return over_processes(processes, _log_ratio, few=sum(map(len, processes)) >= FEWEST_SAMPLES) if pairs else None

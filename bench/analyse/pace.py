@@ -36,6 +36,12 @@ def nearest(record: Record) -> float | None:
     return sum(best) / len(best) if best else None
 
 
+def elsewhere(beside: Beside, record: Record) -> bool:
+    """Whether threads now take far longer to hand work over, or far less, than they did at best in a record."""
+    best, team = nearest(record), beside.team_seconds
+    return best is not None and team is not None and max(best, team) > FAR_APART * min(best, team)
+
+
 def mostly_apart(rounds: Sequence[Round], record: Record) -> bool:
     """Whether the cores lay apart in most of these rounds."""
     return sum(apart(one.beside, nearest(record)) for one in rounds) > len(rounds) / 2

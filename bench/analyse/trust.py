@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.analyse.levels import by_process, counting, rounds_of, time_of
+from bench.analyse.levels import by_process, counting, is_team, rounds_of, time_of
 from bench.analyse.once import once_a_record
-from bench.analyse.pace import apart, nearest
+from bench.analyse.pace import apart, mostly_apart, nearest
 from bench.analyse.roofline import MEMORY, Roofline, roofline
 from bench.analyse.statistics import ratio, summarise
 from bench.record.measurement import Flag, Measurement
@@ -158,13 +158,11 @@ def crowded(measurement: Measurement, record: Record) -> str | None:
 
 def cores_apart(measurement: Measurement, record: Record) -> str | None:
     """That the host had the cores of its team of threads apart in most of the rounds that count."""
-    if measurement.case.device != "cpu" or measurement.case.threads < 2:
-        return None
-    best = nearest(record)
     rounds = [rounds_of(record)[number] for number in counting(measurement.rounds, record)]
-    far = [one.beside.team_seconds or 0.0 for one in rounds if apart(one.beside, best)]
-    if best is None or len(far) <= len(rounds) / 2:
+    best = nearest(record)
+    if best is None or not is_team(measurement) or not mostly_apart(rounds, record):
         return None
+    far = [one.beside.team_seconds or 0.0 for one in rounds if apart(one.beside, best)]
     took = f"handing work over took {1e6 * statistics.median(far):.1f} µs, {1e6 * best:.1f} at best"
     return f"in {len(far)} of {len(rounds)} rounds the host had moved the cores apart: {took}"
 

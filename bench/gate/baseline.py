@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import interruption
-from bench.analyse.levels import by_process
+from bench.analyse.levels import by_process, is_team
+from bench.analyse.pace import elsewhere
 from bench.analyse.statistics import fastest_quarter
 from bench.analyse.trust import HARMLESS, concerning, judged
 from bench.axes.case import Case
@@ -138,7 +139,9 @@ def _observe(worker: Worker, then: Measurement, record: Record, seen: Remeasured
     repetitions = max(1, math.ceil(BLOCK_SECONDS / prepared["repetition_seconds"]))
     watch, begin = Watch(worker.pid, worker.ask("gpu") if then.case.device == "cuda" else None), time.monotonic()
     turns = [worker.ask("turn", id=id, repetitions=repetitions, lead_seconds=LEAD_SECONDS) for _ in range(TURNS)]
+    pace = worker.ask("pace", threads=then.case.threads)
     took, (beside, disturbed) = time.monotonic() - begin, watch.seen()
+    beside = dataclasses.replace(beside, **pace)
     seconds, device, graphs = (list(column) for column in zip(*turns, strict=True))
     observed = worker.ask(
         "observe", case=case, seconds=statistics.median(seconds), repetitions=repetitions, thorough=True
@@ -163,7 +166,9 @@ def _observe(worker: Worker, then: Measurement, record: Record, seen: Remeasured
 def _flags(measurement: Measurement, record: Record, of_round: Round) -> list[str]:
     """What bars a process: by the rules for a record, as if this round were all of one; calibrations apart."""
     alone = dataclasses.replace(record, measurements=[measurement], rounds=[of_round], calibrations=[])
-    return [flag.name for flag in judged(alone).measurements[0].flags if flag.name not in HARMLESS]
+    flags = [flag.name for flag in judged(alone).measurements[0].flags if flag.name not in HARMLESS]
+    same_torch = record.environment["software"].get("torch") == facts.version("torch")  # another has a pace of its own
+    return [*flags, "apart"] if same_torch and is_team(measurement) and elsewhere(of_round.beside, record) else flags
 
 
 def _time_calibrations(

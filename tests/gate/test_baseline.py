@@ -40,16 +40,19 @@ class Simulated:
         graphs: That torch.compile makes in every block.
         busy: How many times as long as the host waited the device worked; None without one.
         dies: Whether no process answers.
+        team: What it takes threads to hand work over, in seconds.
     """
 
     pid = -1
     calibrations: ClassVar = CPU_RECORD.calibrations
 
     def __init__(
-        self, slowdown=0.0, machine=0.0, calls=0, flags=(), beside=None, first=1.0, graphs=0, busy=None, dies=False
-    ):
+        self, slowdown=0.0, machine=0.0, calls=0, flags=(), beside=None, first=1.0, graphs=0, busy=None, dies=False,
+        team=None,
+    ):  # fmt: skip
         self.slowdown, self.machine, self.calls, self.dies = slowdown, machine, calls, dies
         self.flags, self.beside, self.first, self.graphs, self.busy = flags, beside, first, graphs, busy
+        self.team = team
         self.rng, self.started = np.random.default_rng(0), 0
         self.known = {m.case: m for m in CPU_RECORD.measurements}
 
@@ -78,6 +81,9 @@ class Simulated:
         seconds = min(then.samples_seconds) * (1 + self.slowdown + self.machine)
         self.prepared[id] = self.level(seconds), self.first
         return {"first_call_seconds": 20 * seconds, "warmup_seconds": 0.1, "repetition_seconds": seconds}
+
+    def pace(self, threads):
+        return {"core_seconds": 1e-4, "team_seconds": self.team}
 
     def turn(self, id, repetitions, lead_seconds):
         level, times = self.prepared[id]
@@ -116,12 +122,12 @@ class Simulated:
 def checked(mnist_root, tmp_path, monkeypatch):
     """Runs the check against a record with simulated processes."""
 
-    def run(simulated, everything=False, gates=("counts", "timing")):
+    def run(simulated, everything=False, gates=("counts", "timing"), record=CPU_RECORD):
         monkeypatch.setattr(baseline, "_process", simulated.process)
         monkeypatch.setattr(baseline, "Watch", simulated.watch)
         monkeypatch.setattr(baseline, "candidate_of", lambda source, folder: folder)
         ids = PARTS if everything else PARTS[1:]
-        path = written(here(only(CPU_RECORD, *ids), mnist_root), tmp_path / "record")
+        path = written(here(only(record, *ids), mnist_root), tmp_path / "record")
         request = Request(ROOT, "", gates=gates, data=mnist_root)
         return baseline.check_records(request, [path], everything=everything)
 
@@ -206,6 +212,22 @@ def test_flagged_processes_take_no_part(checked, planted, flag):
     found = checked(Simulated(**planted), gates=("timing",))
     assert verdicts(found) == {("timing", DEFAULT_ID): INCONCLUSIVE}
     assert f"nearly every process was flagged: {flag}" in found.outcomes[0].reason
+
+
+@pytest.mark.parametrize(
+    ("now", "torch", "verdict"),
+    [(2.8e-6, None, PASS), (4.4e-6, None, INCONCLUSIVE), (1.5e-6, None, INCONCLUSIVE), (4.4e-6, "another", FAIL)],
+)
+def test_a_host_that_has_moved_the_cores_of_a_team_is_not_the_programs_fault(checked, monkeypatch, now, torch, verdict):
+    torch = torch or CPU_RECORD.environment["software"]["torch"]
+    monkeypatch.setattr(baseline.facts, "version", lambda package: torch)
+    rounds = [dataclasses.replace(one, beside=Beside(team_seconds=2.5e-6)) for one in CPU_RECORD.rounds]
+    slowdown = 0.4 if verdict != PASS else 0.0
+    record = dataclasses.replace(CPU_RECORD, rounds=rounds)
+    found = checked(Simulated(slowdown=slowdown, team=now), gates=("timing",), record=record)
+    assert verdicts(found) == {("timing", DEFAULT_ID): verdict}
+    if verdict == INCONCLUSIVE:
+        assert "nearly every process was flagged: apart" in found.outcomes[0].reason
 
 
 def test_a_process_that_dies_is_an_error_and_no_pass(checked):
