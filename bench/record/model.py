@@ -43,8 +43,10 @@ class Beside:
         waited_cores: Threads of the round's process that could have run and had no core, on average.
         stopped_cores: Threads that the control group let wait for its quota, on average.
         cpu_hertz: The processor's clock rate, mean over its cores, at the end of the round.
-        core_seconds: What a few calls of operators took one core, before the round (`bench.measure.pace`).
-        team_seconds: What it took the threads of its cases to do next to nothing together; None for a single one.
+        core_seconds: What a few calls of operators took one core (`bench.measure.pace`), before the round or after it,
+            whichever was slower.
+        team_seconds: What it took the threads of its cases to do next to nothing together, the same; None for one
+            thread.
         gpu_throttle_reasons: NVML's bit mask of why the GPU's clocks are lowered.
         gpu_others: Other processes with work on the GPU.
         compile_cores: Cores that the run's own compile workers kept busy, which are no others.

@@ -221,7 +221,7 @@ class Rounds:
         return turns
 
     def _pace(self, worker: Any, first: str) -> Turn:
-        """How fast the machine is before a round; what goes wrong is laid to the round's first case."""
+        """How fast the machine is beside a round; what goes wrong is laid to the round's first case."""
         threads = max((case.threads for case in self._left().values() if case.device == "cpu"), default=1)
         return Turn(first, worker, "pace", {"threads": threads}, TURN_LIMIT_SECONDS)
 
@@ -231,10 +231,11 @@ class Rounds:
         seed = sum(line["group"] == "trainings" for line in done)
         turns = self._turns(worker, seed)
         watch, begin = self._watch(worker.pid, self._group.gpu), time.monotonic()
-        pace, *answers = take([self._pace(worker, turns[0].key), *turns])
+        pace = self._pace(worker, turns[0].key)
+        before, *answers, after = take([pace, *turns, pace])
         took = time.monotonic() - begin
         beside, disturbed = watch.seen()
-        beside = dataclasses.replace(beside, **pace)
+        beside = dataclasses.replace(beside, **_slower(before, after))
         if self._group.name == "trainings":
             fields: dict[str, Any] = {
                 "seconds": [digits(answer["seconds"]) for answer in answers],
@@ -264,3 +265,9 @@ class Rounds:
         )
         team = [line["beside"].get("team_seconds", math.inf) for line in done]
         return disturbed is None and not apart(beside, min(team, default=None))
+
+
+def _slower(before: dict[str, float | None], after: dict[str, float | None]) -> dict[str, float | None]:
+    """The slower of two paces: a round of epochs lasts seconds, and meanwhile a host may move the cores."""
+    paces = {name: [one[name] for one in (before, after)] for name in before}
+    return {name: max((one for one in both if one is not None), default=None) for name, both in paces.items()}

@@ -137,9 +137,10 @@ def test_a_disturbed_round_is_kept_and_repeated_in_the_same_process(tmp_path):
     assert len(record.rounds) == 13
 
 
-def test_a_round_whose_cores_lay_apart_is_kept_and_repeated(tmp_path):
+@pytest.mark.parametrize("when", [2, 3], ids=["before", "after"])
+def test_a_round_whose_cores_lay_apart_is_kept_and_repeated(tmp_path, when):
     machine = Machine()
-    machine.team = lambda number: 4e-6 if number == 1 else 2e-6
+    machine.team = lambda number: 4e-6 if number == when else 2e-6
     record = folded(measured(machine, journal(tmp_path)).lines)
     assert [r.beside.team_seconds for r in record.rounds[:3]] == [2e-6, 4e-6, 2e-6]
     assert [r.process for r in record.rounds[:5]] == [0, 0, 0, 0, 1]
