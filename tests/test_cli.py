@@ -20,6 +20,13 @@ PYTHON = shlex.quote(sys.executable)  # in a shell's command, whatever folder it
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(autouse=True)
+def tracebacks(monkeypatch, tmp_path):
+    """Where they are written is no one's /tmp."""
+    monkeypatch.setattr(command.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 @pytest.fixture
 def does(monkeypatch):
     """Puts what the verb `env` does."""
