@@ -59,7 +59,10 @@ def _cc_why_not() -> str | None:
         return "Triton needs a C compiler and CC is empty: unset it, or name one in it"
     if named is not None and not shutil.which(named):
         return f"Triton needs a C compiler and there is no {named}: install it, or name another in CC"
-    header = Path(sysconfig.get_paths()["include"], "Python.h")
+    scheme = sysconfig.get_default_scheme()
+    # As Triton has it: a distribution's own scheme names a folder below /usr/local, where its headers are not.
+    scheme = "posix_prefix" if scheme == "posix_local" else scheme
+    header = Path(sysconfig.get_paths(scheme)["include"], "Python.h")
     return None if header.exists() else f"Triton needs Python's headers and there is no {header}: install them"
 
 

@@ -10,6 +10,7 @@ import torch
 from bench.axes.case import Case
 from bench.axes.compilers import COMPILERS
 from bench.axes.precisions import PRECISIONS
+from bench.axes.workloads import WORKLOADS
 from bench.measure import cgroup
 
 MOST_GRAPHS = 1024
@@ -41,12 +42,16 @@ def default_threads() -> int:
 def apply(case: Case, *, as_a_user: bool = False) -> None:
     """Sets threads and matrix-product precision for `case`, and everything else to the fixed choice.
 
+    For a program of the user's own the threads alone: what it sets itself, when it is imported or made, is part of it.
+
     Args:
         case: What is to be run.
         as_a_user: Whether it is measured what compiling from cold costs a user, with the processes that Inductor starts
             for it; else it compiles in this process alone.
     """
     use_threads(case.threads)
+    if WORKLOADS[case.workload].own:
+        return
     torch.set_float32_matmul_precision(PRECISIONS[case.precision].float32_matmul)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(False)

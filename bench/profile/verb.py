@@ -14,7 +14,7 @@ from rich.console import Console
 import fcnn
 from bench import console, interruption
 from bench.axes.case import Case, parse_id, why_impossible
-from bench.axes.devices import choose
+from bench.axes.devices import DEVICES, choose
 from bench.axes.matrix import DATASETS, refuse_given
 from bench.errors import DONE, USAGE, BenchError
 from bench.gate.trees import trees
@@ -27,6 +27,7 @@ from bench.record import files, store
 from bench.report import later
 from bench.suite import own
 from bench.workers.images import images, requested
+from bench.workers.presence import why_unusable
 from fcnn.data import Images
 
 FLAMES = ("python", "operators")  # pictures that are files of their own, too
@@ -158,7 +159,8 @@ def _cases(ids: Sequence[str]) -> list[Case]:
 def _why_not(case: Case, images: Images | None) -> str | None:
     if case.workload == "accuracy":
         return "an accuracy case is epochs and evaluations: profile an epoch, such as epoch[cpu-b64-fp32]"
-    return why_impossible(case, len(images.train) if images else None)
+    # Whether it works, before its rows are asked what it can do.
+    return why_unusable(DEVICES[case.device]) or why_impossible(case, len(images.train) if images else None)
 
 
 def _profiled(

@@ -83,16 +83,18 @@ def test_a_folder_whose_name_is_no_utf_8_is_told():
 @pytest.fixture
 def cc_why_not(monkeypatch, tmp_path):
     """The reason of Triton's with these programs here, on a system, with Python's headers or without."""
-    (tmp_path / "Python.h").touch()
+    (tmp_path / "posix_prefix").mkdir()
+    (tmp_path / "posix_prefix" / "Python.h").touch()
 
-    def ask(cc, *programs, system="linux", headers=True):
+    def ask(cc, *programs, system="linux", headers=True, scheme="posix_prefix"):
         monkeypatch.delenv("CC", raising=False)
         if cc is not None:
             monkeypatch.setenv("CC", cc)
         monkeypatch.setattr(compilers, "sys", SimpleNamespace(platform=system))
         monkeypatch.setattr(compilers.shutil, "which", lambda name: name if name in programs else None)
         folder = tmp_path if headers else tmp_path / "none"
-        monkeypatch.setattr(compilers.sysconfig, "get_paths", lambda: {"include": str(folder)})
+        monkeypatch.setattr(compilers.sysconfig, "get_paths", lambda scheme: {"include": str(folder / scheme)})
+        monkeypatch.setattr(compilers.sysconfig, "get_default_scheme", lambda: scheme)
         return compilers._cc_why_not()
 
     return ask
@@ -114,9 +116,13 @@ def test_what_cc_names_counts_alone_and_is_one_program(cc_why_not):
 
 
 def test_triton_needs_the_headers_of_python(cc_why_not, tmp_path):
-    header = tmp_path / "none" / "Python.h"
+    header = tmp_path / "none" / "posix_prefix" / "Python.h"
     expected = f"Triton needs Python's headers and there is no {header}: install them"
     assert cc_why_not(None, "gcc", headers=False) == expected
+
+
+def test_the_headers_are_those_of_the_system_where_a_distribution_has_a_scheme_of_its_own(cc_why_not):
+    assert cc_why_not(None, "gcc", scheme="posix_local") is None
 
 
 def test_on_windows_triton_brings_its_compiler(cc_why_not):

@@ -22,9 +22,10 @@ def test_a_device_that_computes_is_usable(monkeypatch):
     assert why_unusable("cuda") is None
 
 
-def test_a_device_that_is_here_and_fails_is_impossible_with_the_first_line_of_its_error(monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError, torch.cuda.DeferredCudaCallError])
+def test_a_device_that_is_here_and_fails_is_impossible_with_the_first_line_of_its_error(monkeypatch, error):
     def fail(*shape, device):
-        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCompile with ...")
+        raise error("CUDA error: no kernel image is available for execution on the device\nCompile with ...")
 
     monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda"))
     monkeypatch.setattr(torch, "ones", fail)
@@ -73,7 +74,7 @@ def environment(monkeypatch):
     ],
 )
 def test_a_gpu_by_its_number_is_the_only_one_in_sight(environment, names, before, kinds, visible):
-    if before:
+    if before is not None:
         environment["CUDA_VISIBLE_DEVICES"] = before
     assert devices.choose(names) == kinds
     assert environment.get("CUDA_VISIBLE_DEVICES") == visible
@@ -84,13 +85,14 @@ def test_a_gpu_by_its_number_is_the_only_one_in_sight(environment, names, before
     [
         (["cuda:0", "cuda:1"], None, "a run is on one GPU, not on cuda:0 and cuda:1"),
         (["cuda:2"], "4,7", "there is no cuda:2: CUDA_VISIBLE_DEVICES names 2"),
+        (["cuda:0"], "", "there is no cuda:0: CUDA_VISIBLE_DEVICES names none"),
         (["tpu"], None, "'tpu' is no device: there are cpu, cuda, mps, xpu, and a GPU by its number, like cuda:1"),
         (["cpu:1"], None, "'cpu:1' is no device"),
         (["cuda:x"], None, "'cuda:x' is no device"),
     ],
 )
 def test_a_gpu_that_cannot_be_chosen_is_an_error(environment, names, before, reason):
-    if before:
+    if before is not None:
         environment["CUDA_VISIBLE_DEVICES"] = before
     with pytest.raises(ValueError, match=reason):
         devices.choose(names)

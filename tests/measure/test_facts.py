@@ -47,6 +47,15 @@ def test_what_is_not_here_does_not_name_the_machine(hardware, monkeypatch):
     assert facts.environment(["cpu", "cuda"])["hardware"]["cuda"] == "none: no CUDA GPU here"
 
 
+@pytest.mark.parametrize("error", [RuntimeError, torch.cuda.DeferredCudaCallError])
+def test_a_gpu_that_does_not_even_tell_its_name_costs_the_machine_none(hardware, monkeypatch, error):
+    def fail():
+        raise error("CUDA error")
+
+    monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda", model=fail))
+    assert facts.machine().label == "Intel Xeon Platinum 8481C, 4 cores"
+
+
 def test_a_gpu_is_described_with_its_driver(hardware, cuda):
     cuda(
         SystemGetDriverVersion="580.65.06",

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.errors import BenchError
 from bench.gate.own import Program
@@ -79,6 +80,33 @@ def test_it_is_prepared_and_takes_its_turns(made):
     assert turns.prepare(state, "it", case)["repetition_seconds"] > 0
     seconds, device, graphs = turns.turn(state, "it", repetitions=2)
     assert (seconds > 0, device, graphs) == (True, None, 0)
+
+
+def test_what_it_sets_of_torch_is_in_force_in_every_turn(made):
+    """At import and in `make`; of threads it has as many as the case says."""
+    seen = []
+    text = PROGRAM.replace("import torch\n", "import torch\ntorch.set_float32_matmul_precision('high')\n", 1).replace(
+        "    torch.manual_seed(seed)\n", "    torch.backends.cudnn.benchmark = True\n    torch.set_num_threads(2)\n"
+    ).replace("RETURNED", "0.5")  # fmt: skip
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark, torch.get_num_threads()
+    try:
+        state, case = made(text)
+        for size in (8, 16):  # the module is imported once
+            turns.prepare(state, f"{size}", {**case, "batch_size": size})
+            prepared = state.cases[f"{size}"][2]
+            state.cases[f"{size}"] = (*state.cases[f"{size}"][:2], dataclasses.replace(prepared, repeat=look(seen)))
+            turns.turn(state, f"{size}", 1)
+        assert seen == [("high", True, 1)] * 2
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+        torch.set_num_threads(before[2])
+
+
+def look(seen):
+    return lambda: seen.append(
+        (torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark, torch.get_num_threads())
+    )
 
 
 def test_what_it_has_and_has_not_is_told(made):
