@@ -59,7 +59,7 @@ def run_check(
         device,
         judges_counts=not environment or gates is not None,
     )
-    if reason := why_unusable(DEVICES[device]):
+    if reason := why_unusable(DEVICES[device], by_several=True):
         raise BenchError(f"nothing to check: {reason}")
     files.check_writable(output, "--output")
     terminal = console.make()

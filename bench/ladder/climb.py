@@ -115,13 +115,15 @@ class _Climb:
     def _measure(self) -> None:
         """Starts process after process for its epoch from cold and the first timed one; then the rounds."""
         with contextlib.ExitStack() as stack:
+            roofline = stack.enter_context(contextlib.ExitStack())
             at_once = settings.default_threads()
             wanted = [*([] if self._roofline else [None]), *self._names]  # None is the roofline bound
             for first in range(0, len(wanted), at_once):
-                wave = self._imported(wanted[first : first + at_once], stack)
+                wave = self._imported(wanted[first : first + at_once], stack, roofline)
                 if None in wave:
                     with self._watched("roofline bound"):
                         self._take_roofline(wave.pop(None))
+                roofline.close()  # it has done all it is for, and would keep memory of the device from the steps
                 with self._watched("cold epochs"):
                     for name, process in wave.items():
                         self._start(str(name), process)
@@ -137,16 +139,22 @@ class _Climb:
                         self._climbed[name].turns += 1
                     self._save()
 
-    def _imported(self, names: Sequence[str | None], stack: contextlib.ExitStack) -> dict[str | None, Process]:
-        """Processes that are ready to be asked, by the step's name; all of them import at the same time."""
+    def _imported(
+        self, names: Sequence[str | None], stack: contextlib.ExitStack, roofline: contextlib.ExitStack
+    ) -> dict[str | None, Process]:
+        """Processes that are ready to be asked, by the step's name; all of them import at the same time.
+
+        They end with `stack`, and the roofline bound's with one of its own.
+        """
         self._say("importing")
         begun: dict[str | None, Process] = {}
         for name in names:
             with self._reason_kept(name):
-                folder = stack.enter_context(files.scratch())
+                of_it = roofline if name is None else stack
+                folder = of_it.enter_context(files.scratch())
                 # What a process takes for the system's temporary folder: nothing is left of it when it is killed.
                 variables = {**ENVIRONMENT, **empty_compiler_caches(folder), "TMPDIR": str(folder)}
-                begun[name] = stack.enter_context(Process(None, variables))
+                begun[name] = of_it.enter_context(Process(None, variables))
                 begun[name].begin("ladder_prepare", **self._request.request, device=self._request.device, step=name)
         ready: dict[str | None, Process] = {}
         for name, process in begun.items():

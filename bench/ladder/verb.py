@@ -57,7 +57,7 @@ def run_ladder(options: LadderOptions) -> int:
         options = dataclasses.replace(options, steps=before["rungs"], device=before["device"], epochs=before["epochs"])
         see_again(begun.visible_gpus)
     wanted = list(options.device or STEPS)
-    missing = {device: reason for device in wanted if (reason := why_unusable(DEVICES[device]))}
+    missing = {device: reason for device in wanted if (reason := why_unusable(DEVICES[device], by_several=True))}
     here = [device for device in wanted if device not in missing]
     known = dict.fromkeys(row.name for device in wanted for row in rows(device))
     if unknown := [name for name in options.steps or () if name not in known]:

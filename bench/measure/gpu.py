@@ -122,6 +122,16 @@ def held_back(before: State, after: State, seconds: float) -> tuple[float, str] 
     return max(shares, default=None)
 
 
+def exclusive() -> str | None:
+    """Why several processes cannot use torch's first GPU at a time; None if they can, or NVML does not tell."""
+    try:
+        alone = nvml.ask(lambda p, gpu: p.nvmlDeviceGetComputeMode(gpu) == p.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS)
+    except nvml.NvmlError:
+        return None
+    reason = "it takes one process at a time, and several are to take turns: sudo nvidia-smi --compute-mode=DEFAULT"
+    return reason if alone else None
+
+
 def others(seen: State, own: set[int]) -> tuple[int | None, str | None]:
     """How many other processes have work on the GPU, or why that is not known.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bench.axes.devices import DEVICES, Device
+from bench.measure import gpu
 from bench.workers.conversation import WorkerError
 from bench.workers.process import ask_once
 from bench.workers.start import Workers
@@ -43,8 +44,13 @@ def _all_set_aside(reason: str) -> dict[str, str]:
     return {name: f"it is here and does not work: {reason}" for name in DEVICES if name != "cpu"}
 
 
-def why_unusable(device: Device) -> str | None:
-    """Why a device cannot be used here: it is missing, or one real operation in a process of its own failed."""
+def why_unusable(device: Device, *, by_several: bool = False) -> str | None:
+    """Why a device cannot be used here: it is missing, or one real operation in a process of its own failed.
+
+    Args:
+        device: Which.
+        by_several: Whether several processes are to use it at a time.
+    """
     reason = device.why_missing()
     if reason or device.name == "cpu":
         return reason
@@ -52,4 +58,5 @@ def why_unusable(device: Device) -> str | None:
         reasons: dict[str, str | None] = ask_once("try_devices", TRY_LIMIT_SECONDS, "the process that tries the device")
     except WorkerError as error:
         return _all_set_aside(str(error))[device.name]
-    return reasons.get(device.name)
+    reason = reasons.get(device.name)
+    return reason or (gpu.exclusive() if by_several and device.name == "cuda" else None)

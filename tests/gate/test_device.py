@@ -117,7 +117,7 @@ def test_a_side_that_fails_is_named_once(sides, request_name):
 
 
 def test_a_device_that_is_not_here_is_one_line_before_anything_is_done(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(verb, "why_unusable", lambda row: f"no {row.name} here")
+    monkeypatch.setattr(verb, "why_unusable", lambda row, **_: f"no {row.name} here")
     assert main(["check", "HEAD", "--device", "cuda", "--output", str(tmp_path / "out")]) == 3
     assert capsys.readouterr().err == "fcnn-bench: nothing to check: no cuda here\n"
     assert main(["check", "--baseline", "x", "--device", "cuda"]) == 2
@@ -130,7 +130,7 @@ def test_the_device_reaches_the_gates(monkeypatch, tmp_path):
         asked.append(request)
         raise check.BenchError("enough")
 
-    monkeypatch.setattr(verb, "why_unusable", lambda row: None)
+    monkeypatch.setattr(verb, "why_unusable", lambda row, **_: None)
     monkeypatch.setattr(verb, "check", checked)
     main(["check", "HEAD", "--device", "cuda", "--all", "--output", str(tmp_path / "out")])
     (request,) = asked

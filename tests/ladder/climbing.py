@@ -86,6 +86,7 @@ class Machine:
                         "roofline", {"seconds": 0.05, "bound": "compute", "unknown": machine.unknown}
                     )
                 assert name == "ladder_epoch"
+                assert "roofline" not in machine.open  # whose process would keep memory of the device
                 seed = arguments["seed"]
                 machine.asked.append((self.device, self.name, seed))
                 machine._interrupt(self.name, seed, self.device)

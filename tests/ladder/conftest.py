@@ -28,6 +28,6 @@ def gpu(monkeypatch):
     """Stands for a GPU that has all that its steps need."""
     model = dataclasses.replace(verb.DEVICES["cuda"], why_missing=lambda: None, model=lambda: "Some GPU")
     monkeypatch.setitem(verb.DEVICES, "cuda", model)
-    monkeypatch.setattr(verb, "why_unusable", lambda device: device.why_missing())  # or a process would try it
+    monkeypatch.setattr(verb, "why_unusable", lambda device, **_: device.why_missing())  # or a process would try it
     climbable = [dataclasses.replace(row, why_not=lambda: None) for row in verb.STEPS["cuda"]]
     monkeypatch.setitem(verb.STEPS, "cuda", climbable)

@@ -4,8 +4,12 @@ import contextlib
 
 import pytest
 
+from bench.axes.devices import DEVICES
+from bench.measure import nvml
 from bench.workers import presence
 from bench.workers.conversation import WorkerDied, WorkerError
+from tests.measure.machines import UUID, gpu, no_nvml
+from tests.measure.simulated import SimulatedTime
 
 
 class Workers:
@@ -69,3 +73,22 @@ def test_without_an_accelerator_a_failed_survey_has_failed():
 
     with pytest.raises(WorkerError, match="no images"):
         presence.surveyed(Workers(answer), facts)
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "by_several", "refused"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_a_gpu_that_takes_one_process_at_a_time_is_not_for_several(monkeypatch, exclusive, by_several, refused):
+    monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda"))
+    monkeypatch.setattr(presence, "ask_once", lambda *_: {"cuda": None})
+    gpu(monkeypatch, DeviceGetComputeMode=3 if exclusive else 0).NVML_COMPUTEMODE_EXCLUSIVE_PROCESS = 3
+    monkeypatch.setattr(nvml, "gpu_uuid", lambda: UUID)
+    reason = presence.why_unusable(DEVICES["cuda"], by_several=by_several)
+    assert (reason or "").startswith("it takes one process at a time") == refused
+
+
+def test_whether_a_gpu_is_for_several_is_not_guessed_without_nvml(monkeypatch):
+    monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda"))
+    monkeypatch.setattr(presence, "ask_once", lambda *_: {"cuda": None})
+    no_nvml(monkeypatch)
+    assert presence.why_unusable(DEVICES["cuda"], by_several=True) is None
