@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.axes.devices import DEVICES, why_unusable
+from bench.axes.devices import DEVICES, gpu, gpu_number
 from bench.measure import comparison, sampling
 from bench.measure.clock import Clock
 from bench.measure.comparison import Comparison
@@ -23,7 +23,7 @@ def measure(step: Callable[[], object], *, device: str = "cpu", seconds: float =
 
     Args:
         step: Called with no arguments, its result ignored.
-        device: Where its work is queued (`cpu`, `cuda`, ...): it is waited for before and after every block.
+        device: Where its work is queued (`cpu`, `cuda`, `cuda:1`, ...): it is waited for before and after every block.
         seconds: Most time for samples, twice that for unsteady ones.
 
     Returns:
@@ -63,8 +63,8 @@ def compare(
 
 
 def _clock(device: str) -> Clock:
-    if device not in DEVICES:
-        raise ValueError(f"{device!r} is no device: there are {', '.join(DEVICES)}")
-    if reason := why_unusable(device):
+    number = gpu_number(device)
+    row = DEVICES[device] if number is None else gpu(number)
+    if reason := row.why_missing():
         raise ValueError(f"{device}: {reason}")
-    return Clock(DEVICES[device])
+    return Clock(row)

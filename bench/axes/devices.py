@@ -71,6 +71,55 @@ def cpu_flags() -> list[str]:
     return list(_cpu_info().get("flags", []))
 
 
+@dataclass(frozen=True)
+class _Event:
+    """A timing event of one of several GPUs, recorded among the work that is queued there now."""
+
+    of: Any
+    number: int
+
+    def record(self) -> None:
+        import torch
+
+        self.of.record(torch.cuda.current_stream(self.number))
+
+    def synchronize(self) -> None:
+        self.of.synchronize()
+
+    def elapsed_time(self, end: _Event) -> float:
+        return float(self.of.elapsed_time(end.of))
+
+
+def gpu(number: int) -> Device:
+    """One of the CUDA GPUs that this process sees, whichever is the current one."""
+
+    def missing() -> str | None:
+        import torch
+
+        count = torch.cuda.device_count()
+        return _cuda_missing() or (f"there are {count}" if number >= count else None)
+
+    def model() -> str:
+        import torch
+
+        return torch.cuda.get_device_name(number)
+
+    def synchronize() -> None:
+        import torch
+
+        torch.cuda.synchronize(number)
+
+    def event() -> _Event:
+        import torch
+
+        event = _Event(torch.cuda.Event(enable_timing=True), number)
+        event.record()
+        return event
+
+    name = f"cuda:{number}"
+    return Device(name, name, missing, model, synchronize, event, WAKE_SECONDS)
+
+
 def _cuda_missing() -> str | None:
     import torch
 
