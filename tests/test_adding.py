@@ -33,6 +33,30 @@ ADDITIONS = {
     "feed": {
         "bench/axes/feeds.py": ('        Feed("resident", ', '        Feed("mapped", "a file in memory", _resident),\n')
     },
+    "compiler mode": {
+        "bench/axes/compilers.py": (
+            '        Compiler("default", ',
+            '        Compiler("traced", None, lambda device: None),\n',
+        )
+    },
+    "case of the default matrices": {
+        "bench/axes/matrix.py": ('        {"workload": ["inference"]},\n', '        {"batch_size": [4711]},\n')
+    },
+    "calibration": {
+        "bench/measure/calibration.py": (
+            '    Probe("dispatch", ',
+            '    Probe("second_dispatch", "call", _call, _on_cpu),\n',
+        )
+    },
+    "what a worker can be asked": {
+        "bench/workers/requests.py": ('    "turn": ', '    "pace_again": "bench.workers.turns.pace",\n')
+    },
+    "condition that disturbs": {
+        "bench/measure/conditions.py": (
+            '    "turbo": ',
+            '    "moon": lambda watched: ("full", "people are restless", "wait for two weeks"),\n',
+        )
+    },
     "optimizer": {
         "bench/axes/optimizers.py": (
             '        Optimizer("foreach", ',
@@ -89,6 +113,11 @@ LOOK = """
 import argparse, dataclasses, json, sys
 from pathlib import Path
 from bench.axes import matrix
+from bench.measure import calibration
+from bench.measure.conditions import conditions
+from bench.record.model import Beside
+from bench.workers.process import ask_once
+from fcnn.data import embedded_images
 from bench.axes.case import case_id, command_words, parse_id, why_impossible
 from bench.record.store import read
 from bench.report.words import FLAGS
@@ -105,12 +134,14 @@ made = matrix.cases(vars(parser.parse_args(words)), "quick", ["cpu"])
 record = read(Path(sys.argv[1]))
 base = record.measurements[0]
 loss = parse_id("loss[cpu-b64-fp32]")
+repeat = BUILDERS["loss"](dataclasses.replace(loss, threads=1), embedded_images("no network")).repeat
 changed = [
     dataclasses.replace(base, id=case_id(case), case=dataclasses.replace(case, threads=2), flags=[])
-    for case in [*made, dataclasses.replace(made[0], shuffled=True), loss]
+    for case in [*made, dataclasses.replace(made[0], shuffled=True), loss,
+                 parse_id("step[cpu-b64-fp32-mapped]"), parse_id("step[cpu-b64-fp32-traced]")]
 ]
 record = dataclasses.replace(record, measurements=[*record.measurements, *changed])
-write_report([record], Path(sys.argv[2]))
+problems = write_report([record], Path(sys.argv[2]))
 again = next(row for row in STEPS["cuda"] if row.name == "again")
 print(json.dumps({
     "ids": [case_id(case) for case in made],
@@ -118,7 +149,12 @@ print(json.dumps({
     "read back": all(parse_id(one.id) == dataclasses.replace(one.case, threads=0) for one in changed),
     "reasons": [why_impossible(case, 60_000) for case in made],
     "flags": ["unlucky" in CHECKS, FLAGS.get("unlucky")],
-    "workload": ["loss" in BUILDERS, hasattr(bench_step, "bench_loss")],
+    "problems": problems,
+    "workload": [float(repeat()) > 0, hasattr(bench_step, "bench_loss")],
+    "matrix": [case_id(case) for case in matrix.cases(vars(parser.parse_args([])), "quick", ["cpu"])],
+    "calibrations": [one.name for one in calibration.run("cpu", 1, set())],
+    "answer": list(ask_once("pace_again", 60.0, "it", threads=1)),
+    "conditions": [[one.name, one.state, one.effect] for one in conditions(Beside(), None)],
     "step": [again.removed, lines_changed(again, "cuda")],
 }))
 """
@@ -161,7 +197,8 @@ def test_ids_options_commands_and_reasons_follow(looked_at):
         f"step[{device}-b64-{precision}-amsgrad-mapped]" for device in ("cpu", "npu") for precision in ("fp32", "fp8")
     ]
     assert found["reasons"] == [None, "no fp8 on cpu", "no NPU here", "no NPU here"]
-    assert found["commands"][-2].endswith("--feed mapped --shuffled --threads 2")
+    assert found["commands"][-4].endswith("--feed mapped --shuffled --threads 2")
+    assert "--compile traced" in found["commands"][-1]
     assert found["read back"]
 
 
@@ -175,6 +212,7 @@ def test_tables_files_and_meanings_follow(looked_at):
     assert "## Loss" in text
     assert "step[cpu-b64-fp32]" in (report / "ids.txt").read_text("utf-8")
     assert found["flags"] == [True, "the day of the measurement"]
+    assert found["problems"] == []  # every plot knows what to do with a choice that it has never heard of
 
 
 @pytest.mark.slow
@@ -182,3 +220,7 @@ def test_what_is_measured_follows(looked_at):
     found, _ = looked_at
     assert found["workload"] == [True, True]
     assert found["step"] == ["nothing", 1]
+    assert "step[cpu-b4711-fp32]" in found["matrix"]
+    assert found["calibrations"] == ["copy", "copy_cached", "second_dispatch", "dispatch"]
+    assert found["answer"] == ["core_seconds", "team_seconds"]
+    assert ["moon", "full", "people are restless"] in found["conditions"]

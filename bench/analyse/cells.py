@@ -18,6 +18,7 @@ from bench.analyse.roofline import roofline
 from bench.analyse.statistics import Ratio
 from bench.analyse.trust import judged
 from bench.axes.axis import AXES
+from bench.axes.feeds import FEEDS
 from bench.axes.workloads import STEP_WORKLOADS, workload
 from bench.record.measurement import CaseFields, Measurement
 from bench.record.model import Record
@@ -90,7 +91,7 @@ def step_feeds(everything: Sequence[Cell], device: str) -> list[str]:
     feeds = {cell.case.feed for cell in everything if cell.measurement and cell.case.device == device}
     return [
         feed
-        for feed in ("device", "resident")
+        for feed in dict.fromkeys(("device", "resident", *FEEDS))
         if feed in feeds and any(plain_step(everything, device, size, feed=feed) for size in _batch_sizes(everything))
     ]
 

@@ -51,7 +51,7 @@ class CaseColumn:
         raw: Value for the CSV files, in SI units; None is missing. No `raw`: a column of shown tables only.
         show: Text for shown tables. No `show`: a column of the CSV files only.
         role: What it holds, by which tables and pages know how to show it: one of `bench.table`, or of these here.
-        axis: An axis of the matrix: left out of a shown table where all rows agree, and said in its caption.
+        axis: Which of the matrix it is of: left out of a shown table where all rows agree, and said in its caption.
         stays: Whether it is shown where no row has a value, too: it is what the table is about.
         versus: The comparison that a `RATIO` shows.
     """
@@ -62,7 +62,7 @@ class CaseColumn:
     raw: Callable[[Cell], Raw] | None = None
     show: Callable[[Cell], str] | None = None
     role: str = NUMBER
-    axis: bool = False
+    axis: Axis | None = None
     stays: bool = False
     versus: Callable[[Cell], Versus] | None = None
 
@@ -84,7 +84,7 @@ def of_axis(axis: Axis, views: tuple[str, ...]) -> CaseColumn:
         return axis.shown(getattr(cell.case, axis.field))
 
     is_number = isinstance(axis.default, int) and not isinstance(axis.default, bool)
-    return CaseColumn(axis.field, views, axis.heading, raw, show, NUMBER if is_number else WORDS, axis=True)
+    return CaseColumn(axis.field, views, axis.heading, raw, show, NUMBER if is_number else WORDS, axis=axis)
 
 
 def of_summary(

@@ -57,7 +57,11 @@ def steps(placed: Sequence[Placed]) -> Figure | None:
     for (place, device, precision, compiler, threads, feed, size), line in lines.items():
         line.sort(key=lambda cell: cell.case.batch_size)
         words = [place, device, precision, {"off": "", "default": "compile"}.get(compiler, compiler)]
-        words += [size, f"{threads} threads" if several else "", FEEDS[feed] if len(feeds[place, device]) > 1 else ""]
+        words += [
+            size,
+            f"{threads} threads" if several else "",
+            FEEDS.get(feed, feed) if len(feeds[place, device]) > 1 else "",
+        ]
         thin = feed == "resident" and len(feeds[place, device]) > 1
         dashes, marker = styles[precision, compiler]
         # A line between two points says what lies between them, and nothing was measured there.

@@ -153,7 +153,8 @@ def _gap_row(pairs: list[tuple[CaseColumn, str]], behind: list[Cell], width: int
 
 def _kind(of: CaseColumn, text: str) -> str:
     # What is not the default shall catch the eye.
-    plain = of.axis and text in ("fp32", "off", "adam")
+    choice = of.axis if of.axis and not of.axis.own and of.axis.field != "workload" else None
+    plain = choice is not None and text == choice.shown(choice.default)
     missing = text == units.MISSING
     words = head(of).role == WORDS
     # Running text is set small and wraps.

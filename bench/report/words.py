@@ -65,7 +65,7 @@ def name(choice: str) -> str:
 
 def fed_from(feed: str, feeds: Sequence[str]) -> str:
     """How a sentence begins that holds for one of several feeds of an accelerator's steps; nothing if there is one."""
-    return f"with {FED_FROM[feed]}, " if len(feeds) > 1 else ""
+    return f"with {FED_FROM.get(feed, f'the {feed} feed')}, " if len(feeds) > 1 else ""
 
 
 def fed(feed: str, feeds: Sequence[str]) -> str:
