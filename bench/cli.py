@@ -1,4 +1,4 @@
-"""The verbs of `fcnn-bench`, one line each into the rooms.
+"""The verbs of `fcnn-bench`, one line each into the packages.
 
 Imports nothing heavy before a verb is chosen.
 """

@@ -18,7 +18,7 @@ from bench.text import code, markdown, one_line
 # What a column holds: words; numbers, which stand on the right; names, which are copied whole; running text, which
 # wraps, and of which a cell may have several lines.
 WORDS, NUMBER, NAME, PROSE = "words", "number", "name", "prose"
-Cell = str | Text  # with a style of its own
+TableText = str | Text  # with a style of its own
 tabulate.WIDE_CHARS_MODE = False  # else the same table has other spaces where the package wcwidth is
 
 
@@ -35,10 +35,10 @@ class Table:
     """Rows of text, a cell a column."""
 
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableText]]
 
     @classmethod
-    def of(cls, headings: Sequence[str], rows: Sequence[Sequence[Cell]], **roles: str) -> Table:
+    def of(cls, headings: Sequence[str], rows: Sequence[Sequence[TableText]], **roles: str) -> Table:
         """With the roles of some columns by their headings; one of the others holds numbers if all its cells do."""
         column_roles = [roles.get(heading) or _role(rows, at) for at, heading in enumerate(headings)]
         return cls([Column(*pair) for pair in zip(headings, column_roles, strict=True)], rows)
@@ -50,14 +50,14 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Raw:
+class CsvTable:
     """A table to compute with: headings that hold the unit, and plain values in SI units; None where one is missing."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[object]]
 
 
-def as_csv(table: Raw) -> str:
+def as_csv(table: CsvTable) -> str:
     """A CSV file's text; a missing value is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -66,7 +66,7 @@ def as_csv(table: Raw) -> str:
     return text.getvalue()
 
 
-def _role(rows: Sequence[Sequence[Cell]], at: int) -> str:
+def _role(rows: Sequence[Sequence[TableText]], at: int) -> str:
     """A column holds numbers if none of its cells begins with a letter or a bracket."""
     begins = [str(row[at])[:1] for row in rows]
     return WORDS if not begins or any(one.isalpha() or one == "(" for one in begins) else NUMBER
@@ -131,5 +131,5 @@ def _headings(table: Table) -> list[str]:
     return [column.heading for column in table.columns]
 
 
-def _line(cell: Cell) -> str:
+def _line(cell: TableText) -> str:
     return one_line(str(cell))

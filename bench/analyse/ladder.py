@@ -73,9 +73,9 @@ class Ladder:
     """All rows and the roofline bound of a device, of one run on one machine.
 
     Attributes:
-        floor_seconds: The least that an epoch can take here; None where it could not be measured.
-        floor_bound: What sets it, as `bench.analyse.roofline.Roofline.bound` has it.
-        floor_reason: What is not known of the roofline bound, and why; None if all is.
+        roofline_seconds: The least that an epoch can take here; None where it could not be measured.
+        roofline_bound: What sets it, as `bench.analyse.roofline.Roofline.bound` has it.
+        roofline_reason: What is not known of the roofline bound, and why; None if all is.
         disturbed: What went on beside it, so that the times are not the steps' own; None if nothing did.
         interrupted: Whether it was ended early: fewer rounds than were asked for, or steps that had no turn.
     """
@@ -84,12 +84,12 @@ class Ladder:
     machine: str
     dataset: str
     torch: str
-    floor_seconds: float | None
+    roofline_seconds: float | None
     steps: list[LadderStep]
     disturbed: str | None = None
     interrupted: bool = False
-    floor_bound: str | None = None
-    floor_reason: str | None = None
+    roofline_bound: str | None = None
+    roofline_reason: str | None = None
 
     @property
     def first(self) -> LadderStep:

@@ -17,7 +17,7 @@ from rich.text import Text
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS
 from bench.gate.outcome import ERROR, SHOWN, Check, Outcome
 from bench.record import files
-from bench.table import NAME, PROSE, WORDS, Cell, Column, Table, as_markdown, on_terminal
+from bench.table import NAME, PROSE, WORDS, Column, Table, TableText, as_markdown, on_terminal
 from bench.text import code, one_line, plain
 from bench.text import markdown as markdown_text
 
@@ -68,7 +68,7 @@ def show(check: Check, console: Console) -> None:
     console.print(verdict, f"against {check.against} in {check.seconds:.0f} s: {meaning(check)}")
 
 
-def table(check: Check, verdict: Callable[[str], Cell]) -> Table:
+def table(check: Check, verdict: Callable[[str], TableText]) -> Table:
     """A row an outcome, with what shows its verdict."""
     rows = [[one.gate, one.case, verdict(one.verdict), "\n".join(sentences(one))] for one in check.outcomes]
     return Table.of(["gate", "case", "verdict", "why"], rows, gate=WORDS, case=NAME, verdict=WORDS, why=PROSE)

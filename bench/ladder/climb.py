@@ -169,9 +169,9 @@ class _Climb:
         with self._reason_kept(None):
             answer = process.ask("ladder_bound", LIMIT_SECONDS)
             self._roofline = {
-                "floor_seconds": answer["seconds"],
-                "floor_bound": answer["bound"],
-                "floor_reason": answer["unknown"],
+                "roofline_seconds": answer["seconds"],
+                "roofline_bound": answer["bound"],
+                "roofline_reason": answer["unknown"],
             }
 
     def _start(self, name: str, process: Process) -> None:
@@ -219,7 +219,7 @@ class _Climb:
             yield
         except BenchError as error:
             if name is None:
-                self._roofline = {"floor_seconds": None, "floor_reason": str(error)}
+                self._roofline = {"roofline_seconds": None, "roofline_reason": str(error)}
             else:
                 self._climbed[name].reason = str(error)
 
@@ -240,7 +240,7 @@ class _Climb:
             steps=[_step(one, self._request, interrupted, self._reference) for one in self._climbed.values()],
             disturbed="; ".join(filter(None, (self._disturbed_before, joined(self._disturbances)))) or None,
             interrupted=interrupted,
-            **(self._roofline or {"floor_seconds": None, "floor_reason": INTERRUPTED}),
+            **(self._roofline or {"roofline_seconds": None, "roofline_reason": INTERRUPTED}),
         )
 
 
@@ -251,9 +251,9 @@ def _begun(request: ClimbRequest, earlier: Ladder | None) -> dict[str, Climbed]:
 
 def _roofline_of(earlier: Ladder | None) -> dict[str, Any] | None:
     """What is known of the roofline bound; None if nothing is."""
-    if earlier is None or (earlier.floor_seconds is None and earlier.floor_reason == INTERRUPTED):
+    if earlier is None or (earlier.roofline_seconds is None and earlier.roofline_reason == INTERRUPTED):
         return None
-    return {name: getattr(earlier, name) for name in ("floor_seconds", "floor_bound", "floor_reason")}
+    return {name: getattr(earlier, name) for name in ("roofline_seconds", "roofline_bound", "roofline_reason")}
 
 
 def _step(one: Climbed, request: ClimbRequest, interrupted: bool, reference: accuracy.Reference | None) -> LadderStep:

@@ -36,7 +36,7 @@ def _svg(ladder: Ladder, name: str) -> str:
         axes.barh(list(places), medians, color=colours, height=0.62)
         for place, median in zip(places, medians, strict=True):
             axes.annotate(units.duration(median), (median, place), (4, 0), textcoords="offset points", va="center")
-        if bound := ladder.floor_seconds:
+        if bound := ladder.roofline_seconds:
             axes.axvline(bound, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
             axes.annotate("roofline bound", (bound, len(climbed) + 0.55), ha="center", color=SOFT)
         axes.set_ylim(0.4, len(climbed) + 0.95)

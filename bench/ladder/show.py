@@ -43,7 +43,7 @@ def _row(ladder: Ladder, step: LadderStep) -> list[str]:
         step.name,
         units.time(summary),
         f"{times:,.1f}" if times else units.MISSING,
-        f"{summary.time / ladder.floor_seconds:,.1f}" if ladder.floor_seconds else units.MISSING,
+        f"{summary.time / ladder.roofline_seconds:,.1f}" if ladder.roofline_seconds else units.MISSING,
         cold,
         accuracy if same_accuracy(step) else f"{accuracy} ({'not judged' if step.accuracy_p is None else 'another'})",
         units.interval(summary),
@@ -57,13 +57,13 @@ def notices(ladder: Ladder) -> list[str]:
     texts = [disturbed.notice(ladder.disturbed, "the ladder steps", "run the ladder again")] if ladder.disturbed else []
     if ladder.interrupted:
         texts.append("Interrupted: these numbers are what was measured by then, in fewer rounds than were asked for.")
-    if ladder.floor_reason:
+    if ladder.roofline_reason:
         what = (
             "The roofline bound is not known"
-            if ladder.floor_seconds is None
+            if ladder.roofline_seconds is None
             else "Not all of the roofline bound is known"
         )
-        texts.append(f"{what}: {ladder.floor_reason}.")
+        texts.append(f"{what}: {ladder.roofline_reason}.")
     return texts
 
 
@@ -76,7 +76,12 @@ def sentences(ladder: Ladder) -> list[str]:
     texts = [] if ladder.disturbed else _verdict(ladder, best, best.median, times)
     if not ladder.judged:
         texts.append("No accuracy was judged: there is no reference for these images.")
-    if ladder.floor_seconds and best.median < ladder.floor_seconds and ladder.device == "cpu" and not ladder.disturbed:
+    if (
+        ladder.roofline_seconds
+        and best.median < ladder.roofline_seconds
+        and ladder.device == "cpu"
+        and not ladder.disturbed
+    ):
         texts.append("The roofline bound counts products with black pixels, which it skips.")
     return texts
 
@@ -101,11 +106,11 @@ def _verdict(ladder: Ladder, best: LadderStep, median: float, times: float) -> l
 
 def _above_the_roofline(ladder: Ladder, seconds: float) -> str:
     """How many times the roofline bound it takes, and by what that is set where it is neither arithmetic nor bytes."""
-    if not ladder.floor_seconds:
+    if not ladder.roofline_seconds:
         return ""
-    least = words.ROOFLINES.get(ladder.floor_bound or "")
-    what, bound = f", the least that {least}" if least else "", units.duration(ladder.floor_seconds)
-    return f" and {seconds / ladder.floor_seconds:.1f}× the roofline bound of {bound}{what}"
+    least = words.ROOFLINES.get(ladder.roofline_bound or "")
+    what, bound = f", the least that {least}" if least else "", units.duration(ladder.roofline_seconds)
+    return f" and {seconds / ladder.roofline_seconds:.1f}× the roofline bound of {bound}{what}"
 
 
 def heading(ladder: Ladder) -> str:

@@ -161,8 +161,8 @@ def _identity(loaded: Images) -> dict[str, Any]:
 def _failures(ladder: Ladder) -> list[str]:
     """What a ladder that came to its end has not."""
     failures = []
-    if ladder.floor_seconds is None:
-        failures.append(f"{ladder.device}: the roofline bound could not be measured: {ladder.floor_reason}")
+    if ladder.roofline_seconds is None:
+        failures.append(f"{ladder.device}: the roofline bound could not be measured: {ladder.roofline_reason}")
     if not ladder.first.seconds:
         failures.append(f"{ladder.device}: the tutorial was not measured: {ladder.first.reason}")
     return failures

@@ -19,7 +19,7 @@ from bench.report.units import MISSING
 from bench.report.words import TERM_NAMES, capitalised
 from bench.table import NUMBER, WORDS
 
-Raw = str | int | float | bool | None
+CsvValue = str | int | float | bool | None
 Part = TypeVar("Part")  # of a measurement
 STEP, WHY, PARTS, PHASES, COMPILE, EPOCH, ACCURACY, START_UP, COUNTS, SAMPLES, GAPS = VIEW_NAMES = (
     "steps",
@@ -59,7 +59,7 @@ class CaseColumn:
     name: str
     views: tuple[str, ...]
     heading: str = ""
-    raw: Callable[[Cell], Raw] | None = None
+    raw: Callable[[Cell], CsvValue] | None = None
     show: Callable[[Cell], str] | None = None
     role: str = NUMBER
     axis: Axis | None = None
@@ -76,7 +76,7 @@ def head(of: CaseColumn, heading: str = "") -> table.Column:
 def of_axis(axis: Axis, views: tuple[str, ...]) -> CaseColumn:
     """What a case chooses on an axis; nothing where a program of the user's own decides it."""
 
-    def raw(cell: Cell) -> Raw:
+    def raw(cell: Cell) -> CsvValue:
         value: Value = getattr(cell.case, axis.field)
         return value if axis.own or axis.field == "workload" or not workload(cell.case.workload).own else None
 
@@ -88,7 +88,7 @@ def of_axis(axis: Axis, views: tuple[str, ...]) -> CaseColumn:
 
 
 def of_summary(
-    name: str, views: tuple[str, ...], get: Callable[[Summary], Raw], heading: str = "",
+    name: str, views: tuple[str, ...], get: Callable[[Summary], CsvValue], heading: str = "",
     show: Callable[[Summary], str] | None = None, role: str = NUMBER,
 ) -> CaseColumn:  # fmt: skip
     """A statistic of the samples; missing for a case without a number."""
@@ -101,7 +101,7 @@ def of_summary(
 
 
 def of_measurement(
-    name: str, views: tuple[str, ...], get: Callable[[Measurement], Raw], heading: str = "",
+    name: str, views: tuple[str, ...], get: Callable[[Measurement], CsvValue], heading: str = "",
     show: Callable[[Measurement], str] | None = None,
 ) -> CaseColumn:  # fmt: skip
     """A fact of the measurement; missing for a case without a number."""
@@ -139,7 +139,7 @@ def of_start_ups(name: str, heading: str, get: Callable[[StartUp], float | None]
 
 
 def of_accuracy(
-    name: str, get: Callable[[Accuracy], Raw], heading: str = "", show: Callable[[Accuracy], str] | None = None
+    name: str, get: Callable[[Accuracy], CsvValue], heading: str = "", show: Callable[[Accuracy], str] | None = None
 ) -> CaseColumn:
     """A fact of the accuracies; missing for a case that trained nothing."""
 
@@ -165,7 +165,9 @@ def of_counters(
     return CaseColumn(name, views, heading, count, lambda cell: units.count(count(cell)))
 
 
-def of_device_use(name: str, heading: str, get: Callable[[DeviceUse], Raw], show: Callable[[Any], str]) -> CaseColumn:
+def of_device_use(
+    name: str, heading: str, get: Callable[[DeviceUse], CsvValue], show: Callable[[Any], str]
+) -> CaseColumn:
     """What a case takes of a CUDA device; missing elsewhere. Without a heading, for the CSV file."""
     return _of_part(name, COUNTS, heading, lambda measurement: measurement.device_use, get, show)
 
@@ -185,7 +187,7 @@ def of_compilation(
 def reasons(name: str, get: Callable[[Compilation], list[str]]) -> CaseColumn:
     """Why torch.compile did something, for the CSV file: every reason once."""
 
-    def joined(cell: Cell) -> Raw:
+    def joined(cell: Cell) -> CsvValue:
         compilation = cell.measurement.compilation if cell.measurement else None
         return "; ".join(dict.fromkeys(get(compilation))) or None if compilation else None
 
@@ -208,10 +210,10 @@ def _of_part(
     view: str,
     heading: str,
     of: Callable[[Measurement], Part | None],
-    get: Callable[[Part], Raw],
+    get: Callable[[Part], CsvValue],
     show: Callable[[Any], str],
 ) -> CaseColumn:
-    def value(cell: Cell) -> Raw:
+    def value(cell: Cell) -> CsvValue:
         piece = of(cell.measurement) if cell.measurement else None
         return get(piece) if piece else None
 
@@ -240,7 +242,7 @@ def as_share(seconds: CaseColumn) -> CaseColumn:
 def versus(name: str, views: tuple[str, ...], heading: str, get: Callable[[Cell], Versus]) -> list[CaseColumn]:
     """A ratio: shown with its interval in one column, in three columns of the CSV file."""
 
-    def bound(which: str) -> Callable[[Cell], Raw]:
+    def bound(which: str) -> Callable[[Cell], CsvValue]:
         return lambda cell: getattr(get(cell).ratio, which) if get(cell).ratio else None
 
     def show(cell: Cell) -> str:

@@ -20,7 +20,7 @@ from bench.report import column, units
 from bench.report.column import NOTE, CaseColumn
 from bench.report.columns import COLUMNS
 from bench.report.units import MISSING
-from bench.table import NAME, WORDS, Raw, Table
+from bench.table import NAME, WORDS, CsvTable, Table
 from bench.text import fact_name, fact_value
 
 # Not said in a caption: what nobody would expect to be otherwise.
@@ -217,7 +217,7 @@ def _text(of: CaseColumn, row: list[Cell]) -> str:
     return f"{texts[0]} … {texts[-1]}" if of.name == "batch_size" else "several"
 
 
-def raw(records: Sequence[Record], view: View) -> Raw:
+def raw(records: Sequence[Record], view: View) -> CsvTable:
     """The view of all records with raw SI values, a row per case, for a CSV file; missing values are None."""
     chosen = [c for c in COLUMNS if view.kind in c.views and c.raw and c.role != NAME]
     rows: list[Sequence[object]] = []
@@ -225,10 +225,10 @@ def raw(records: Sequence[Record], view: View) -> Raw:
         place = "elsewhere" if index else "here"
         facts = [record.machine.label, place, record.created_utc, record.dataset.label]
         rows += [[*facts, cell.id, *(c.raw(cell) for c in chosen if c.raw)] for cell in _rows(record, view)]
-    return Raw(["machine", "measured", "created_utc", "dataset", "id", *(c.name for c in chosen)], rows)
+    return CsvTable(["machine", "measured", "created_utc", "dataset", "id", *(c.name for c in chosen)], rows)
 
 
-def aten_calls(records: Sequence[Record]) -> Raw:
+def aten_calls(records: Sequence[Record]) -> CsvTable:
     """Every counted operator call by name and result type, a row per case and call, for a CSV file."""
     rows: list[Sequence[object]] = [
         (record.machine.label, "elsewhere" if index else "here", record.created_utc, m.id, call, count)
@@ -237,7 +237,7 @@ def aten_calls(records: Sequence[Record]) -> Raw:
         if m.counters
         for call, count in m.counters.aten_calls.items()
     ]
-    return Raw(["machine", "measured", "created_utc", "id", "call", "count"], rows)
+    return CsvTable(["machine", "measured", "created_utc", "id", "call", "count"], rows)
 
 
 def environment_table(record: Record) -> Table:

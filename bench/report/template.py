@@ -1,4 +1,4 @@
-"""Every page is the `page.html.jinja` of its room, with the one style sheet in it."""
+"""Every page is the `page.html.jinja` of its package, with the one style sheet in it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import jinja2
 from markupsafe import Markup
 
 
-def render(room: str, **values: object) -> str:
-    """The page of a room, such as `bench.report`, with these values; one that the template lacks is an error."""
+def render(package: str, **values: object) -> str:
+    """The page of a package, such as `bench.report`, with these values; one that the template lacks is an error."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(room, ""),
+        loader=jinja2.PackageLoader(package, ""),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

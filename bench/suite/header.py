@@ -158,7 +158,7 @@ def identity() -> Mapping[str, Any]:
     """Which program this is: its commit, and a digest of its files, read once: what runs was read before, too."""
     commit = git.commit_of(Path(__file__))
     digest = hashlib.sha256()
-    for file in sorted(path for room in ("bench", "fcnn") for path in (HARNESS / room).rglob("*.py")):
+    for file in sorted(path for package in ("bench", "fcnn") for path in (HARNESS / package).rglob("*.py")):
         digest.update(file.relative_to(HARNESS).as_posix().encode())
         digest.update(file.read_bytes())
     return {"commit": commit and dataclasses.asdict(commit), "program": digest.hexdigest()}

@@ -155,7 +155,7 @@ def test_without_a_roofline_the_ladder_has_its_reason_in_place_of_one(machine, t
     assert err == "fcnn-bench: cpu: the roofline bound could not be measured: planted\n"
     assert "The roofline bound is not known: planted." in out
     (data,) = ladders(tmp_path)
-    assert (data["floor_seconds"], data["floor_reason"]) == (None, "planted")
+    assert (data["roofline_seconds"], data["roofline_reason"]) == (None, "planted")
     assert data["steps"][0]["seconds"]
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"ladder.md", "ladder.json", "ladder-cpu.svg"}
 
@@ -164,7 +164,7 @@ def test_what_is_not_known_of_a_roofline_is_told_and_no_failure(machine, tmp_pat
     machine.unknown = "grid_barrier is not known: planted"
     assert main(SHORT) == 0
     assert "Not all of the roofline bound is known: grid_barrier is not known: planted." in capsys.readouterr().out
-    assert ladders(tmp_path)[0]["floor_seconds"] == 0.05
+    assert ladders(tmp_path)[0]["roofline_seconds"] == 0.05
 
 
 def test_an_unknown_step_is_named(machine, capsys):

@@ -93,7 +93,7 @@ def test_a_ladder_survives_its_file():
 
 
 def test_a_ladder_without_a_roofline_has_everything_else():
-    without = dataclasses.replace(LADDER, floor_seconds=None, floor_reason="planted")
+    without = dataclasses.replace(LADDER, roofline_seconds=None, roofline_reason="planted")
     assert show.notices(without) == ["The roofline bound is not known: planted."]
     assert [row[3] for row in show.rows(without)] == ["-"] * len(without.steps)
     assert show.sentences(without)[0].endswith("as fast as the tutorial.")
@@ -103,7 +103,7 @@ def test_a_ladder_without_a_roofline_has_everything_else():
 
 def test_a_roofline_that_latency_sets_is_called_that():
     gpu = dataclasses.replace(
-        LADDER, device="cuda", floor_bound="grid_barrier", floor_reason="graph_node is not known: x"
+        LADDER, device="cuda", roofline_bound="grid_barrier", roofline_reason="graph_node is not known: x"
     )
     assert show.sentences(gpu)[0].endswith(
         "2.2× the roofline bound of 50.0 ms, the least that launch latency allows "
@@ -154,7 +154,7 @@ def test_without_two_steps_there_is_no_verdict():
 
 
 def test_a_step_below_the_roofline_says_why():
-    below = dataclasses.replace(LADDER, floor_seconds=0.2)
+    below = dataclasses.replace(LADDER, roofline_seconds=0.2)
     assert show.sentences(below)[-1] == "The roofline bound counts products with black pixels, which it skips."
     assert "black" not in " ".join(show.sentences(dataclasses.replace(below, device="cuda")))  # there no step does
 
@@ -234,7 +234,7 @@ def test_no_text_breaks_an_exporter(text, harmless, tmp_path):
     words = ["".join(element.itertext()).strip() for element in ElementTree.parse(tmp_path / "picture.svg").iter()]
     assert one_line(f"tutorial{text}") in words
     files.write_json(tmp_path / "ladder.json", dataclasses.asdict(ladder))
-    assert json.loads((tmp_path / "ladder.json").read_bytes().decode("utf-8"))["floor_seconds"] == 0.05
+    assert json.loads((tmp_path / "ladder.json").read_bytes().decode("utf-8"))["roofline_seconds"] == 0.05
     assert "\x1b" not in shown(ladder)
 
 
