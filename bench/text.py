@@ -50,10 +50,10 @@ def fact_value(name: str, value: object) -> str:
     return str(value)
 
 
-def fence(text: str, fewest: int = 1) -> str:
+def fence(text: str) -> str:
     """More backticks than stand together in `text`: in Markdown they open and close code that holds it."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    return "`" * max(fewest, longest + 1)
+    return "`" * (longest + 1)
 
 
 def code(text: str) -> str:

@@ -11,7 +11,7 @@ from fcnn import interruption
 from fcnn.hyperparameters import REFERENCE
 from fcnn.output import SafeParser, failure_line, safe_streams, show, step_counter
 
-DONE, USAGE, FAILED = 0, 2, 3
+DONE, USAGE, BROKEN = 0, 2, 3
 LIMIT = 2**63  # of torch's integers
 
 
@@ -72,10 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return USAGE
         except KeyboardInterrupt as interrupt:
             show(f"fcnn: interrupted{interrupt}", sys.stderr)
-            return FAILED
+            return BROKEN
         except Exception as error:
             show(f"fcnn: {failure_line(error)}", sys.stderr)
-            return FAILED
+            return BROKEN
     return DONE
 
 

@@ -83,6 +83,32 @@ def test_the_rule_would_notice(tmp_path):
     assert room_of("bench.suite.run") not in MAY_IMPORT["bench.report"]
 
 
+def code_lines(path: Path) -> list[str]:
+    """The lines that are neither empty nor of an import."""
+    text = path.read_text("utf-8")
+    skipped = set[int]()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            skipped |= {*range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    lines = enumerate(text.splitlines(), 1)
+    return [line.strip() for number, line in lines if line.strip() and number not in skipped]
+
+
+def test_no_module_is_long():
+    assert not [path.name for path in MODULES if len(path.read_text("utf-8").splitlines()) > 300]
+
+
+def test_no_two_modules_share_eight_lines():
+    first: dict[tuple[str, ...], Path] = {}
+    shared = []
+    for path in MODULES:
+        lines = code_lines(path)
+        for window in {tuple(lines[at : at + 8]) for at in range(len(lines) - 7)}:
+            if first.setdefault(window, path) != path:
+                shared.append((path.name, first[window].name, window[0]))
+    assert shared == []
+
+
 def test_the_top_level_holds_nothing_else():
     allowed = {"bench", "fcnn", "results", "tests", "pyproject.toml", "README.md", "LICENSE"}
     tracked = {path.name for path in ROOT.iterdir() if not path.name.startswith(".") and not path.name.endswith("info")}

@@ -29,7 +29,6 @@ import numpy as np
 from bench.analyse.once import once_a_record
 from bench.analyse.pace import disturbance
 from bench.analyse.statistics import (
-    CONFIDENCE,
     Ratio,
     Summary,
     fastest_quarter,
@@ -76,16 +75,16 @@ class Estimate:
         """The time or the ratio itself."""
         return math.exp(self.log)
 
-    def bounds(self, confidence: float = CONFIDENCE) -> tuple[float | None, float | None]:
+    def bounds(self) -> tuple[float | None, float | None]:
         """The interval; (None, None) where there is none."""
-        reach = self.reach(confidence)
+        reach = self.reach()
         if not math.isfinite(reach):
             return None, None
         return math.exp(self.log - reach), math.exp(self.log + reach)
 
-    def reach(self, confidence: float = CONFIDENCE) -> float:
+    def reach(self) -> float:
         """Half the interval's width, of the logarithm; infinite where there is none."""
-        return student_quantile(self.freedom, confidence) * self.error
+        return student_quantile(self.freedom) * self.error
 
     def ratio(self) -> Ratio:
         """As a ratio with its interval."""

@@ -209,7 +209,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float | None, float |
     return mean, mean - reach, mean + reach
 
 
-def hodges_lehmann(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float, float]:
+def hodges_lehmann(values: Sequence[float]) -> tuple[float, float, float]:
     """The middle of values that scatter evenly to both sides, and its interval; a wild one hardly moves it.
 
     The median of the means of all two values, with those bounds that the signed-rank test does not refute (Hodges and
@@ -226,7 +226,7 @@ def hodges_lehmann(values: Sequence[float], confidence: float = CONFIDENCE) -> t
     ways = np.ones(1)  # in which ranks 1 to n, each taken or not, sum to 0, 1, 2 ..., out of all
     for rank in range(1, n + 1):
         ways = (np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))) / 2
-    outside = int(np.searchsorted(np.cumsum(ways), (1 - confidence) / 2, side="right"))
+    outside = int(np.searchsorted(np.cumsum(ways), (1 - CONFIDENCE) / 2, side="right"))
     middle = float(np.median(means))
     if outside == 0:
         return middle, -math.inf, math.inf

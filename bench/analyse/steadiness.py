@@ -26,8 +26,11 @@ class Modes:
     upper_share: float
 
 
-def trend(samples: Sequence[float], level: float = 0.01) -> Trend | None:
-    """The drift of `samples` in the order taken, if the Mann-Kendall test finds one on `level`.
+TREND_LEVEL = 0.01  # chance of finding a drift where there is none
+
+
+def trend(samples: Sequence[float]) -> Trend | None:
+    """The drift of `samples` in the order taken, if the Mann-Kendall test finds one.
 
     Autocorrelated noise wanders without drifting, so the test counts the samples by their independent worth: the
     statistic is divided by the root of the correlation time (Hamed and Rao, Journal of Hydrology 204, 1998). The time
@@ -41,7 +44,7 @@ def trend(samples: Sequence[float], level: float = 0.01) -> Trend | None:
     tau = correlation_time(x - slope * np.arange(n))
     statistic = scipy.stats.kendalltau(np.arange(n), x).statistic
     z = statistic / np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)) * tau)
-    if 2 * scipy.stats.norm.sf(abs(z)) >= level:
+    if 2 * scipy.stats.norm.sf(abs(z)) >= TREND_LEVEL:
         return None
     return Trend(slope * (n - 1) / float(np.median(x)))
 

@@ -190,9 +190,7 @@ def _timing(of: Sides, request: Request, images: Images, accepted: list[dict[str
             yield timed("timing", case_id(case), functools.partial(time_case, of, case, rule, rng))
 
 
-def time_case(
-    of: Sides, case: Case, rule: decide.TimingRule, rng: random.Random, measure: Callable[..., Pair] = measure_pair
-) -> Outcome:
+def time_case(of: Sides, case: Case, rule: decide.TimingRule, rng: random.Random) -> Outcome:
     """Screening, and confirmation where the screening does not pass, with controls in between.
 
     By the host's clock and, where the device has events, by these, too: it passes if it does by both.
@@ -202,8 +200,8 @@ def time_case(
     def run(stage: str, count: int) -> None:
         for number in range(count):
             if number % PAIRS_A_CONTROL == 0:
-                pairs["control"].append(measure(of.reference, of.reference, case, rng))
-            pairs[stage].append(measure(of.reference, of.candidate, case, rng))
+                pairs["control"].append(measure_pair(of.reference, of.reference, case, rng))
+            pairs[stage].append(measure_pair(of.reference, of.candidate, case, rng))
 
     def decided_by(ratio: Callable[[Pair], float | None]) -> decide.Decision | None:
         logs = {stage: [log for pair in pairs[stage] if (log := ratio(pair)) is not None] for stage in pairs}

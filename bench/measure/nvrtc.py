@@ -111,17 +111,14 @@ def compile(
     return Function(handle, name, compiled.log, shared_bytes)
 
 
-def launch_cooperative(
-    function: Function, grid: int, block: int, args: Sequence[Any], stream: torch.cuda.Stream | None = None
-) -> None:
-    """Queues the kernel so that all its blocks are on the GPU at once.
+def launch_cooperative(function: Function, grid: int, block: int, args: Sequence[Any]) -> None:
+    """Queues the kernel on torch's current stream, so that all its blocks are on the GPU at once.
 
     Args:
         function: The kernel.
         grid: Blocks.
         block: Threads per block.
         args: Tensors, of which the kernel gets the addresses, and numbers as `ctypes` has them (`c_int`, `c_float`).
-        stream: Torch's current one if none is given.
 
     Raises:
         BenchError: The driver refuses it; `CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE` is more blocks than fit.
@@ -130,7 +127,7 @@ def launch_cooperative(
 
     values = [ctypes.c_void_p(arg.data_ptr()) if isinstance(arg, torch.Tensor) else arg for arg in args]
     addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))  # read before the call returns
-    queue = (stream or torch.cuda.current_stream()).cuda_stream
+    queue = torch.cuda.current_stream().cuda_stream
     launched = driver.cuLaunchCooperativeKernel(
         function.handle, grid, 1, 1, block, 1, 1, function.shared_bytes, queue, ctypes.addressof(addresses)
     )
