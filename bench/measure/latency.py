@@ -8,6 +8,7 @@ beginning of the next, at best in a CUDA graph, and a barrier that all blocks of
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable
 
 import torch
@@ -58,7 +59,10 @@ def graph_node(device: str, clock: Clock) -> Prepared:
 
 
 def in_a_graph(repeat: Callable[[], object], repetitions: int) -> Callable[[], object]:
-    """What replays so many repetitions, one after the other, as one CUDA graph; it has been replayed once."""
+    """What replays so many repetitions, one after the other, as one CUDA graph; it has been replayed once.
+
+    It keeps `repeat`, and so the tensors that this works on: a graph writes to their memory, and keeps none of them.
+    """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -69,7 +73,11 @@ def in_a_graph(repeat: Callable[[], object], repetitions: int) -> Callable[[], o
         for _ in range(repetitions):
             repeat()
     graph.replay()  # the first one also brings the graph to the GPU
-    return graph.replay
+    return functools.partial(_replay, graph, repeat)
+
+
+def _replay(graph: torch.cuda.CUDAGraph, kept: object) -> None:
+    graph.replay()
 
 
 def grid_barrier(device: str, clock: Clock) -> Prepared:

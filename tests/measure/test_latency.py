@@ -1,14 +1,16 @@
 """The two chains of a GPU, as far as a machine without one can tell; `tests/gpu` has the rest."""
 
-import contextlib
+import gc
 import types
+import weakref
 
 import pytest
 import torch
 
 from bench.errors import BenchError
-from bench.measure import latency, nvrtc
+from bench.measure import calibration, latency, nvrtc
 from bench.measure.clock import Clock
+from tests.measure.streams import Streams
 
 BLOCKS = 132
 
@@ -61,31 +63,45 @@ def test_the_counters_do_not_overflow():
     assert latency.BARRIERS * 1000 < 2**31  # the largest GPUs have fewer multiprocessors
 
 
-def test_a_graph_holds_a_kernel_per_node(monkeypatch):
-    """Kernels are counted while they are captured; the first one is launched before."""
-    seen = {"launched": 0, "captured": 0, "replayed": 0}
-    capturing = []
+@pytest.fixture
+def streams(monkeypatch):
+    return Streams(monkeypatch)
 
-    @contextlib.contextmanager
-    def graph(_):
-        capturing.append(True)
-        yield
-        capturing.pop()
 
-    class Graph:
-        def replay(self):
-            seen["replayed"] += 1
-
-    def fill(number, value):
-        seen["captured" if capturing else "launched"] += 1
-
-    stream = types.SimpleNamespace(wait_stream=lambda other: None)
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
-    monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "graph", graph)
-    monkeypatch.setattr(torch.Tensor, "fill_", fill)
+def test_a_graph_holds_a_kernel_per_node(streams, monkeypatch):
+    """The first one is launched before, so that nothing is captured that only a first call does."""
+    monkeypatch.setattr(torch.Tensor, "fill_", lambda number, value: streams.note("kernel"))
     prepared = latency.graph_node("cpu", Clock())
     prepared.repeat()
-    assert seen == {"launched": 1, "captured": prepared.work, "replayed": 2}
+    assert streams.notes == [
+        "side waits for main", "kernel on side", "main waits for side",
+        *["kernel on side, captured"] * prepared.work, *["replay on main"] * 2,
+    ]  # fmt: skip
+
+
+def graph_node():
+    return latency.graph_node("cpu", Clock()).repeat
+
+
+def cached_copy():
+    once = calibration._copy(lambda device: 64)("cpu", Clock())
+    return latency.in_a_graph(once.repeat, calibration.GRAPH_COPIES)
+
+
+@pytest.mark.parametrize(("probe", "method"), [(graph_node, "fill_"), (cached_copy, "copy_")])
+def test_the_tensors_that_a_graph_works_on_live_as_long_as_its_replay(streams, monkeypatch, probe, method):
+    """A graph writes to their memory, which torch would give to others by then."""
+    seen = {}
+
+    def work(*of):
+        seen.update({id(one): weakref.ref(one) for one in of if torch.is_tensor(one)})
+
+    def alive():
+        gc.collect()
+        return sum(one() is not None for one in seen.values())
+
+    monkeypatch.setattr(torch.Tensor, method, work)
+    replay = probe()
+    assert alive() == len(seen) == (2 if probe is cached_copy else 1)
+    del replay
+    assert alive() == 0
