@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.clock import Clock
-from bench.measure.device_work import device_work, quiet_profiler
+from bench.measure.device_work import NOT_SEEN, device_work, quiet_profiler
 from bench.record.measurement import Counters
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def count(
         growth_bytes=growth_bytes(watched) if growth else None,
         kernels_launched=work.kernels_launched if work else None,
         cuda_graph_launches=work.cuda_graph_launches if work else None,
+        kernels_reason=NOT_SEEN if work is None and clock.device.torch_name == "cuda" else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
@@ -19,6 +20,10 @@ ON_DEVICE = "DeviceType.CUDA"
 GRAPH_LAUNCH = "cudaGraphLaunch"  # what its event begins with: CUPTI may add a version, as in cudaGraphLaunch_v10000
 COPY_CALL = "cudaMemcpy"  # and what its event begins with: cudaMemcpyAsync, or with a version
 NOT_KERNELS = ("Memcpy", "Memset")
+# Why nothing is known where the profiler is blind.
+NOT_SEEN = (
+    "torch's profiler sees nothing of the GPU: CUPTI is missing, unsupported or not allowed, or another tool has it"
+)
 PRODUCT, OTHER, COPY = KINDS = ("product", "other", "copy")
 # In the names of kernels for products of matrices, of cuBLAS, CUTLASS, cuDNN and Triton.
 PRODUCT_KERNELS = re.compile("gemm|gemv|cutlass|cublas|nvjet|splitk|wgrad|dgrad|convolve|_mm_|addmm", re.IGNORECASE)
@@ -48,7 +53,7 @@ class DeviceWork:
 
 
 def device_work(repeat: Callable[[], object], clock: Clock, repetitions: int = 20) -> DeviceWork | None:
-    """What the device does; None on devices other than CUDA.
+    """What the device does; None on devices other than CUDA, and where the profiler sees nothing of it (`NOT_SEEN`).
 
     Not from events around a block: what passes between two events includes the device's waiting for the host.
     """
@@ -56,7 +61,25 @@ def device_work(repeat: Callable[[], object], clock: Clock, repetitions: int = 2
         return None
     with quiet_profiler(torch.profiler.ProfilerActivity.CUDA) as profile:
         clock.time_block(repeat, repetitions)
-    return work_of(profile.events() or [], repetitions)
+    events = list(profile.events() or [])
+    return work_of(events, repetitions) if any(map(_on_device, events)) or _sees_the_device() else None
+
+
+@functools.cache
+def _sees_the_device() -> bool:
+    """Whether the profiler shows a kernel that surely ran: a repetition without any may only not have been seen."""
+    with quiet_profiler(torch.profiler.ProfilerActivity.CUDA) as profile:
+        _run_a_kernel()
+    return any(map(_on_device, profile.events() or []))
+
+
+def _run_a_kernel() -> None:
+    torch.ones((), device="cuda").add_(1.0)
+    torch.cuda.synchronize()
+
+
+def _on_device(event: Any) -> bool:
+    return str(event.device_type) == ON_DEVICE
 
 
 def silence_profilers() -> None:
@@ -80,7 +103,7 @@ def work_of(events: Iterable[Any], repetitions: int) -> DeviceWork:
     """Sums up the events of a profile; `device_type`, `name` and times (in µs) are looked at."""
     seconds, kernels, graphs, calls = dict.fromkeys(KINDS, 0.0), 0, 0, list[float]()
     for event in events:
-        if str(event.device_type) == ON_DEVICE:
+        if _on_device(event):
             seconds[_kind(event.name)] += event.self_device_time_total / 1e6 / repetitions
             kernels += not event.name.startswith(NOT_KERNELS)
         elif event.name.startswith(COPY_CALL):

@@ -75,9 +75,10 @@ class Counters:
         host_synchronisations: Times the host had to wait for a device's result.
         host_device_copies: Copies between host and device, of `host_device_copied_bytes` together.
         growth_bytes: What is alive after 100 more repetitions and was not before; None where that took too long.
-        kernels_launched: Kernels that ran on a CUDA device; None elsewhere, or if the profiler has lost some. One
-            replayed CUDA graph runs many.
-        cuda_graph_launches: CUDA graphs that were replayed; None elsewhere.
+        kernels_launched: Kernels that ran on a CUDA device; None elsewhere, or if the profiler has lost some or sees
+            none. One replayed CUDA graph runs many.
+        cuda_graph_launches: CUDA graphs that were replayed; None elsewhere, or if the profiler sees none.
+        kernels_reason: Why of a CUDA device neither is known.
     """
 
     aten_calls: dict[str, PositiveInt]
@@ -94,6 +95,7 @@ class Counters:
     growth_bytes: int | None
     kernels_launched: NonNegativeInt | None = None
     cuda_graph_launches: NonNegativeInt | None = None
+    kernels_reason: Text | None = None
 
 
 @dataclass(frozen=True)

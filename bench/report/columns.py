@@ -168,6 +168,7 @@ COLUMNS: list[CaseColumn] = [
     of_counters("host_device_copied_bytes", "Copied bytes", lambda c: c.host_device_copied_bytes),
     of_counters("kernels_launched", "Kernels", lambda c: c.kernels_launched),
     of_counters("cuda_graph_launches", "CUDA graphs replayed", lambda c: c.cuda_graph_launches),
+    of_measurement("kernels_reason", (COUNTS,), lambda m: m.counters.kernels_reason if m.counters else None),
     of_measurement("compile_seconds", (COMPILE,), lambda m: m.compilation.cold_seconds if m.compilation else None,
                    "Compile time", lambda m: shown(m.compilation.cold_seconds if m.compilation else None)),
     CaseColumn("pays_after_repetitions", (COMPILE,), "Pays after",

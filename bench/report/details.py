@@ -167,6 +167,8 @@ def cuda_graphs(cell: Cell) -> str:
         return "captured"
     if m.compilation and (reasons := m.compilation.cuda_graph_skip_reasons):
         return f"skipped: {'; '.join(dict.fromkeys(reason.removeprefix(_SKIPPING) for reason in reasons))}"
+    if m.counters and m.counters.kernels_reason:
+        return f"not known: {m.counters.kernels_reason}"
     return "none, no reason given" if m.counters and m.compilation else MISSING
 
 

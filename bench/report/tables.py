@@ -241,14 +241,16 @@ def aten_calls(records: Sequence[Record]) -> CsvTable:
 
 
 def environment_table(record: Record) -> Table:
-    """The record's environment, a fact a row; of energy, with what it was measured or why it was not."""
+    """The record's environment, a fact a row; of energy its meter or why there is none, of kernels why not known."""
     rows = [
         [group, fact_name(name), _plain(name, value)]
         for group, facts in record.environment.items()
         for name, value in facts.items()
     ]
     meters = [(m.case.device, m.energy.meter or m.energy.reason or "") for m in record.measurements if m.energy]
+    unseen = [(m.case.device, m.counters.kernels_reason) for m in record.measurements if m.counters]
     rows += [["energy", device, text] for device, text in dict.fromkeys(meters)]
+    rows += [["kernels", device, f"not known: {text}"] for device, text in dict.fromkeys(unseen) if text]
     return Table.of(["Group", "Fact", "Value"], rows, Value=WORDS)
 
 

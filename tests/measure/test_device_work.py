@@ -6,9 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from bench.measure import counters
+from bench.measure import device_work as module
 from bench.measure.clock import Clock
-from bench.measure.device_work import DeviceWork, device_work, quiet_profiler, work_of
+from bench.measure.device_work import NOT_SEEN, DeviceWork, device_work, quiet_profiler, work_of
 from tests.measure.simulated import SimulatedTime
+from tests.measure.steps import random_step
 
 
 @dataclass(frozen=True)
@@ -107,3 +110,49 @@ def test_a_cuda_device_is_profiled_over_some_repetitions(monkeypatch):
     assert found == DeviceWork(2, 0, of_others(6e-6))
     assert (time.calls, time.synchronizations) == (10, 2)
     assert profiles == [torch.profiler.ProfilerActivity.CUDA]
+
+
+@pytest.fixture
+def profiles(monkeypatch):
+    """What profiles show, one after the other; the second is of the kernel that surely runs."""
+    left, kernels = [], []
+
+    @contextlib.contextmanager
+    def profiler(activity):
+        events = left.pop(0)
+        yield SimpleNamespace(events=lambda: events)
+
+    monkeypatch.setattr(module, "quiet_profiler", profiler)
+    monkeypatch.setattr(module, "_run_a_kernel", lambda: kernels.append(1))
+    module._sees_the_device.cache_clear()
+    yield left, kernels
+    module._sees_the_device.cache_clear()
+
+
+HOSTS = [Event("aten::add", 0.0, HOST, 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("surely", "expected"), [(HOSTS, None), ([], None), ([Event("a_kernel", 1.0)], DeviceWork(0, 0, of_others(0.0)))]
+)
+def test_nothing_seen_is_no_kernel_only_where_the_profiler_sees_one_that_surely_ran(profiles, surely, expected):
+    (left, kernels), clock = profiles, SimulatedTime().clock(torch_name="cuda")
+    left += [HOSTS, surely, HOSTS]
+    assert device_work(lambda: None, clock) == expected
+    assert device_work(lambda: None, clock) == expected
+    assert (left, len(kernels)) == ([], 1)  # it is tried once a process
+
+
+def test_what_is_seen_needs_no_trial(profiles):
+    left, kernels = profiles
+    left.append([Event("Memcpy HtoD (Pinned -> Device)", 7.0)])
+    found = device_work(lambda: None, SimulatedTime().clock(torch_name="cuda"), 1)
+    assert (found.kernels_launched, kernels) == (0, [])
+
+
+@pytest.mark.parametrize(("surely", "count", "reason"), [(HOSTS, None, NOT_SEEN), ([Event("a_kernel", 1.0)], 0, None)])
+def test_kernels_that_cannot_be_seen_are_not_known_with_the_reason(profiles, surely, count, reason):
+    profiles[0][:] = [HOSTS, surely]
+    training, step = random_step()
+    found = counters.count(step, training, SimulatedTime().clock(torch_name="cuda"), growth=False)
+    assert (found.kernels_launched, found.cuda_graph_launches, found.kernels_reason) == (count, count, reason)

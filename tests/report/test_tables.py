@@ -177,7 +177,10 @@ def test_compiling_of_an_epoch_pays_in_epochs():
 
 def test_cuda_graphs_that_nobody_knows_of():
     one = measured(case("step", "cuda", compiler="max-autotune"), 3e-4)
-    for counters, text in ((one.counters, "none, no reason given"), (None, None)):
+    unseen = dataclasses.replace(one.counters, kernels_launched=None, cuda_graph_launches=None, kernels_reason="CUPTI")
+    for counters, text in (
+        (one.counters, "none, no reason given"), (unseen, "not known: CUPTI"), (None, None),
+    ):  # fmt: skip
         record = dataclasses.replace(GPU_RECORD, measurements=[dataclasses.replace(one, counters=counters)])
         frame = shown(record, "compiled")
         assert list(frame.get("CUDA graphs", [])) == ([text] if text else [])
@@ -209,3 +212,15 @@ def test_flagged_cases_and_their_comparisons_are_not_judged():
 def test_environment_says_once_how_energy_was_measured_or_why_not():
     rows = environment_table(GPU_RECORD).rows
     assert [row[1] for row in rows if row[0] == "energy"] == ["cpu", "cuda"]
+
+
+def test_environment_says_once_why_kernels_are_not_known():
+    def unseen(m):
+        return dataclasses.replace(m, counters=m.counters and dataclasses.replace(m.counters, kernels_reason="CUPTI"))
+
+    record = dataclasses.replace(GPU_RECORD, measurements=[unseen(m) for m in GPU_RECORD.measurements[-2:]])
+    assert [row for row in environment_table(record).rows if row[0] == "kernels"] == [
+        ["kernels", "cuda", "not known: CUPTI"]
+    ]
+    assert raw(record, "counts")["kernels_reason"].unique() == ["CUPTI"]
+    assert not [row for row in environment_table(GPU_RECORD).rows if row[0] == "kernels"]
