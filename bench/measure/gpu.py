@@ -135,7 +135,8 @@ def exclusive() -> str | None:
 def others(seen: State, own: set[int]) -> tuple[int | None, str | None]:
     """How many other processes have work on the GPU, or why that is not known.
 
-    A container may show processes under numbers that are not its own: then one of them is taken for the own one.
+    A container may show processes under numbers that are not its own. Then a single one is the own one; of several,
+    nobody can say how many are: the run may have more than one process there.
 
     Args:
         seen: While a process of `own` has work there.
@@ -147,4 +148,9 @@ def others(seen: State, own: set[int]) -> tuple[int | None, str | None]:
         # As on MIG instances, under some containers, and without the rights: the own one is missing as well.
         return None, "NVML lists no process on the GPU, not even this run's own"
     strangers = [pid for pid in seen.processes if pid not in own]
-    return len(strangers) - (len(strangers) == len(seen.processes)), None
+    if len(strangers) < len(seen.processes):
+        return len(strangers), None
+    if len(strangers) == 1:
+        return 0, None
+    count = f"{len(strangers)} processes on the GPU"
+    return None, f"NVML lists {count} under numbers of another namespace, which do not tell this run's own"

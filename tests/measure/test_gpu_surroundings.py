@@ -39,7 +39,6 @@ def test_a_gpus_clocks_and_company_disturb(load, nothing_else, monkeypatch):
         ([WORKER], 0x24, "the GPU has lowered its clocks (power limit, temperature (software))"),
         ([WORKER], 0x3, None),  # idle and the application's own choice are how a GPU works every day
         ([88], 0, None),  # whatever number the worker has there
-        ([88, 89], 0, "1 other process uses the GPU"),
     ]:
         board(monkeypatch, DeviceGetCurrentClocksEventReasons=reasons, DeviceGetComputeRunningProcesses=running(*pids))
         watch = Watch(WORKER, UUID)
@@ -83,6 +82,17 @@ def test_what_nvml_does_not_tell_is_not_known_with_the_reason(load, nothing_else
     beside, _ = Watch(WORKER, UUID).seen()
     assert beside.gpu_others is None
     assert beside.gpu_not_known == "processes: NVML lists no process on the GPU, not even this run's own"
+
+
+@pytest.mark.parametrize(("listed", "others"), [([88], 0), ([WORKER, 88, 89], 2), ([88, 89], None), ([8, 9, 10], None)])
+def test_numbers_of_another_namespace_do_not_tell_ones_own_of_several(load, nothing_else, monkeypatch, listed, others):
+    board(monkeypatch, DeviceGetComputeRunningProcesses=running(*listed))
+    beside, disturbed = Watch(WORKER, UUID).seen()
+    assert beside.gpu_others == others
+    assert disturbed == ("2 other processes use the GPU" if others else None)
+    reason = "processes on the GPU under numbers of another namespace, which do not tell this run's own"
+    expected = None if others is not None else f"processes: NVML lists {len(listed)} {reason}"
+    assert beside.gpu_not_known == expected
 
 
 def test_a_mig_instance_is_found_and_named_where_nvml_refuses(load, nothing_else, monkeypatch):
