@@ -156,7 +156,7 @@ class Watch:
         held_back = None
         if begin.board and end.board:
             held_back = gpu.held_back(begin.board, end.board, seconds)
-            beside = _with_gpu(beside, end, held_back)
+            beside = _with_gpu(beside, begin, end, held_back)
         # The kernel counts in hundredths: a few of them may be anybody's.
         load = contended(others / seconds) if others > LEAST_SECONDS else None
         return beside, (
@@ -186,7 +186,10 @@ class _Reading:
     board: gpu.State | None
 
 
-def _with_gpu(beside: model.Beside, end: _Reading, held_back: tuple[float, str] | None) -> model.Beside:
+def _with_gpu(
+    beside: model.Beside, begin: _Reading, end: _Reading, held_back: tuple[float, str] | None
+) -> model.Beside:
+    assert begin.board is not None
     assert end.board is not None
     company, why_not = gpu.others(end.board, end.pids)
     not_known = dict(end.board.not_known)
@@ -196,12 +199,17 @@ def _with_gpu(beside: model.Beside, end: _Reading, held_back: tuple[float, str] 
         beside,
         gpu_throttle_reasons=end.board.throttle_reasons,
         gpu_others=company,
-        gpu_sm_hertz=end.board.sm_hertz,
-        gpu_power_watts=end.board.power_watts,
+        # A GPU on which the round's last turn was not goes to sleep before the round is over.
+        gpu_sm_hertz=_higher(begin.board.sm_hertz, end.board.sm_hertz),
+        gpu_power_watts=_higher(begin.board.power_watts, end.board.power_watts),
         gpu_temperature_celsius=end.board.temperature_celsius,
         gpu_held_back_fraction=held_back[0] if held_back else None,
         gpu_not_known="; ".join(f"{name}: {reason}" for name, reason in not_known.items()) or None,
     )
+
+
+def _higher(one: float | None, other: float | None) -> float | None:
+    return max((value for value in (one, other) if value is not None), default=None)
 
 
 def _busy_seconds() -> float:

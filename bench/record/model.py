@@ -50,8 +50,9 @@ class Beside:
         gpu_throttle_reasons: NVML's bit mask of why the GPU's clocks are lowered.
         gpu_others: Other processes with work on the GPU.
         compile_cores: Cores that the run's own compile workers kept busy, which are no others.
-        gpu_sm_hertz: The clock rate of the GPU's multiprocessors, at the end of the round.
-        gpu_power_watts: What the GPU drew, at the end of the round.
+        gpu_sm_hertz: The clock rate of the GPU's multiprocessors, at the round's beginning or end, whichever was
+            higher; in older records, at its end.
+        gpu_power_watts: What the GPU drew, the same.
         gpu_temperature_celsius: The GPU's, at the end of the round.
         gpu_held_back_fraction: Of the round, in which power, temperature or the like held the GPU's clocks back.
         gpu_not_known: Which facts of the GPU NVML did not tell, and why.

@@ -33,6 +33,26 @@ def test_clocks_power_and_temperature_of_a_gpu_are_noted(load, nothing_else, mon
     assert disturbed is None
 
 
+@pytest.mark.parametrize(
+    ("clocks", "watts", "expected"),
+    [
+        ((1980, 210), (118_500, 24_000), (1.98e9, 118.5)),  # the last turn was the CPU's
+        ((210, 1980), (24_000, 118_500), (1.98e9, 118.5)),
+        ((1980, NVMLError("No")), (NVMLError("No"), 24_000), (1.98e9, 24.0)),
+        ((NVMLError("No"),) * 2, (NVMLError("No"),) * 2, (None, None)),
+    ],
+)
+def test_of_a_rounds_begin_and_end_the_higher_clock_and_power_count(
+    load, nothing_else, monkeypatch, clocks, watts, expected
+):
+    clock, power = iter(clocks), iter(watts)
+    board(monkeypatch, DeviceGetClockInfo=lambda _: next(clock), DeviceGetPowerUsage=lambda: next(power))
+    watch = Watch(WORKER, UUID)
+    load.pass_time(0.25, worker=0.2)
+    beside, _ = watch.seen()
+    assert (beside.gpu_sm_hertz, beside.gpu_power_watts) == expected
+
+
 def test_a_gpus_clocks_and_company_disturb(load, nothing_else, monkeypatch):
     for pids, reasons, expected in [
         ([WORKER, 8, 9], 0x2, "2 other processes use the GPU"),
