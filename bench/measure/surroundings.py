@@ -118,10 +118,11 @@ class Watch:
     Args:
         process: The number of the process that the round runs in.
         uuid: That of the GPU that it uses; None without one.
+        clocks: Whether it disturbs that the GPU's clocks are lowered.
     """
 
-    def __init__(self, process: int, uuid: str | None = None) -> None:
-        self._process, self._uuid = process, uuid
+    def __init__(self, process: int, uuid: str | None = None, *, clocks: bool = True) -> None:
+        self._process, self._uuid, self._clocks = process, uuid, clocks
         self._begin = self._read()
 
     def _read(self) -> _Reading:
@@ -163,7 +164,11 @@ class Watch:
             load
             or (compiling(compile_seconds / seconds, waited) if compile_seconds > LEAST_SECONDS else None)
             or shared(beside.gpu_others or 0)
-            or throttled(beside.gpu_throttle_reasons or 0, beside.stopped_cores or 0.0, held_back)
+            or throttled(
+                beside.gpu_throttle_reasons or 0 if self._clocks else 0,
+                beside.stopped_cores or 0.0,
+                held_back if self._clocks else None,
+            )
         )
 
     def _compile_seconds(self, before: dict[int, float], now: dict[int, float]) -> float:

@@ -14,7 +14,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +98,14 @@ class Session:
     def _rounds(self, name: str, share: Share, caches: Mapping[str, str], say: Say) -> None:
         """As many rounds of a group as its share has."""
         members = costs.groups(self.cases).get(name, {})
-        gpu = self._journal.lines[0]["gpu"] if any(c.device == "cuda" for c in members.values()) else None
+        gpu = self._gpu({case.device for case in members.values()})
         part = costs.PART_SECONDS if name == "epochs" and not self._plan.effort.thorough else None
         group = Group(name, members, share, caches, gpu, part)
         Rounds(group, self._workers.start, self._journal, random.Random(), say).measure()
+
+    def _gpu(self, devices: Collection[str]) -> str | None:
+        """The uuid of the GPU, where it is one of these devices."""
+        return self._journal.lines[0]["gpu"] if "cuda" in devices else None
 
     def _fill(self, began: float, process_seconds: float, caches: Mapping[str, str]) -> None:
         """Further processes of steps in what is left of a plan that took less than was expected.
@@ -137,16 +141,17 @@ class Session:
             self._journal.write("calibration", calibrations=calibrations)
         self._done += self._plan.calibrate_seconds / self._plan.calibrations
 
-    def _calibrated(self, worker: Any, **arguments: Any) -> list[dict[str, Any]]:
+    def _calibrated(self, worker: Any, devices: list[str], **arguments: Any) -> list[dict[str, Any]]:
         """Of every calibration its quickest probe, of as many as it takes until nothing disturbs, a few at most.
 
-        A peak that was looked for beside others is too low, and what is measured later then seems impossible.
+        A peak that was looked for beside others is too low, and what is measured later then seems impossible. That its
+        products bring a GPU to its limit of power is no disturbance: so they would again, and so do the cases.
         """
         probes: list[list[dict[str, Any]]] = []
         disturbed: str | None = ""
         while disturbed is not None and len(probes) < MOST_CALIBRATIONS:
-            watch = Watch(worker.pid, None)
-            probes.append(worker.ask("calibrate", LONG_LIMIT_SECONDS, **arguments))
+            watch = Watch(worker.pid, self._gpu(devices), clocks=False)
+            probes.append(worker.ask("calibrate", LONG_LIMIT_SECONDS, devices=devices, **arguments))
             _, disturbed = watch.seen()
         return [min(alike, key=_quickest) for alike in zip(*probes, strict=True)]
 

@@ -82,6 +82,22 @@ def test_what_held_a_gpus_clocks_back_meanwhile_counts_though_they_are_back_by_t
     assert disturbed == "the GPU's clocks were held back 20% of the time (power limit)"
 
 
+def test_lowered_clocks_do_not_disturb_where_nobody_minds_and_company_does(load, nothing_else, monkeypatch):
+    for pids, expected in [([WORKER], None), ([WORKER, 8], "1 other process uses the GPU")]:
+        held_back = iter(range(0, 10**12, 10**9))
+        board(
+            monkeypatch,
+            DeviceGetViolationStatus=lambda _, seen=held_back: SimpleNamespace(violationTime=next(seen)),
+            DeviceGetCurrentClocksEventReasons=0x4,
+            DeviceGetComputeRunningProcesses=running(*pids),
+        )
+        watch = Watch(WORKER, UUID, clocks=False)
+        load.pass_time(0.25, worker=0.2)
+        beside, disturbed = watch.seen()
+        assert disturbed == expected
+        assert beside.gpu_held_back_fraction > 1
+
+
 def test_the_runs_own_processes_on_the_gpu_are_no_company(load, nothing_else, monkeypatch):
     load.start(7, "python", "/torch/_inductor/compile_worker/__main__.py")
     load.session.add(8)  # its parent has ended

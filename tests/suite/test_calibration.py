@@ -1,6 +1,7 @@
 """The calibration of a run: what it does where others take the processor meanwhile."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ class Worker:
         self.seconds, self.asked = list(seconds), 0
 
     def ask(self, name, limit_seconds, **arguments):
-        assert (name, arguments) == ("calibrate", {"devices": ["cpu"]})
+        assert (name, list(arguments)) == ("calibrate", ["devices"])
         samples = [self.seconds[self.asked], 9.0]
         self.asked += 1
         return [
@@ -27,18 +28,19 @@ class Worker:
         ]
 
 
-def calibrated(monkeypatch, worker, disturbed):
+def calibrated(monkeypatch, worker, disturbed, devices=("cpu",), watched=None):
     reasons = iter(disturbed)
 
     class Watch:
-        def __init__(self, pid, gpu):
-            assert (pid, gpu) == (worker.pid, None)
+        def __init__(self, pid, gpu, clocks):
+            assert (pid, gpu, clocks) == (worker.pid, watched, False)
 
         def seen(self):
             return Beside(), next(reasons)
 
     monkeypatch.setattr(session, "Watch", Watch)
-    return Session(None, None, None)._calibrated(worker, devices=["cpu"])
+    journal = SimpleNamespace(lines=[{"gpu": "a uuid"}])
+    return Session(None, journal, None)._calibrated(worker, devices=list(devices))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,13 @@ def test_it_is_repeated_while_others_disturb_and_the_quickest_counts(monkeypatch
     assert worker.asked == asked
     assert copy["samples_seconds"] == [best, 9.0]
     assert node["samples_seconds"] == []
+
+
+def test_others_are_looked_for_on_the_gpu_where_it_is_calibrated(monkeypatch):
+    worker = Worker([8.0, 3.0])
+    disturbed = ["1 other process uses the GPU", None]
+    copy, _ = calibrated(monkeypatch, worker, disturbed, devices=("cpu", "cuda"), watched="a uuid")
+    assert (worker.asked, copy["samples_seconds"]) == (2, [3.0, 9.0])
 
 
 def test_what_could_not_be_timed_is_the_slowest():
