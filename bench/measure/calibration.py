@@ -39,6 +39,9 @@ CPU_COPY_BYTES = 64 * 2**20  # each of two buffers
 # than a launch takes; there a cache of 50 MB just holds both of 16 MiB. An H200 copies even those in less than a launch
 # from Python: where there are graphs, a graph holds so many copies.
 CPU_CACHED_BYTES, CACHED_BYTES, GRAPH_COPIES = 512 * 2**10, 16 * 2**20, 50
+# At most, for each of two: other GPUs have caches of 1 to 4 MB, and a slice of a large one has a part of its cache. Of
+# buffers that do not fit, the copy would be through memory.
+CACHE_SHARE = 1 / 3
 # On an accelerator 1 GiB each, far above its caches, or as much as there is room for.
 COPY_BYTES, LEAST_COPY_BYTES = 2**30, 2**26
 
@@ -127,11 +130,19 @@ def _copy_bytes(device: str) -> int:
         return CPU_COPY_BYTES
     # A power of two, so that a little less that is free does not change what is measured.
     room = int(MEMORY_SHARE * _free_bytes(device) / 2)
-    return min(COPY_BYTES, max(LEAST_COPY_BYTES, 1 << (room.bit_length() - 1)))
+    return min(COPY_BYTES, max(LEAST_COPY_BYTES, _power_of_two(room)))
 
 
 def _cached_bytes(device: str) -> int:
-    return CPU_CACHED_BYTES if device == "cpu" else CACHED_BYTES
+    if device == "cpu":
+        return CPU_CACHED_BYTES
+    cache = getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0) if device == "cuda" else 0
+    return min(CACHED_BYTES, _power_of_two(int(CACHE_SHARE * cache))) if cache else CACHED_BYTES
+
+
+def _power_of_two(number: int) -> int:
+    """The largest that is not above it."""
+    return 1 << (number.bit_length() - 1)
 
 
 def _call(device: str, clock: Clock) -> Prepared:

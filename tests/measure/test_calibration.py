@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -102,6 +103,24 @@ def test_a_gpu_copies_within_its_cache_in_a_graph_and_others_one_by_one(monkeypa
     on_gpu, on_cpu = (calibration._cached_copy(device, Clock()) for device in ("cuda", "cpu"))
     assert (on_gpu.repeat[1], on_gpu.work) == (calibration.GRAPH_COPIES, 32.0 * calibration.GRAPH_COPIES)
     assert on_cpu.work == 32.0
+
+
+@pytest.mark.parametrize(
+    ("device", "properties", "expected"),
+    [
+        ("cuda", {"L2_cache_size": 50 * 2**20}, 16 * 2**20),  # an H100
+        ("cuda", {"L2_cache_size": 40 * 2**20}, 8 * 2**20),
+        ("cuda", {"L2_cache_size": 4 * 2**20}, 2**20),  # a T4
+        ("cuda", {"L2_cache_size": 10**6}, 2**18),
+        ("cuda", {"L2_cache_size": 0}, 16 * 2**20),  # not told
+        ("cuda", {}, 16 * 2**20),
+        ("mps", {"L2_cache_size": 10**6}, 16 * 2**20),  # CUDA is not asked for it
+        ("cpu", {}, 1024),
+    ],
+)
+def test_buffers_fit_into_the_gpus_cache_where_its_size_is_told(monkeypatch, device, properties, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(**properties))
+    assert calibration._cached_bytes(device) == expected
 
 
 def test_an_accelerators_memory_is_given_back_after_each_probe(accelerator, monkeypatch):
