@@ -74,10 +74,10 @@ def survey(
     if options.get("program"):
         return _survey_own(workers, options, plan)
     surveyed = presence.surveyed(workers, lambda worker: _survey(worker, options, plan, choose, begin))
-    here = [case for case in surveyed.possible.values() if case.device == "cpu"]
+    here = any(case.device == "cpu" for case in surveyed.possible.values())
     # Where workers are not forked, two more import torch for longer than a quick report has.
     if surveyed.facts["gpu"] and here and (FORKS or plan != "quick"):
-        surveyed.facts["environment"]["settings"].update(host.cost_of_gpu(workers, here[0].threads))
+        surveyed.facts["environment"]["settings"].update(host.cost_of_gpu(workers))
     return surveyed
 
 

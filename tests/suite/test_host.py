@@ -84,23 +84,24 @@ def test_only_beside_a_gpu_and_where_none_is_named_the_count_is_chosen(
     monkeypatch.setattr(settings, "default_threads", lambda: 2)
     monkeypatch.setattr(survey.facts, "machine", lambda: Machine("some-gpu", "Some GPU"))
     monkeypatch.setattr(host, "chosen_threads", lambda worker, results, machine: {host.CHOSEN: 7})
-    monkeypatch.setattr(host, "cost_of_gpu", lambda workers, threads: {"told": threads})
+    monkeypatch.setattr(host, "cost_of_gpu", lambda workers: {"told": "it"})
     asked = options(workload=["step"], batch=[64], threads=chosen, results=tmp_path)
     found = header.survey(Workers(images), asked, "quick")
     assert [case.threads for case in found.possible.values()] == [threads]
     told = found.facts["environment"]["settings"]
     assert told.get(host.CHOSEN) == (7 if gpu and not chosen else None)
-    assert told.get("told") == (threads if gpu else None)
+    assert told.get("told") == ("it" if gpu else None)
 
 
 class Sees:
     """A worker whose update takes so long."""
 
     def __init__(self, seconds, fails=False):
-        self.seconds, self.fails, self.asked = seconds, fails, []
+        self.seconds, self.fails, self.asked, self.threads = seconds, fails, [], []
 
     def ask(self, name, limit=0.0, **arguments):
         self.asked.append(name)
+        self.threads += [arguments["case"]["threads"]] if name == "prepare" else []
         if self.fails:
             raise WorkerError("it died")
         return {"prepare": {"repetition_seconds": self.seconds}, "turn": [self.seconds, None, 0]}.get(name)
@@ -116,7 +117,7 @@ def test_the_update_is_timed_in_turns_with_the_gpu_in_sight_and_hidden(fails):
         def start(self, called):
             yield next(started)
 
-    found = host.cost_of_gpu(Two(), threads=4)
+    found = host.cost_of_gpu(Two())
     if fails:
         assert found == {"cpu_optimizer_seconds": "not known: it died"}
     else:
@@ -126,4 +127,5 @@ def test_the_update_is_timed_in_turns_with_the_gpu_in_sight_and_hidden(fails):
         }  # fmt: skip
         seeing, blind = pairs[-1]
         assert blind.asked[0] == "hide_gpus"
+        assert seeing.threads == blind.threads == [1]  # more of them scatter by more than is looked for
         assert seeing.asked.count("turn") == blind.asked.count("turn") == host.ROUNDS
