@@ -10,6 +10,7 @@ from bench.record.measurement import StartUp
 STAGES: dict[str, Callable[[StartUp], float | None]] = {
     "importing": lambda one: one.import_seconds,
     "reading the images": lambda one: one.images_seconds,
+    "the device's context": lambda one: one.context_seconds or 0.0,  # the CPU has none
     "the device's first operation": lambda one: one.device_seconds,
     "the first step": lambda one: one.first_step_seconds,
     "training": lambda one: one.training_seconds,

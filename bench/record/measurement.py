@@ -212,9 +212,11 @@ class StartUp:
     Attributes:
         import_seconds: From asking for the process until torch and the program are there.
         images_seconds: To find, check and decode the images.
-        device_seconds: The first operation on the device: on a GPU, its context and the first kernel.
+        device_seconds: The first operation on the device: on a GPU, the first kernel.
         first_step_seconds: The model and its first step, compiling included.
         training_seconds: From then on to the target, evaluations excluded; None if it was not reached.
+        context_seconds: Of a CUDA device, before its first operation: its driver and its context. None elsewhere, and
+            in older records, which have it in none of their parts.
     """
 
     import_seconds: NonNegativeFloat
@@ -222,6 +224,7 @@ class StartUp:
     device_seconds: NonNegativeFloat
     first_step_seconds: NonNegativeFloat
     training_seconds: NonNegativeFloat | None
+    context_seconds: NonNegativeFloat | None = None
 
 
 @dataclass(frozen=True)

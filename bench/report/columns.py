@@ -130,6 +130,7 @@ COLUMNS: list[CaseColumn] = [
     CaseColumn("energy_reason", (STEP, EPOCH), raw=no_joules),
     of_start_ups("import_seconds", "Import", lambda one: one.import_seconds),
     of_start_ups("images_seconds", "Images", lambda one: one.images_seconds),
+    of_start_ups("context_seconds", "Context", lambda one: one.context_seconds),
     of_start_ups("device_seconds", "First operation", lambda one: one.device_seconds),
     of_start_ups("first_step_seconds", "First step", lambda one: one.first_step_seconds),
     of_start_ups("training_seconds", "To the target", lambda one: one.training_seconds),

@@ -67,6 +67,7 @@ def start_up(state: State, case: dict[str, Any], dataset: str, data: str | None,
     images = state.images or find(dataset, data)
     resident(images)
     loaded = clock.now() - begin
+    context = _context_seconds(clock)
     name = DEVICES[built.device].torch_name
     device = clock.time_block(lambda: torch.ones(1, device=name) + 1, 1).host_seconds
     begin = clock.now()
@@ -80,10 +81,24 @@ def start_up(state: State, case: dict[str, Any], dataset: str, data: str | None,
     return {
         "import_seconds": imported,
         "images_seconds": loaded,
+        "context_seconds": context,
         "device_seconds": device,
         "first_step_seconds": first_step,
         "training_seconds": trained.seconds_to_target,
     }
+
+
+def _context_seconds(clock: Clock) -> float | None:
+    """Until a CUDA device can be used; None elsewhere.
+
+    By itself, since a block's time begins after the device has been waited for, which makes the context.
+    """
+    if clock.device.torch_name != "cuda":
+        return None
+    begin = clock.now()
+    torch.cuda.init()
+    clock.device.synchronize()
+    return clock.now() - begin
 
 
 def many_steps(state: State, case: dict[str, Any], steps: int, dataset: str, data: str) -> float:

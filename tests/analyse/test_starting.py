@@ -15,6 +15,10 @@ def test_the_parts_add_up_to_the_whole():
     assert sum(part(STARTS[0]) for part in STAGES.values()) == 3.875
 
 
+def test_a_context_is_a_part_where_there_is_one():
+    assert total_seconds(dataclasses.replace(STARTS[0], context_seconds=0.5)) == 4.375
+
+
 def test_one_that_did_not_arrive_has_no_whole_and_leaves_no_median():
     lost = dataclasses.replace(STARTS[0], training_seconds=None)
     assert total_seconds(lost) is None

@@ -29,7 +29,7 @@ from tests.data.measurements import (
 # From nothing to the target: longer on a GPU, whose context and first kernels come with it.
 START_UPS = {
     "cpu": [StartUp(1.9 + n / 10, 0.4, 0.001, 0.05, 0.36) for n in range(3)],
-    "cuda": [StartUp(2.1 + n / 10, 0.4, 0.3, 0.4, 0.31) for n in range(3)],
+    "cuda": [StartUp(2.1 + n / 10, 0.4, 0.1, 0.4, 0.31, 0.2) for n in range(3)],
 }
 ACCURACY = Accuracy(
     seeds=[0, 1, 2, 3, 4],
