@@ -206,7 +206,7 @@ class _Climb:
     @contextlib.contextmanager
     def _watched(self, part: str) -> Iterator[None]:
         """Keeps what went on beside a part; ends while the processes are there, whose work is no other's."""
-        surroundings = Surroundings()
+        surroundings = Surroundings(self._request.device)
         try:
             yield
         finally:

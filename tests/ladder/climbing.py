@@ -43,7 +43,9 @@ class Machine:
         if self.interrupted_at == (name, seed) or (device and device == self.interrupted_on):
             raise KeyboardInterrupt
 
-    def surroundings(machine):
+    def surroundings(machine, device):
+        assert device in {"cpu", "cuda"}
+
         class Surroundings:
             def disturbance(self):
                 machine.watched += 1
