@@ -20,8 +20,6 @@ from bench.record import files
 from bench.workers.presence import why_unusable
 from bench.workers.process import HARNESS
 
-RESULTS = Path("results")  # below which the outputs are that nobody names
-
 
 def run_check(
     ref: str | None,
@@ -63,7 +61,7 @@ def run_check(
         raise BenchError(f"nothing to check: {reason}")
     files.check_writable(output, "--output")
     terminal = console.make()
-    with files.ignored_by_git(RESULTS), interruption.deferred():  # from the first outcome until all are written
+    with files.ignored_by_git(output), interruption.deferred():  # from the first outcome until all are written
         with console.working(terminal) as say:
             if baseline:
                 outcome = check_records(request, baseline, everything=everything, say=say)
@@ -88,6 +86,6 @@ def run_certify(output: Path, data: Path | None, bound: float) -> int:
     """Runs what is missing of the certificate of a bound in `output`, and prints it; what was run stays anyway."""
     root = git.top(Path.cwd())
     files.check_writable(output, "--output")
-    with files.ignored_by_git(RESULTS):
+    with files.ignored_by_git(output):
         print(certify(root, output, data, console.line, bound))
     return DONE

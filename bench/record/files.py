@@ -93,15 +93,25 @@ def check_writable(folder: Path, option: str) -> None:
 def ignored_by_git(results: Path) -> Iterator[None]:
     """A results folder that is made meanwhile in a git repository tells git to ignore what is in it.
 
-    Results would be part of a commit otherwise, and of the working tree that `check --program` compares.
+    So do the folders that are made meanwhile in one that is there. Results would be part of a commit otherwise, and of
+    the working tree that `check` compares: the next one would find a change in it, and take another reference.
     """
-    new = [path for path in (results, *results.parents) if not path.exists()]
+    missing = [path for path in (results, *results.parents) if not path.exists()]
+    before = set() if missing else _folders_in(results)
     try:
         yield
     finally:
-        if new and new[-1].is_dir() and any((path / ".git").exists() for path in new[-1].absolute().parents):
-            with contextlib.suppress(OSError):
-                (new[-1] / ".gitignore").write_text(IGNORED, "utf-8")
+        new = missing[-1:] if missing else sorted(_folders_in(results) - before)
+        for folder in new:
+            if folder.is_dir() and any((path / ".git").exists() for path in folder.absolute().parents):
+                with contextlib.suppress(OSError):
+                    (folder / ".gitignore").write_text(IGNORED, "utf-8")
+
+
+def _folders_in(folder: Path) -> set[Path]:
+    with contextlib.suppress(OSError):
+        return {path for path in folder.iterdir() if path.is_dir()}
+    return set()
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bench.analyse.levels import Estimate
 from bench.analyse.statistics import Ratio
 from bench.errors import BROKEN, DONE, USAGE, BenchError, not_comparable
 from bench.record import store
+from bench.record.model import Record
 from bench.report.units import MISSING, ratio, seconds, times
 from bench.report.words import FLAGS
 from bench.report.write import write_report
@@ -40,6 +42,7 @@ def _folder(path: Path) -> Path:
 def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
     """Prints both sides' times and the ratio with its interval, case by case."""
     sides = [[store.read(path) for path in paths] for paths in (a, b)]
+    _refuse_twice([*a, *b], [*sides[0], *sides[1]])
     try:
         rows = compare(*sides)
     except ValueError as error:
@@ -67,6 +70,14 @@ def show_comparison(a: Sequence[Path], b: Sequence[Path]) -> int:
     return DONE
 
 
+def _refuse_twice(paths: Sequence[Path], records: Sequence[Record]) -> None:
+    """Raises BenchError if a run is there twice, which would say of itself that it repeats."""
+    for (path, one), (other_path, other) in itertools.combinations(zip(paths, records, strict=True), 2):
+        if one == other:
+            named = f"{path} is named twice" if path == other_path else f"{path} and {other_path} are the same run"
+            raise BenchError(f"compare: {named}: a run counts once", USAGE)
+
+
 def _time(estimate: Estimate | None) -> str:
     return seconds(estimate.value, *estimate.bounds()) if estimate else MISSING
 
@@ -76,7 +87,7 @@ def _whole(whole: Ratio, *, in_turn: bool) -> str:
     sentence = f"As a whole, B takes {takes}"
     if whole.low is None or not in_turn:
         why = "one run of a side tells no interval" if whole.low is None else "the one side's runs all came first"
-        sentence += f"; {why}, so this may be the machine of another day: take turns, and compare A A -- B B"
+        sentence += f"; {why}, so this may be the machine of another day: take turns, and compare A1 A2 -- B1 B2"
     else:
         sentence += (
             f": {('B is slower' if whole.value > 1 else 'B is faster') if whole.clear else 'no clear difference'}"

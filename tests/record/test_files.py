@@ -132,6 +132,17 @@ def test_a_results_folder_that_is_new_in_a_repository_is_ignored_by_git(tmp_path
     assert subprocess.check_output(status, text=True).splitlines() == ["?? results/check.json", "?? results/mine"]
 
 
+def test_a_folder_that_is_new_among_results_that_are_kept_is_ignored_by_git(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    files.write(tmp_path / "results" / "old" / "mine", "")
+    for folder in ("results", "results/check"):
+        with files.ignored_by_git(tmp_path / folder):
+            files.write(tmp_path / folder / "machine" / "record.json", "{}")
+            files.write(tmp_path / "results" / "old" / "mine", "changed")
+    status = ["git", "-C", tmp_path, "status", "--porcelain", "--untracked-files=all"]
+    assert subprocess.check_output(status, text=True).splitlines() == ["?? results/old/mine"]
+
+
 def test_without_a_temporary_folder_there_is_one_line(monkeypatch):
     def none(**_):
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/x', '/tmp']")

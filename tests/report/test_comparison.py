@@ -31,9 +31,17 @@ def test_two_records_are_compared(kept, capsys, snapshot):
     assert capsys.readouterr().out == snapshot
 
 
+def test_a_run_counts_once(kept, tmp_path, capsys):
+    (a, again), (b,) = kept("a", [run(), run()]), kept("b", [run(fused=9e-4)])
+    assert main(["compare", a, a, "--", b]) == 2
+    assert capsys.readouterr().err == f"fcnn-bench: compare: {a} is named twice: a run counts once\n"
+    assert main(["compare", a, b, "--", b, again]) == 2
+    assert capsys.readouterr().err == f"fcnn-bench: compare: {a} and {again} are the same run: a run counts once\n"
+
+
 def test_a_flag_that_keeps_a_case_from_being_judged_is_explained_once(kept, capsys):
-    crowded = run(fused=9e-4, flags=[Flag("crowded", "planted")])
-    (a,), (b,) = kept("a", [crowded]), kept("b", [crowded])
+    crowded = [run(fused=fused, flags=[Flag("crowded", "planted")]) for fused in (9e-4, 8e-4)]
+    (a,), (b,) = kept("a", crowded[:1]), kept("b", crowded[1:])
     assert main(["compare", a, b]) == 0
     assert capsys.readouterr().out.count(f"crowded: {FLAGS['crowded']}.") == 1
 
