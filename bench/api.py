@@ -7,7 +7,8 @@ print(compare(my_step, my_faster_step).ratio)  # below 1: the second is faster
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 from bench.axes.devices import DEVICES, gpu, gpu_number
 from bench.measure import comparison, sampling
@@ -30,9 +31,11 @@ def measure(step: Callable[[], object], *, device: str = "cpu", seconds: float =
         The samples in seconds per call, their `summary`, and `flags`: reasons not to trust them.
 
     Raises:
-        ValueError: There is no such device here.
+        ValueError: There is no such device here, or `seconds` is no length of time.
+        TypeError: `step` cannot be called.
         Exception: Whatever `step` raises.
     """
+    _check([step], seconds)
     return sampling.measure(step, _clock(device), SamplingRule(budget_seconds=seconds))
 
 
@@ -56,13 +59,24 @@ def compare(
         its 95% interval. The interval is of this process; another may differ by more.
 
     Raises:
-        ValueError: There is no such device here.
+        ValueError: There is no such device here, or `seconds` is no length of time.
+        TypeError: One of them cannot be called.
         Exception: Whatever the callables raise.
     """
+    _check([reference, candidate], seconds)
     return comparison.compare(reference, candidate, _clock(device), seconds)
 
 
+def _check(callables: Sequence[object], seconds: float) -> None:
+    for one in callables:
+        if not callable(one):
+            raise TypeError(f"what is timed is called with no arguments, and {one!r} cannot be called")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"seconds are to be more than 0 and finite, and are {seconds!r}")
+
+
 def _clock(device: str) -> Clock:
+    device = str(device)  # a torch.device, too
     number = gpu_number(device)
     row = DEVICES[device] if number is None else gpu(number)
     if reason := row.why_missing():

@@ -1,9 +1,16 @@
 """The public Python calls."""
 
+import functools
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 import torch
 
 from bench.api import compare, measure
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_callable_is_measured():
@@ -44,6 +51,37 @@ def test_one_of_several_gpus_is_waited_for_and_has_its_own_events(monkeypatch):
     assert samples.device_seconds
     with pytest.raises(ValueError, match="cuda:2: there are 2"):
         measure(lambda: None, device="cuda:2")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_what_is_no_length_of_time_is_refused_before_anything_is_called(seconds):
+    for call in (measure, lambda step, seconds: compare(step, step, seconds=seconds)):
+        with pytest.raises(ValueError, match="more than 0 and finite"):
+            call(pytest.fail, seconds=seconds)
+
+
+def test_what_cannot_be_called_is_named():
+    with pytest.raises(TypeError, match="and 5 cannot be called"):
+        measure(5)
+    with pytest.raises(TypeError, match="and 5 cannot be called"):
+        compare(lambda: None, 5)
+
+
+def test_a_device_of_torchs_is_one_by_its_name():
+    assert measure(lambda: None, device=torch.device("cpu"), seconds=0.01).seconds
+
+
+def test_what_is_printed_is_no_list_of_samples():
+    step = functools.partial(sum, range(100))
+    assert re.fullmatch(r"Samples\(\d+ blocks, summary=Summary\(.*\), flags: .*\)", repr(measure(step, seconds=0.01)))
+    assert re.fullmatch(r"Comparison\(\d+ rounds, ratio=Ratio\(.*\)\)", repr(compare(step, step, seconds=0.01)))
+
+
+def test_its_types_are_for_who_installs_it():
+    """PEP 561: without the marker among its files, a type checker takes all of an installed package for `Any`."""
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
+    assert "py.typed" in packaged["bench"]
+    assert (ROOT / "bench" / "py.typed").is_file()
 
 
 @pytest.mark.parametrize("device", ["tpu", "xpu", "cuda:x"])

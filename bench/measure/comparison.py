@@ -28,6 +28,9 @@ class Comparison:
     reference_seconds: list[float]
     candidate_seconds: list[float]
 
+    def __repr__(self) -> str:
+        return f"Comparison({len(self.reference_seconds)} rounds, ratio={self.ratio})"
+
     @property
     def ratio(self) -> Ratio:
         """The candidate's time as a multiple of the reference's; above 1 it is the slower.

@@ -66,6 +66,10 @@ class Samples:
     warmup_blocks: int
     flags: list[Flag] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        names = ", ".join(flag.name for flag in self.flags) or "none"
+        return f"Samples({len(self.seconds)} blocks, summary={self.summary}, flags: {names})"
+
     @property
     def summary(self) -> Summary:
         """Median, interval, minimum, 95th percentile, n and outliers of `seconds`."""
