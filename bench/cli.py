@@ -15,7 +15,7 @@ from typing import TypeVar
 from bench import command
 from bench.axes import devices, matrix
 from bench.errors import USAGE, BenchError
-from bench.parser import Parser, filled_in, sides_apart, verb_first
+from bench.parser import TWO_SIDES, Parser, filled_in, sides_apart, verb_first
 from fcnn import __version__
 
 USAGE_LINE = "fcnn-bench [VERB] [OPTIONS]"
@@ -171,7 +171,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     records, others = options.records, options.others
     if not others and len(records) != 2:
-        raise BenchError("compare: two records, or A ... -- B ... (see fcnn-bench compare --help)", USAGE)
+        raise BenchError(TWO_SIDES, USAGE)
     return show_comparison(records, others) if others else show_comparison(records[:1], records[1:])
 
 

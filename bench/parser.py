@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.axes.axis import nearest
-from bench.errors import USAGE
+from bench.errors import USAGE, BenchError
 from bench.text import one_line
 from fcnn.output import SafeParser
 
@@ -87,12 +87,18 @@ def verb_first(parser: Parser, words: Sequence[str]) -> list[str]:
     return list(words)
 
 
+TWO_SIDES = "compare: two records, or A ... -- B ... (see fcnn-bench compare --help)"
+
+
 def sides_apart(words: Sequence[str]) -> list[str]:
     """`compare A ... -- B ...` as options: argparse drops the `--`, and what stands on which side with it."""
     if words[:1] != ["compare"] or "--" not in words:
         return list(words)
     at = list(words).index("--")
-    return [*words[:at], "--with", *words[at + 1 :]]
+    a, b = words[1:at], words[at + 1 :]
+    if not a or not b or "--" in b:
+        raise BenchError(TWO_SIDES, USAGE)
+    return ["compare", *a, "--with", *b]
 
 
 def filled_in(add: Callable[..., Any]) -> Callable[..., Any]:

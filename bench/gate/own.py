@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.analyse.statistics import hodges_lehmann
 from bench.axes.case import Case
-from bench.errors import USAGE, BenchError
+from bench.errors import USAGE, BenchError, not_comparable
 from bench.gate import check, decide
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, sign_flip_p
 from bench.gate.outcome import SHOWN, Check, Outcome
@@ -73,7 +73,13 @@ def find(path: Path, batch_size: int = 64, device: str = "cpu") -> Program:
     if not path.is_file():
         raise BenchError(f"argument --program: there is no file {path}", USAGE)
     real = path.resolve()
-    root = git.top(real.parent).resolve()
+    try:
+        root = git.top(real.parent).resolve()
+    except BenchError as error:
+        if "not a git repository" in str(error):
+            why = f"{path} lies in no git repository, whose commits it is compared with: git init there, and commit it"
+            raise not_comparable(why) from error
+        raise
     return Program(root, real.relative_to(root).as_posix(), device, batch_size)
 
 

@@ -52,7 +52,7 @@ def default_ref(root: Path) -> str:
         return head
     if bases and (before := _commit(root, "HEAD~1")):
         return before
-    if git.ask(root, "rev-parse", "--is-shallow-repository") == "true":
+    if _is_shallow(root):
         raise not_comparable(f"this clone is shallow and lacks the commit to compare with: {DEEPEN}, or name a ref")
     if bases:
         raise not_comparable("there is no commit before the first: name a ref: fcnn-bench check REF")
@@ -71,6 +71,10 @@ def _merge_base(root: Path, branch: str) -> str | None:
     return None
 
 
+def _is_shallow(root: Path) -> bool:
+    return git.ask(root, "rev-parse", "--is-shallow-repository") == "true"
+
+
 @contextlib.contextmanager
 def trees(root: Path, ref: str, file: str = "") -> Iterator[Trees]:
     """Both programs, laid out for workers; nothing is written to the repository.
@@ -85,7 +89,7 @@ def trees(root: Path, ref: str, file: str = "") -> Iterator[Trees]:
     """
     ref_id = _commit(root, ref)
     if ref_id is None:
-        raise not_comparable(f"{ref!r} is no commit here; in CI, {DEEPEN}")
+        raise not_comparable(f"{ref!r} is no commit here{f'; {DEEPEN}' if _is_shallow(root) else ''}")
     with files.scratch() as scratch:
         with interruption.allowed():
             candidate = candidate_of(root, scratch / "candidate", file)

@@ -21,7 +21,7 @@ import torch
 
 from bench.axes.case import Case
 from bench.axes.devices import DEVICES
-from bench.errors import BenchError
+from bench.errors import BenchError, reason_of
 from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.compilation import graphs_compiled
@@ -106,11 +106,20 @@ def _evaluated(state: State, made: Any) -> float:
     """The accuracy; a model that learns goes on learning, whatever mode the evaluation left it in."""
     modules = made.model.modules() if hasattr(getattr(made, "model", None), "modules") else ()
     modes = [(module, module.training) for module in modules]
-    accuracy = float(made.evaluate())
-    if not (math.isfinite(accuracy) and 0 <= accuracy <= 1):
-        raise BenchError(f"{state.file}: evaluate() is to return an accuracy from 0 to 1, and returned {accuracy:g}")
+    accuracy = _accuracy(state, made.evaluate())
     for module, mode in modes:  # each its own: what the program has frozen stays so
         module.training = mode
+    return accuracy
+
+
+def _accuracy(state: State, returned: Any) -> float:
+    wanted = f"{state.file}: evaluate() is to return an accuracy from 0 to 1"
+    try:
+        accuracy = float(returned)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor of several numbers raises the last
+        raise BenchError(f"{wanted}, and returned a {type(returned).__name__}: {reason_of(error)}") from error
+    if not (math.isfinite(accuracy) and 0 <= accuracy <= 1):
+        raise BenchError(f"{wanted}, and returned {accuracy:g}")
     return accuracy
 
 
@@ -118,7 +127,9 @@ def _counted(state: State, case: dict[str, Any], name: str, growth: bool) -> dic
     which = Case(**case)
     made = _made(state, which, SEED)
     repeat, clock = getattr(made, name), Clock(DEVICES[which.device])
-    repeat()
+    returned = repeat()
+    if name == EVALUATE:
+        _accuracy(state, returned)
     return dataclasses.asdict(count(repeat, _training(made, which), clock, compiled=compiles(state), growth=growth))
 
 

@@ -58,7 +58,10 @@ def serve(state: State, requests: IO[str], answers: IO[str]) -> None:
         try:
             answer: dict[str, Any] = {"value": function(name)(state, **arguments)}
         except (Exception, SystemExit) as error:  # a program that exits has failed
-            answer = {"error": place_of(error, state.tree) + reason_of(error)}
+            place = place_of(error, state.tree)
+            # The text of a SyntaxError ends with a place of its own.
+            reason = f"SyntaxError: {error.msg}" if place and isinstance(error, SyntaxError) else reason_of(error)
+            answer = {"error": place + reason}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

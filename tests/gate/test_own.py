@@ -175,6 +175,7 @@ def test_an_error_in_it_is_one_line_with_its_own_file_and_line(asked, old, new, 
     outcome, *_ = asked("counts", old, new)
     assert outcome.verdict == ERROR
     assert said in outcome.reason
+    assert outcome.reason.count("train.py") == 1  # of a SyntaxError, too, whose text has a place of its own
     assert outcome.reason.startswith("the candidate: ")
 
 
@@ -204,7 +205,8 @@ def test_a_program_outside_of_a_repository_is_not_comparable(tmp_path, monkeypat
     (tmp_path / "train.py").write_text(PROGRAM)
     monkeypatch.chdir(tmp_path)
     assert main(["check", "--program", "train.py"]) == 4
-    assert "not a git repository" in capsys.readouterr().err
+    why = "train.py lies in no git repository, whose commits it is compared with: git init there, and commit it"
+    assert capsys.readouterr().err == f"fcnn-bench: {why}\n"
 
 
 def test_it_is_called_by_its_file_and_its_path_in_the_repository(repository):

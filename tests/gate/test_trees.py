@@ -41,6 +41,15 @@ def test_a_ref_that_is_none_is_refused(repository, ref):
         pass
 
 
+def test_only_a_shallow_clone_is_told_to_fetch_the_rest(repository, tmp_path):
+    shallow = tmp_path / "shallow"
+    run(tmp_path, "clone", "-q", "--depth=1", repository.as_uri(), str(shallow))
+    for root, deepen in ((repository, False), (shallow, True)):
+        with pytest.raises(BenchError) as refused, trees(root, "nonsense"):
+            pass
+        assert ("fetch the whole history" in str(refused.value)) == deepen
+
+
 def test_a_ref_without_fcnn_is_refused(repository):
     run(repository, "rm", "-q", "-r", "fcnn")
     commit(repository, "without")

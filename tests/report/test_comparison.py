@@ -55,6 +55,12 @@ def test_several_a_side_have_a_verdict_as_a_whole_if_they_took_turns(kept, capsy
     assert "the one side's runs all came first, so this may be the machine of another day" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["A", "--"], ["--", "A", "B"], ["A", "--", "B", "--", "A"]])
+def test_a_side_without_records_or_a_third_one_is_refused(capsys, words):
+    assert main(["compare", *words]) == 2
+    assert capsys.readouterr().err.startswith("fcnn-bench: compare: two records, or A ... -- B ... (see")
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_without_a_second_side_there_are_two_records(kept, capsys, count):
     assert main(["compare", *kept("a", [run()] * count)]) == 2

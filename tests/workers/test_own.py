@@ -147,13 +147,15 @@ def test_what_is_learnt_is_the_mean_of_a_few_looks_along_the_way_and_learning_go
     assert own.learn(state, case, seed=0, steps=1) == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("said", ["1.5", "-0.1", "float('nan')"])
+@pytest.mark.parametrize("said", ["1.5", "-0.1", "float('nan')", "None", "'good'", "torch.ones(2)"])
 def test_what_is_no_accuracy_is_refused(made, said):
     state, case = made()
     assert own.learn(state, case, seed=0, steps=2) == 0.5
     state, case = made(PROGRAM.replace("RETURNED", said), "wrong.py")
     with pytest.raises(BenchError, match=r"wrong\.py: evaluate\(\) is to return an accuracy from 0 to 1"):
         own.learn(state, case, seed=0, steps=1)
+    with pytest.raises(BenchError, match=r"wrong\.py: evaluate\(\) is to return an accuracy from 0 to 1"):
+        own.count_evaluation(state, case)
 
 
 @pytest.mark.parametrize(
