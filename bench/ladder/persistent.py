@@ -109,7 +109,8 @@ class Resident:
 
         Raises:
             BenchError: It could not be launched; the parameters are as they were.
-            RuntimeError: A barrier was given up; the same.
+            RuntimeError: A barrier was given up. The parameters are as they were, but not always where it was that of
+                the last step: a block that has arrived may give up while others see all arrive and write theirs.
         """
         steps = steps_of(len(chosen))
         with torch.cuda.device(self.flat.device) if self.flat.is_cuda else contextlib.nullcontext():
