@@ -165,14 +165,24 @@ def devices_here() -> list[str]:
 def cases(options: Mapping[str, Any], plan: str, devices: Sequence[str]) -> list[Case]:
     """The cases that `options` choose; the named plan if they choose nothing but `EVERYWHERE`.
 
+    Where they choose `SWEPT` batch sizes or more and no feed, an accelerator's steps have its own memory's images, too.
+
     Args:
         options: Values by option name with underscores, as `add_options` declares them; None is not chosen.
         plan: `"quick"` for the report in a minute, `"suite"` for pytest's three minutes.
         devices: Those that count where none is chosen.
     """
     chosen = {"device": devices, **_chosen(options)}
-    blocks: Sequence[Block] = PLANS[plan] if is_planned(options) else [{}]
+    blocks: list[Block] = PLANS[plan] if is_planned(options) else [{}]
+    if not is_planned(options) and _is_sweep(chosen):
+        blocks = [{}, {"workload": ["step"], "device": ACCELERATORS, "feed": ["device"]}]
     return list(dict.fromkeys(case for block in blocks for case in _product(_among(chosen, block))))
+
+
+def _is_sweep(chosen: Block) -> bool:
+    """Whether steps of several batch sizes are chosen, and where their images lie is not."""
+    is_step = "step" in chosen.get("workload", ["step"])
+    return is_step and "feed" not in chosen and len(set(chosen.get("batch_size", ()))) >= SWEPT
 
 
 def _among(chosen: Block, block: Block) -> Block:
@@ -228,6 +238,7 @@ def _product(block: Block) -> Iterator[Case]:
 EVERYWHERE = ("device", "threads", "num_workers", "pin_memory")
 ACCELERATORS = [name for name in DEVICES if name != "cpu"]
 SWEEP = [1, 4, 16, 64, 256, 1024, 4096, 16384]
+SWEPT = 3  # batch sizes: from so many on a crossover of two devices is looked for
 POWERS_OF_TWO = [2**power for power in range(15)]
 # On an accelerator, large batches from host memory are mostly copied: 6 of 7 ms at 16,384 images on an H200. What the
 # device can do shows with the images in its own memory, so the sweep is done with both.

@@ -101,3 +101,25 @@ def test_what_an_accelerator_alone_can_do_is_planned_for_none_but_accelerators()
         assert "step[cuda-b16384-fp32-device]" in swept
         assert all("[cuda-" in id for id in swept)
         assert not [id for id in ids("--device", "cpu", plan=plan) if "[cpu-" not in id]
+
+
+def test_a_sweep_of_ones_own_has_an_accelerators_images_in_its_memory_too():
+    words = ("--device", "cpu", "cuda", "--workload", "inference", "step", "--batch", "1", "64", "4096")
+    swept = ids(*words)
+    both = ["step[cuda-b1-fp32-device]", "step[cuda-b64-fp32-device]", "step[cuda-b4096-fp32-device]"]
+    assert [id for id in swept if "device" in id] == both
+    assert [id for id in swept if "device" not in id] == ids(*words, "--feed", "resident")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--batch", "1", "64", "64"), ("--batch", "1", "64", "4096", "--workload", "inference", "epoch"),
+     ("--batch", "1", "64", "4096", "--device", "cpu")],
+)  # fmt: skip
+def test_what_is_no_sweep_of_an_accelerators_steps_has_the_usual_feed_alone(words):
+    assert not [id for id in ids(*words) if "device" in id]
+
+
+def test_a_sweep_of_a_program_of_ones_own_has_the_feed_that_it_has():
+    chosen = {**options("--batch", "1", "64", "4096"), "workload": ["program"]}
+    assert {case.feed for case in matrix.cases(chosen, "suite", ["cuda"])} == {"resident"}
