@@ -84,8 +84,13 @@ def test_a_record_with_all_that_is_written_and_read_again_without_escapes(tmp_pa
 
 
 def test_ids_and_labels_are_no_markup_when_records_are_compared(tmp_path, capsys):
-    store.write(dataclasses.replace(STEP, machine=Machine("x", "Some [/b] CPU")), tmp_path)
-    assert main(["compare", str(tmp_path), str(tmp_path)]) == 0
+    record = dataclasses.replace(STEP, machine=Machine("x", "Some [/b] CPU"))
+    later = dataclasses.replace(record, created_utc="2026-11-21T00:00:00Z")
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder, one in zip(folders, (record, later), strict=True):
+        folder.mkdir()
+        store.write(one, folder)
+    assert main(["compare", *map(str, folders)]) == 0
     out = capsys.readouterr().out
     assert "Some [/b] CPU" in out
     assert "step[cpu-b64-fp32]" in out
