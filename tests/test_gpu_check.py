@@ -9,19 +9,20 @@ import pytest
 
 SCRIPT = Path(__file__).parent / "gpu" / "check"
 FILES = tuple(sorted(path.stem for path in SCRIPT.parent.glob("test_*.py")))
-STEPS = (*FILES, "report", "modes", "ladder", "profile")
+STEPS = (*FILES, "report", "modes", "ladder", "profile", "starts")
 # Notes its words; what it says and its exit code are those of the file that is named like the step.
 PYTHON = r"""#!/usr/bin/env bash
 here=$(dirname "$0")
 [ "$1" != -c ] || { cat "$here/missing" 2> /dev/null && exit 1; exit 0; }
 case "$*" in
 *"-m pytest"*) step=$(basename "$3" .py) ;;
+*"--workload accuracy"*) step=starts ;;
 *"bench run"*) step=modes ;;
 *"bench ladder"*) step=ladder ;;
 *"bench profile"*) step=profile ;;
 *) step=report ;;
 esac
-case "$*" in *--resume*/report/*) step=report ;; esac
+case "$*" in *--resume*/report/*) step=report ;; *--resume*/starts/*) step=starts ;; esac
 case "$*" in *--resume*) again=-again ;; esac
 echo "$step${again-}" >> "$here/asked"
 echo "$@" >> "$here/words"
@@ -181,7 +182,7 @@ def test_an_interrupt_ends_it_after_the_command_that_it_has_interrupted(machine)
     assert "report            not done  interrupted" in said
     assert "modes             not done\n" in said
     machine.does(report="")
-    assert machine.check()[:2] == (0, ["report", "modes", "ladder", "profile"])
+    assert machine.check()[:2] == (0, ["report", "modes", "ladder", "profile", "starts"])
 
 
 def test_without_a_gpu_it_does_not_begin(machine):
