@@ -180,7 +180,7 @@ def environment_of(python: str | None, variables: Sequence[str]) -> Environment 
         if not name or not equals:
             raise BenchError(f"argument --against-env: {text!r} is not NAME=VALUE", USAGE)
         values[name] = value
-    interpreter = shutil.which(os.path.expanduser(python)) if python else sys.executable  # noqa: PTH111
+    interpreter = shutil.which(os.path.expanduser(python)) if python is not None else sys.executable  # noqa: PTH111
     if interpreter is None:
         raise BenchError(f"argument --against-python: {python!r} is no program that can be started", USAGE)
     # Not resolved: through its link, an interpreter finds its own environment.

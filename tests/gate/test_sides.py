@@ -49,6 +49,7 @@ def test_an_interpreter_is_found_as_a_shell_finds_it_and_keeps_its_link(tmp_path
         (["--against-env", "OMP"], "argument --against-env: 'OMP' is not NAME=VALUE"),
         (["--against-env", "=1"], "argument --against-env: '=1' is not NAME=VALUE"),
         (["--against-python", "/nowhere/python"], "'/nowhere/python' is no program that can be started"),
+        (["--against-python", ""], "argument --against-python: '' is no program that can be started"),
         (["--against-env", "A=1", "--baseline", "x"], "a record has no environment of its own"),
     ],
 )
