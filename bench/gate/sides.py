@@ -187,15 +187,25 @@ def environment_of(python: str | None, variables: Sequence[str]) -> Environment 
     return Environment(os.path.abspath(interpreter), values)  # noqa: PTH100
 
 
-def different(of: Sides) -> list[tuple[str, str, str]]:
-    """What differs between the sides' environments: its name, the reference's and the candidate's."""
-    versions = {}
-    for side in (of.reference, of.candidate):
-        with side.forge.worker(side.called) as worker:
-            versions[side] = worker.ask("versions")
-    reference, candidate = (versions[side] for side in (of.reference, of.candidate))
+def different(of: Sides, environment: Environment | None = None) -> list[tuple[str, str, str]]:
+    """What differs between the sides' environments: its name, the reference's and the candidate's.
+
+    Args:
+        of: The sides, whose workers are asked.
+        environment: The reference's own, whose variables are all looked at, whatever they are about.
+    """
+    named = environment.variables if environment else {}
+    here = {name: os.environ[name] for name in named if name in os.environ}
+    reference, candidate = (
+        {**known, **_versions(side)} for known, side in ((named, of.reference), (here, of.candidate))
+    )
     return [
-        (name, reference.get(name, "none"), candidate.get(name, "none"))
+        (name, reference.get(name, "none") or "empty", candidate.get(name, "none") or "empty")
         for name in dict.fromkeys([*candidate, *reference])
         if reference.get(name) != candidate.get(name)
     ]
+
+
+def _versions(side: Side) -> dict[str, str]:
+    with side.forge.worker(side.called) as worker:
+        return worker.ask("versions")  # type: ignore[no-any-return]

@@ -81,7 +81,7 @@ def run(
         for gate in (gate for gate in gates if gate in request.gates):
             say(gate)
             with sides_of(gate, programs) as of:
-                differing = differing or (different(of) if of.apart else [])
+                differing = differing or (different(of, request.environment) if of.apart else [])
                 for outcome in gates[gate](of, request, subject, accepted):
                     outcomes.append(outcome)
     beside, seconds = around.disturbance(), time.monotonic() - begin

@@ -22,7 +22,9 @@ BUILT = {
 }
 # Variables by which torch and its libraries are told how to compute.
 TELLING = ("ATEN_", "DNNL_", "GOMP_", "KMP_", "LD_PRELOAD", "MALLOC_", "MKL_", "OMP_", "ONEDNN_", "PYTORCH_", "TORCH")
-PACKAGES = ("numpy", "nvidia-", "triton", "torch")  # what a training step calls, or has been built with
+# What a training step calls, and CUDA's libraries, whose names may end in a version such as `-cu13`.
+PACKAGES = ("numpy", "torchao", "torchaudio", "torchvision", "triton")
+LIBRARIES = ("nvidia-cu", "nvidia-nccl", "nvidia-nvjitlink", "nvidia-nvshmem")
 
 
 def versions(state: State) -> dict[str, str]:
@@ -45,6 +47,6 @@ def _packages() -> dict[str, str]:
     by_name = {}
     for one in importlib.metadata.distributions():
         name = (one.metadata["Name"] or "").lower()
-        if name.startswith(PACKAGES) and name != "torch":
+        if name in PACKAGES or name.startswith(LIBRARIES):
             by_name[name] = one.version
     return dict(sorted(by_name.items()))

@@ -85,6 +85,15 @@ def test_what_differs_is_named_with_both_values_and_what_is_missing_is_none(tmp_
     assert found == [("torch", "2.11.0", "2.14.1"), ("MKL_NUM_THREADS", "none", "1"), ("triton", "3.6", "none")]
 
 
+def test_whatever_variable_is_named_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setenv("OF_BOTH", "1")
+    monkeypatch.setenv("PLANTED", "here")
+    monkeypatch.delenv("ANY", raising=False)
+    there = Environment(variables={"ANY": "B=C", "OF_BOTH": "1", "PLANTED": ""})
+    of = Sides(Side(Forge({}), tmp_path), Side(Forge({}), tmp_path), apart=True)
+    assert different(of, there) == [("PLANTED", "empty", "here"), ("ANY", "B=C", "none")]
+
+
 def test_workers_come_from_one_process_after_the_other(tmp_path):
     forges = [Forge({}), Forge({})]
     side = InTurn(forges)
