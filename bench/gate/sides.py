@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +25,7 @@ from bench.measure.page_faults import KEEP_MEMORY
 from bench.record import files
 from bench.workers.conversation import Conversation, WorkerError
 from bench.workers.forge import Forge
-from bench.workers.process import alone
+from bench.workers.process import alone, is_python
 
 FORGES = 3  # a side, where sides have an environment each
 
@@ -162,8 +164,18 @@ def sides(
             try:
                 forge.wait()
             except WorkerError as error:
-                raise BenchError(f"{environment.words}: cannot run the program: {error}", USAGE) from error
+                raise BenchError(why_not(environment, str(error)), USAGE) from error
         yield Sides.of(programs, InTurn(here), InTurn(there))
+
+
+def why_not(environment: Environment, reason: str) -> str:
+    """Why an environment cannot run the program, whose process died for a reason, and what it takes."""
+    python = environment.python
+    if not is_python(python):
+        return f"argument --against-python: {python} is no Python: name an interpreter, such as ENVIRONMENT/bin/python"
+    if lacks := re.search("No module named '(torch|numpy)'", reason):
+        reason = f"{lacks[0]}; it needs torch and numpy: {shlex.quote(python)} -m pip install torch numpy"
+    return f"{environment.words}: cannot run the program: {reason}"
 
 
 def environment_of(python: str | None, variables: Sequence[str]) -> Environment | None:
@@ -180,9 +192,12 @@ def environment_of(python: str | None, variables: Sequence[str]) -> Environment 
         if not name or not equals:
             raise BenchError(f"argument --against-env: {text!r} is not NAME=VALUE", USAGE)
         values[name] = value
-    interpreter = shutil.which(os.path.expanduser(python)) if python is not None else sys.executable  # noqa: PTH111
+    named = sys.executable if python is None else os.path.expanduser(python)  # noqa: PTH111
+    interpreter = shutil.which(named)
     if interpreter is None:
-        raise BenchError(f"argument --against-python: {python!r} is no program that can be started", USAGE)
+        inside = shutil.which(Path(named, "bin", "python")) if named else None
+        remedy = f": it is a folder, name the interpreter in there: {inside}" if inside else ""
+        raise BenchError(f"argument --against-python: {python!r} is no program that can be started{remedy}", USAGE)
     # Not resolved: through its link, an interpreter finds its own environment.
     return Environment(os.path.abspath(interpreter), values)  # noqa: PTH100
 

@@ -171,3 +171,12 @@ def ask_once(
     """What a fresh worker answers to one request; raises WorkerError."""
     with Process(None, environment, called=called) as process:
         return process.ask(name, limit_seconds, **arguments)
+
+
+def is_python(command: str) -> bool:
+    """Whether a command is an interpreter, of whatever version: it is asked for an answer as one of them gives it."""
+    try:
+        with Process([command, "-c", """print('{"value": 3}')"""]) as process:
+            return bool(process.end() == 3)
+    except WorkerError:
+        return False

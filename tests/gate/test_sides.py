@@ -19,7 +19,7 @@ from bench.errors import BenchError
 from bench.gate import check, decide
 from bench.gate.decide import FAIL, PASS
 from bench.gate.outcome import ERROR, SHOWN, Outcome
-from bench.gate.sides import Environment, InTurn, Side, Sides, different, environment_of, sides
+from bench.gate.sides import Environment, InTurn, Side, Sides, different, environment_of, sides, why_not
 from bench.gate.trees import Trees, one_program
 from bench.gate.whole import Request
 from bench.workers import process
@@ -50,14 +50,25 @@ def test_an_interpreter_is_found_as_a_shell_finds_it_and_keeps_its_link(tmp_path
         (["--against-env", "=1"], "argument --against-env: '=1' is not NAME=VALUE"),
         (["--against-python", "/nowhere/python"], "'/nowhere/python' is no program that can be started"),
         (["--against-python", ""], "argument --against-python: '' is no program that can be started"),
+        (["--against-python", "environment"], "is a folder, name the interpreter in there: environment/bin/python"),
         (["--against-env", "A=1", "--baseline", "x"], "a record has no environment of its own"),
     ],
 )
-def test_what_names_no_environment_is_one_line(words, message, capsys):
+def test_what_names_no_environment_is_one_line(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "environment" / "bin").mkdir(parents=True)
+    (tmp_path / "environment" / "bin" / "python").symlink_to(sys.executable)
     assert main(["check", *words]) == 2
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_an_environment_that_cannot_run_the_program_is_told_what_it_takes():
+    needs = f"No module named 'torch'; it needs torch and numpy: {sys.executable} -m pip install torch numpy"
+    no_torch = "the process died: ModuleNotFoundError: No module named 'torch'"
+    assert why_not(Environment(), no_torch) == f"{sys.executable}: cannot run the program: {needs}"
+    assert why_not(Environment(), "planted") == f"{sys.executable}: cannot run the program: planted"
 
 
 class Forge:
@@ -189,7 +200,7 @@ def test_an_interpreter_without_torch_is_one_line(mnist_root, tmp_path, monkeypa
 def test_something_that_is_started_and_is_no_python_is_named(tmp_path):
     there = Environment("/bin/false")
     with (
-        pytest.raises(BenchError, match="/false: cannot run the program"),
+        pytest.raises(BenchError, match=r"^argument --against-python: /bin/false is no Python: name an interpreter"),
         one_program(ROOT) as programs,
         sides(programs, tmp_path / "none.pt", there, timed=False),
     ):

@@ -9,7 +9,7 @@ import pytest
 
 from bench.workers import process as module
 from bench.workers.conversation import NoAnswer, WorkerDied, WorkerError
-from bench.workers.process import HARNESS, Process, ask_once, worker_words
+from bench.workers.process import HARNESS, Process, ask_once, is_python, worker_words
 
 PATIENT = 120.0
 
@@ -115,3 +115,10 @@ def gone(pid: int) -> bool:
 
 def test_the_usual_worker_is_this_python():
     assert worker_words() == [sys.executable, "-m", "tests.workers.answering"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="these programs are there on POSIX alone")
+def test_an_interpreter_is_told_from_other_programs():
+    assert is_python(sys.executable)
+    for other in ("/bin/sh", "/bin/echo", "/bin/cat", "/nowhere/python"):
+        assert not is_python(other)
