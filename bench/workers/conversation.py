@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from bench import interruption
 from bench.errors import BenchError
+from bench.workers.requests import DOING
 
 WAKE_SECONDS = 0.2
 LIMIT_SECONDS = 60.0  # for an answer, if none is stated; warming a case up or counting it takes seconds
@@ -55,7 +56,7 @@ class Conversation:
         last_words: Callable[[], str],
     ) -> None:
         self.called, self._requests, self._kill, self._last_words = called, requests, kill, last_words
-        self._asked = "answer"
+        self._asked, self._program = "answer", ""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(answers,), daemon=True).start()
 
@@ -84,6 +85,8 @@ class Conversation:
     def begin(self, name: str, /, **arguments: Any) -> None:
         """Sends a request without waiting."""
         self._asked = name
+        if name == "own":
+            self._program = arguments["file"]
         with contextlib.suppress(OSError, ValueError):  # `end` says why
             self._requests.write(json.dumps([name, arguments]) + "\n")
             self._requests.flush()
@@ -101,12 +104,22 @@ class Conversation:
                 if left > WAKE_SECONDS:
                     continue
                 self._kill()
-                raise no_answer(f"{self.called}, asked to {self._asked},", limit_seconds) from None
+                raise no_answer(f"{self.who}, while {self.doing},", limit_seconds) from None
             if line is None:
                 self._lines.put(None)  # it stays so
                 raise WorkerDied(self._last_words())
             if answer := parsed(line):
                 return value_of(answer)
+
+    @property
+    def who(self) -> str:
+        """Whose end it would be: what the worker is called, or `train.py: its process` while it runs such a program."""
+        return f"{self._program}: its process" if self._program and self._asked in DOING else self.called
+
+    @property
+    def doing(self) -> str:
+        """What it was last asked: `it was timed`."""
+        return DOING.get(self._asked, f"it was asked to {self._asked}")
 
 
 def no_answer(what: str, limit_seconds: float) -> NoAnswer:

@@ -137,7 +137,7 @@ class Worker(Conversation):
             connection.makefile("w", encoding="utf-8"),
             called,
             self.kill,
-            lambda: f"{called} died while it was asked to {self._asked}: {why_ended()}",
+            lambda: f"{self.who} died while {self.doing}: {why_ended()}",
         )
 
     def stop(self) -> None:

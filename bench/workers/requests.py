@@ -45,3 +45,21 @@ REQUESTS = {
     "ladder_prepare": "bench.ladder.child.prepare",
     "ladder_epoch": "bench.ladder.child.epoch",
 }
+
+# What is done meanwhile to the case, or to the program of the user's own, by requests that run it.
+DOING = {
+    "prepare": "it was made and warmed up",
+    "turn": "it was timed",
+    "train_seed": "it was trained",
+    "observe": "it was taken apart",
+    "try_once": "it was tried",
+    "count": "a step was counted",
+    "count_evaluation": "its evaluation was counted",
+    "count_compilations": "its compilations were counted",
+    "train": "it was trained",
+    "own_facts": "it was made and warmed up",
+    "own_count": "a step was counted",
+    "own_count_evaluation": "its evaluation was counted",
+    "own_learn": "it was trained",
+    "profile": "it was profiled",
+}

@@ -109,7 +109,9 @@ def test_a_worker_that_dies_is_an_error(forge, tmp_path):
     dying = copy_of_fcnn(tmp_path, *IN_THE_STEP, "    __import__('os')._exit(3)\n")
     with (
         Side(forge, dying).worker() as worker,
-        pytest.raises(WorkerDied, match=r"^the worker died while it was asked to prepare: it ended with exit code 3$"),
+        pytest.raises(
+            WorkerDied, match=r"^the worker died while it was made and warmed up: it ended with exit code 3$"
+        ),
     ):
         worker.ask("prepare", **PREPARED)
 

@@ -23,8 +23,8 @@ CASES = {BASE: case(), FUSED: case(optimizer="fused"), BATCH: case(batch=1)}
 STEPS = 938  # an epoch
 FAILURES = {
     "fails": WorkerError("RuntimeError: CUDA out of memory"),
-    "dies": WorkerDied("the worker died while it was asked to turn: it was killed by SIGKILL, as for lack of memory"),
-    "hangs": NoAnswer("the worker, asked to turn, gave no answer within 30 s, and its process was ended"),
+    "dies": WorkerDied("the worker died while it was timed: it was killed by SIGKILL, as for lack of memory"),
+    "hangs": NoAnswer("the worker, while it was timed, gave no answer within 30 s, and its process was ended"),
 }
 
 

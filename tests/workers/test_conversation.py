@@ -5,7 +5,7 @@ import os
 import pytest
 
 from bench.workers.conversation import Conversation, NoAnswer, WorkerDied, WorkerError, parsed
-from bench.workers.requests import REQUESTS
+from bench.workers.requests import DOING, REQUESTS
 from bench.workers.serve import State, function, serve
 
 
@@ -41,10 +41,22 @@ def test_who_does_not_answer_is_killed():
     reading, writing = os.pipe()
     with os.fdopen(reading) as source:
         conversation = Conversation(source, io.StringIO(), "the candidate", lambda: killed.append(True), lambda: "")
-        with pytest.raises(NoAnswer, match=r"^the candidate, asked to turn, gave no answer within 0 s"):
+        with pytest.raises(NoAnswer, match=r"^the candidate, while it was timed, gave no answer within 0 s"):
             conversation.ask("turn", 0.01)
         os.close(writing)
     assert killed == [True]
+
+
+def test_what_ends_a_program_of_the_users_own_has_its_file_and_what_was_done_to_it():
+    conversation, _ = told('{"value": null}', *4 * ['{"value": 1}'])
+    conversation.ask("own", tree="/of", file="it/training.py", folder="/here")
+    assert (conversation.who, conversation.doing) == ("the worker", "it was asked to own")
+    for name, doing in (("own_facts", "it was made and warmed up"), ("turn", "it was timed")):
+        conversation.ask(name)
+        assert (conversation.who, conversation.doing) == ("it/training.py: its process", doing)
+    conversation.ask("devices")  # which the program has no part in
+    assert conversation.who == "the worker"
+    assert set(DOING) <= set(REQUESTS)
 
 
 def test_only_answers_are_answers():

@@ -48,8 +48,17 @@ def test_one_that_was_killed_is_told_from_one_that_hangs(forge):
             worker.ask("devices")
     with forge.worker("the candidate") as worker:
         worker.stop()
-        with pytest.raises(NoAnswer, match=r"^the candidate, asked to devices, gave no answer within 0 s"):
+        with pytest.raises(NoAnswer, match=r"^the candidate, while it was asked to devices, gave no answer within 0 s"):
             worker.ask("devices", 0.01)
+
+
+def test_a_program_of_the_users_own_that_ends_its_process_is_named(forge, tmp_path):
+    (tmp_path / "ends.py").write_text("import os\n\n\ndef make(device, batch_size, seed):\n    os._exit(7)\n")
+    died = r"^ends\.py: its process died while it was made and warmed up: it ended with exit code 7$"
+    with forge.worker("the survey") as worker:
+        worker.ask("own", tree=str(tmp_path), file="ends.py", folder=str(tmp_path))
+        with pytest.raises(WorkerDied, match=died):
+            worker.ask("own_facts", case={**STEP, "workload": "program"})
 
 
 def test_a_stopped_worker_goes_on(forge):

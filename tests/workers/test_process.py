@@ -51,7 +51,9 @@ def test_one_that_ends_says_why(process, then, message):
 
 def test_one_that_does_not_answer_is_ended_and_named(process):
     process.ask("any", PATIENT)
-    with pytest.raises(NoAnswer, match=r"^it, asked to snore, gave no answer within 0 s, and its process was ended$"):
+    with pytest.raises(
+        NoAnswer, match=r"^it, while it was asked to snore, gave no answer within 0 s, and its process was ended$"
+    ):
         process.ask("snore", 0.01, then="sleep")
     assert process._process.wait(PATIENT) == -9
 
