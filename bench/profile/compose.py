@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from bench.profile.model import (
     Profile,
 )
 from bench.record import files
-from bench.workers.conversation import WorkerError
+from bench.workers.conversation import NoAnswer, WorkerDied, WorkerError
 from bench.workers.process import ask_once, worker_words
 
 STEPS = 40
@@ -36,6 +37,7 @@ LIMIT_SECONDS = 300.0  # for each side of a profile; 15 s are usual
 WORKING_TREE = "working tree"
 INTERRUPTED = "interrupted"
 LONGEST_NAME = 120  # of a trace's file; a git ref may have any length
+LOOKING = {"trace": "it was traced", "memory": "its memory was watched", "compiled": "it was compiled"}
 Say = Callable[[str], None]
 
 
@@ -97,8 +99,10 @@ def profile(case: Case, source: Source, images: ImageSource, traces: Path, steps
     with files.scratch() as folder:
         try:
             sides = _look(request, case, folder, say)
-        except BaseException:
+        except BaseException as error:
             file.unlink(missing_ok=True)  # the other side of a comparison may stay
+            if isinstance(error, BenchError) and source.name != WORKING_TREE:
+                raise BenchError(f"at {source.name}: {error}", error.exit_code) from error
             raise
     traced, python = sides.traced, sides.python
     return Profile(
@@ -201,5 +205,17 @@ def _ask(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = ask_once("profile", LIMIT_SECONDS, "it", variables, **request)
     except WorkerError as error:
-        raise WorkerError(f"the process for {request['what']} failed: {error}") from error
+        raise WorkerError(_why_failed(request, error)) from error
     return answer
+
+
+def _why_failed(request: dict[str, Any], error: WorkerError) -> str:
+    """Why a process failed, which of a program of the user's own says so itself, or has it ended."""
+    if request["program"] and isinstance(error, NoAnswer):
+        return f"{request['program']}: {error}"
+    if request["program"] and isinstance(error, WorkerDied):
+        return f"{request['program']}: its process died while {LOOKING[request['what']]}: {error}"
+    named = Path(request["tree"], str(error).partition(":")[0])
+    if request["program"] and os.path.isfile(named):  # noqa: PTH113 -- of whatever text, however long
+        return str(error)
+    return f"the process for {request['what']} failed: {error}"

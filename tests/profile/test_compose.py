@@ -9,7 +9,7 @@ from bench.axes.case import parse_id
 from bench.errors import BenchError
 from bench.profile import child, compose
 from bench.profile.sampling import Sampled
-from bench.workers.conversation import WorkerError
+from bench.workers.conversation import NoAnswer, WorkerDied, WorkerError
 from bench.workers.process import worker_words
 from tests.answers import check_request
 from tests.profile.made import COMPILED, PROFILE, TRACED
@@ -68,8 +68,8 @@ def machine(monkeypatch):
     return machine
 
 
-def profiled(folder, source="working tree"):
-    return compose.profile(CASE, compose.Source(folder, source), IMAGES, folder, 40, lambda what: None)
+def profiled(folder, source="working tree", **program):
+    return compose.profile(CASE, compose.Source(folder, source, **program), IMAGES, folder, 40, lambda what: None)
 
 
 def test_a_profile_has_all_sides(machine, tmp_path):
@@ -132,6 +132,26 @@ def test_without_a_trace_there_is_no_profile(machine, tmp_path):
     assert failed.value.exit_code == 3
     assert list(tmp_path.iterdir()) == []
     assert not any(folder.exists() for folder in machine.folders)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (WorkerError("nets.py:20: ValueError: planted"), "nets.py:20: ValueError: planted"),
+        (WorkerError("ValueError: planted"), "the process for trace failed: ValueError: planted"),
+        (WorkerError("x" * 5000), f"the process for trace failed: {'x' * 5000}"),
+        (NoAnswer("it gave no answer"), "it/training.py: it gave no answer"),
+        (WorkerDied("planted"), "it/training.py: its process died while it was traced: planted"),
+    ],
+    ids=["its own", "another", "a long one", "hangs", "died"],
+)
+def test_why_a_program_of_the_users_own_failed_is_its_own_word(machine, tmp_path, error, message):
+    (tmp_path / "nets.py").touch()
+    machine.answers["trace"] = error
+    for name, where in (("working tree", ""), ("HEAD~1", "at HEAD~1: ")):
+        with pytest.raises(BenchError) as failed:
+            profiled(tmp_path, name, program="it/training.py")
+        assert (str(failed.value), failed.value.exit_code) == (f"{where}{message}", 3)
 
 
 @pytest.mark.parametrize("ref", ["feature/é", ":/a message\nof <two> lines", "x" * 300, "../../elsewhere"])
