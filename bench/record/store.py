@@ -143,9 +143,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 def staged(folder: Path) -> Iterator[Path]:
     """A hidden folder whose files move into `folder` at the end, each whole; after an error nothing is left of it.
 
-    For what is added to a run's folder that is there; `folder` is made where it is not.
+    For what is added to a run's folder that is there; `folder` is made where it is not, with those above it.
     """
     staging = None
+    new = [path for path in folder.parents if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
@@ -160,8 +161,9 @@ def staged(folder: Path) -> Iterator[Path]:
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # if it is empty, it was made for this
+        for made in (folder, *new):  # if it is empty, it was made for this
+            with contextlib.suppress(OSError):
+                made.rmdir()
 
 
 def newest_run(results: Path, machine_slug: str, program: Path | None = None) -> Path | None:

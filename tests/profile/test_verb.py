@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,13 @@ def test_a_failure_is_one_line_and_leaves_nothing(here, monkeypatch, capsys, err
     assert (error.strerror if isinstance(error, OSError) else str(error)) in err
     assert err.count("\n") == 1
     assert not (here / "run").exists()
+
+
+def test_nothing_is_left_of_a_first_profile_that_fails_in_a_repository(here, monkeypatch):
+    subprocess.run(["git", "init", "-q", here], check=True)
+    give(monkeypatch, WorkerError("planted"))
+    assert main(["profile"]) == 3
+    assert [path.name for path in here.iterdir()] == [".git"]
 
 
 def test_a_folder_that_cannot_be_written_is_found_out_at_once(here, monkeypatch, capsys):
