@@ -77,8 +77,7 @@ def run_profile(options: ProfileOptions) -> int:
     other = others[0] if others else None
     loaded = None if options.program else images(options.dataset or DATASETS[0], options.data)
     for one in (case, *others):
-        if reason := _why_not(one, loaded):
-            raise BenchError(reason, USAGE)
+        _check(one, loaded)
     with contextlib.ExitStack() as stack:
         # Both sides, and where it all goes, before a minute is spent on either.
         source = stack.enter_context(_source(options.ref, options.program))
@@ -156,11 +155,17 @@ def _cases(ids: Sequence[str]) -> list[Case]:
     return [dataclasses.replace(case, threads=case.threads or settings.default_threads()) for case in cases]
 
 
-def _why_not(case: Case, images: Images | None) -> str | None:
+def _check(case: Case, images: Images | None) -> None:
+    """Raises BenchError for a case that cannot be profiled: the machine lacks the device, or there is no such case."""
     if case.workload == "accuracy":
-        return "an accuracy case is epochs and evaluations: profile an epoch, such as epoch[cpu-b64-fp32]"
+        raise BenchError(
+            "an accuracy case is epochs and evaluations: profile an epoch, such as epoch[cpu-b64-fp32]", USAGE
+        )
     # Whether it works, before its rows are asked what it can do.
-    return why_unusable(DEVICES[case.device]) or why_impossible(case, len(images.train) if images else None)
+    if reason := why_unusable(DEVICES[case.device]):
+        raise BenchError(f"nothing to profile: {reason}")
+    if reason := why_impossible(case, len(images.train) if images else None):
+        raise BenchError(reason, USAGE)
 
 
 def _profiled(

@@ -192,6 +192,12 @@ def test_what_a_user_can_get_wrong_is_one_line(here, capsys, words, code, messag
     assert list(here.iterdir()) == []
 
 
+def test_a_device_that_is_not_here_is_the_machines_fault_and_not_the_commands(here, monkeypatch, capsys):
+    monkeypatch.setattr(verb, "why_unusable", lambda device: "no CUDA GPU here")
+    assert main(["profile", "step[cuda-b64-fp32]"]) == 3
+    assert capsys.readouterr().err == "fcnn-bench: nothing to profile: no CUDA GPU here\n"
+
+
 def test_a_gpu_by_its_number_is_the_only_one_that_the_profile_sees(monkeypatch):
     monkeypatch.setenv(VISIBLE, "4,7")
     cases = verb._cases(["step[cuda:1-b64-fp32]", "step[cpu-b64-fp32]"])
