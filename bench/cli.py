@@ -157,6 +157,10 @@ def _measure(options: argparse.Namespace) -> int:
         return resume(options.resume, chosen)
     if program := getattr(options, "program", None):
         chosen |= matrix.of_program(chosen, program)
+    elif "program" in (chosen["workload"] or ()):
+        raise BenchError(
+            "argument --workload: program is one of your own, which has to be named: --program FILE.py", USAGE
+        )
     return run(matrix.filled(chosen), options.plan, options.words)
 
 

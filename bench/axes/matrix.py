@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.machinery
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -200,6 +201,20 @@ def of_program(options: Mapping[str, Any], program: Path) -> dict[str, Any]:
     given += [name for name in ("dataset", "data") if options[name] is not None]
     refuse_given(given)
     return {"program": program, "workload": ["program"]}
+
+
+def program_file(path: Path) -> Path:
+    """The file with a program of the user's own, its links followed.
+
+    Raises:
+        BenchError: There is no such file, or no Python imports it.
+    """
+    if not path.is_file():
+        raise BenchError(f"argument --program: there is no file {path}", USAGE)
+    real = path.resolve()
+    if not real.name.endswith(tuple(importlib.machinery.all_suffixes())):
+        raise BenchError(f"argument --program: {path} is no Python file, whose name ends in .py", USAGE)
+    return real
 
 
 def refuse_given(options: Sequence[str]) -> None:

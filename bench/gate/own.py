@@ -17,7 +17,8 @@ from typing import Any
 
 from bench.analyse.statistics import hodges_lehmann
 from bench.axes.case import Case
-from bench.errors import USAGE, BenchError, not_comparable
+from bench.axes.matrix import program_file
+from bench.errors import BenchError, not_comparable
 from bench.gate import check, decide
 from bench.gate.decide import FAIL, INCONCLUSIVE, PASS, sign_flip_p
 from bench.gate.outcome import SHOWN, Check, Outcome
@@ -68,11 +69,9 @@ def find(path: Path, batch_size: int = 64, device: str = "cpu") -> Program:
     """The program in a file, whose links are followed.
 
     Raises:
-        BenchError: There is no such file, or it lies in no git repository.
+        BenchError: There is no such file, it is no Python, or it lies in no git repository.
     """
-    if not path.is_file():
-        raise BenchError(f"argument --program: there is no file {path}", USAGE)
-    real = path.resolve()
+    real = program_file(path)
     try:
         root = git.top(real.parent).resolve()
     except BenchError as error:

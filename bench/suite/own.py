@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.axes.case import Case
-from bench.errors import USAGE, BenchError
+from bench.axes.matrix import program_file
+from bench.errors import BenchError
 from bench.measure import git
 from bench.workers.conversation import LONG_LIMIT_SECONDS, WorkerError
 from bench.workers.start import Workers
@@ -38,11 +39,9 @@ def request(path: Path, folder: str | None = None) -> dict[str, str]:
         folder: Where its relative paths begin; None for the current folder.
 
     Raises:
-        BenchError: There is no such file.
+        BenchError: There is no such file, or it is no Python.
     """
-    if not path.is_file():
-        raise BenchError(f"argument --program: there is no file {path}", USAGE)
-    real = path.resolve()
+    real = program_file(path)
     try:
         tree = git.top(real.parent).resolve()
     except BenchError:  # it lies in no repository, or there is no git

@@ -10,6 +10,7 @@ import pytest
 
 from bench.axes import matrix
 from bench.axes.case import Case, why_impossible
+from bench.cli import main
 from bench.errors import USAGE, BenchError
 from bench.record.folding import folded
 from bench.record.journal import Journal
@@ -156,6 +157,24 @@ def test_a_batch_size_that_is_not_minded_leaves_no_account(surveyed, program, tm
 def test_a_file_that_is_not_there_is_one_line():
     with pytest.raises(BenchError, match=r"argument --program: there is no file nowhere\.py"):
         own.request(Path("nowhere.py"))
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "profile"])
+def test_a_file_that_is_no_python_is_refused_before_anything_is_started(verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text(PROGRAM)
+    (tmp_path / "link.py").symlink_to("notes.txt")
+    for name in ("notes.txt", "link.py"):  # a link is what it leads to
+        assert main([verb, "--program", name]) == USAGE
+        said = f"fcnn-bench: argument --program: {name} is no Python file, whose name ends in .py\n"
+        assert capsys.readouterr().err == said
+
+
+def test_its_workload_without_a_program_is_refused_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--workload", "program"]) == USAGE
+    assert "argument --workload: program is one of your own, which has to be named" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_its_repository_is_told_and_its_version_too(program, tmp_path):
