@@ -26,6 +26,7 @@ from bench.measure import settings
 from bench.measure.clock import Clock
 from bench.measure.compilation import graphs_compiled
 from bench.measure.counters import count
+from bench.workers.serve import place_of
 from bench.workers.turns import warm
 from bench.workers.workloads import Prepared
 
@@ -197,5 +198,15 @@ def _module(state: State) -> Any:
             if package in OURS:
                 ours = f"a package of fcnn-bench is called {package}, too, and is imported first"
                 raise BenchError(f"{state.file}: {error}: {ours}") from error
+            if isinstance(error, ImportError) and "relative import with no known parent" in str(error):
+                raise BenchError(place_of(error, state.tree) + _why_not_relative(state, error)) from error
             raise
     return sys.modules[name]
+
+
+def _why_not_relative(state: State, error: ImportError) -> str:
+    """The error of a relative import, and how a file is to import that is run as a script is."""
+    folders = Path(state.file).parent.parts
+    package = "".join(f"{folder}." for folder in folders[folders[:1] == ("src",) :])
+    remedy = f"write `from {package}NAME import ...` in place of `from .NAME import ...`"
+    return f"{reason_of(error)}: the file is imported as a script is: {remedy}"

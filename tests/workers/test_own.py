@@ -204,6 +204,19 @@ def test_a_package_of_the_programs_that_is_called_like_ours_is_named(made, line,
     assert str(raised.value).endswith(f": a package of fcnn-bench is called {package}, too, and is imported first")
 
 
+@pytest.mark.parametrize(("folder", "package"), [("", ""), ("pkg/of", "pkg.of."), ("src/pkg", "pkg.")])
+def test_a_relative_import_is_told_how_a_script_imports(made, tmp_path, folder, package):
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / folder / "nets.py").write_text("net = 3\n")
+    file = (Path(folder) / "relative.py").as_posix()
+    state, case = made("from .nets import net\n", file)
+    with pytest.raises(BenchError) as raised:
+        own.facts(state, case)
+    said = "ImportError: attempted relative import with no known parent package: the file is imported as a script is: "
+    write = f"write `from {package}NAME import ...` in place of `from .NAME import ...`"
+    assert str(raised.value) == f"{file}:1: {said}{write}"
+
+
 def test_an_error_has_the_last_line_in_the_tree_that_it_came_through(made, tmp_path):
     state, case = made("def make(*of):\n    return int('no number')\n", "fails.py")
     with pytest.raises(ValueError, match="no number") as raised:
