@@ -22,12 +22,17 @@ NEEDED = {
 
 def subject(program: Program) -> str:
     """What was measured, and what was not, since the program does not have what it takes."""
-    lacking = {name: what for name, what in NEEDED.items() if name in program.lacks}
-    if "optimizer" not in lacking:  # which has the parameters
-        lacking.pop("model", None)
-    missing = [f"no {name}, so {what} are not known" for name, what in lacking.items()]
-    gaps = f" It has {'; '.join(missing)}." if missing else ""
+    missing = lacking(program)
+    gaps = f" It has {missing}." if missing else ""
     return f"Training steps of a program of your own, {program.file}, with its own images.{gaps}"
+
+
+def lacking(program: Program) -> str:
+    """`no images_per_step, so images per second are not known`, of all that it lacks; empty if it has everything."""
+    missing = {name: what for name, what in NEEDED.items() if name in program.lacks}
+    if "optimizer" not in missing:  # which has the parameters
+        missing.pop("model", None)
+    return "; ".join(f"no {name}, so {what} are not known" for name, what in missing.items())
 
 
 def how_fast(program: Program, everything: Sequence[Cell]) -> str:

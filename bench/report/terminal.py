@@ -12,7 +12,7 @@ from rich.text import Text
 from bench.analyse.cell import Cell
 from bench.axes.axis import AXES
 from bench.record.model import Record
-from bench.report import captions, column, tables
+from bench.report import captions, column, own, tables
 from bench.report.column import CaseColumn, head
 from bench.report.details import note
 from bench.report.headlines import answer, headlines
@@ -56,6 +56,8 @@ def show(record: Record, console: Console, elsewhere: Sequence[Record] = ()) -> 
     for finding in findings([record, *elsewhere]):
         if finding.topic in topics:
             summary.add_row(Text(finding.topic, style="bold"), Text(" ".join(finding.sentences)))
+    if record.program and (missing := own.lacking(record.program)):  # the page says so below its title
+        summary.add_row(Text("Missing", style="bold"), Text(f"The program has {missing}."))
     console.print(summary)
     console.print()
     for view in tables.VIEWS:

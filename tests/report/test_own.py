@@ -1,6 +1,8 @@
 import dataclasses
+import io
 
 import pytest
+from rich.console import Console
 
 from bench.analyse.cells import cells
 from bench.cli import main
@@ -12,6 +14,7 @@ from bench.report.columns import COLUMNS
 from bench.report.headlines import answer, headlines
 from bench.report.markdown import markdown
 from bench.report.sentences import findings
+from bench.report.terminal import show
 from tests.data.measurements import case, gap, measured
 from tests.data.records import CPU_RECORD
 
@@ -63,6 +66,14 @@ def test_what_it_lacks_is_said_with_what_is_not_known_for_it():
     assert captions.subject(with_optimizer).endswith("with its own images.")
     assert captions.subject(program_record()).endswith("with its own images.")
     assert captions.title(CPU_RECORD) == captions.TITLE
+
+
+def test_a_terminal_says_what_it_lacks():
+    for lacks in (["images_per_step", "evaluate"], []):
+        out = io.StringIO()
+        show(program_record(lacks=lacks), Console(file=out, width=120, color_system=None))
+        said = "Missing     The program has no images_per_step, so images per second are not known."
+        assert (said in out.getvalue()) is bool(lacks)
 
 
 def test_a_gpu_is_set_beside_the_cpu_batch_by_batch():
