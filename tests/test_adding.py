@@ -49,7 +49,7 @@ ADDITIONS = {
         )
     },
     "what a worker can be asked": {
-        "bench/workers/requests.py": ('    "turn": ', '    "pace_again": "bench.workers.turns.pace",\n')
+        "bench/workers/requests.py": ('    "turn": "bench', '    "pace_again": "bench.workers.turns.pace",\n')
     },
     "condition that disturbs": {
         "bench/measure/conditions.py": (
