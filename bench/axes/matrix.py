@@ -16,7 +16,7 @@ from bench.axes.feeds import FEEDS
 from bench.axes.workloads import STEP_WORKLOADS
 from bench.errors import USAGE, BenchError
 
-Block = Mapping[str, Sequence[Value]]  # values by the case's field, which multiply
+Choices = Mapping[str, Sequence[Value]]  # values by the case's field, which multiply
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST")
 
 
@@ -174,19 +174,19 @@ def cases(options: Mapping[str, Any], plan: str, devices: Sequence[str]) -> list
         devices: Those that count where none is chosen.
     """
     chosen = {"device": devices, **_chosen(options)}
-    blocks: list[Block] = PLANS[plan] if is_planned(options) else [{}]
+    blocks: list[Choices] = PLANS[plan] if is_planned(options) else [{}]
     if not is_planned(options) and _is_sweep(chosen):
         blocks = [{}, {"workload": ["step"], "device": ACCELERATORS, "feed": ["device"]}]
     return list(dict.fromkeys(case for block in blocks for case in _product(_among(chosen, block))))
 
 
-def _is_sweep(chosen: Block) -> bool:
+def _is_sweep(chosen: Choices) -> bool:
     """Whether steps of several batch sizes are chosen, and where their images lie is not."""
     is_step = "step" in chosen.get("workload", ["step"])
     return is_step and "feed" not in chosen and len(set(chosen.get("batch_size", ()))) >= SWEPT
 
 
-def _among(chosen: Block, block: Block) -> Block:
+def _among(chosen: Choices, block: Choices) -> Choices:
     """A block on all devices that count or, if it names some, on those of them that count."""
     return {**chosen, **block, "device": [one for one in chosen["device"] if one in block.get("device", [one])]}
 
@@ -242,7 +242,7 @@ def _chosen(options: Mapping[str, Any]) -> dict[str, Sequence[Value]]:
     }
 
 
-def _product(block: Block) -> Iterator[Case]:
+def _product(block: Choices) -> Iterator[Case]:
     for values in itertools.product(*(block.get(axis.field, [axis.default]) for axis in AXES)):
         fields: dict[str, Any] = dict(zip((axis.field for axis in AXES), values, strict=True))
         of_others = {axis.field: axis.default for axis in AXES if axis.feed not in (None, fields["feed"])}
@@ -258,7 +258,7 @@ POWERS_OF_TWO = [2**power for power in range(15)]
 # On an accelerator, large batches from host memory are mostly copied: 6 of 7 ms at 16,384 images on an H200. What the
 # device can do shows with the images in its own memory, so the sweep is done with both.
 # The quick plan leaves out compiling: from cold it takes a quarter of the minute that the whole report may take.
-PLANS: dict[str, list[Block]] = {
+PLANS: dict[str, list[Choices]] = {
     "quick": [
         {"workload": STEP_WORKLOADS},
         {"batch_size": SWEEP, "device": ["cpu"]},

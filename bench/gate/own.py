@@ -39,7 +39,7 @@ FAIL_ALPHA, PASS_ALPHA = 0.001, 0.01  # over both looks
 
 
 @dataclass(frozen=True)
-class Program:
+class OwnProgram:
     """A program of the user's own.
 
     Attributes:
@@ -65,7 +65,7 @@ class Program:
         return f"{Path(self.file).name}[{self.device}-b{self.batch_size}-t1]"
 
 
-def find(path: Path, batch_size: int = 64, device: str = "cpu") -> Program:
+def find(path: Path, batch_size: int = 64, device: str = "cpu") -> OwnProgram:
     """The program in a file, whose links are followed.
 
     Raises:
@@ -79,10 +79,10 @@ def find(path: Path, batch_size: int = 64, device: str = "cpu") -> Program:
             why = f"{path} lies in no git repository, whose commits it is compared with: git init there, and commit it"
             raise not_comparable(why) from error
         raise
-    return Program(root, real.relative_to(root).as_posix(), device, batch_size)
+    return OwnProgram(root, real.relative_to(root).as_posix(), device, batch_size)
 
 
-def check_program(request: Request, program: Program, say: Say = lambda line: None) -> Check:
+def check_program(request: Request, program: OwnProgram, say: Say = lambda line: None) -> Check:
     """Runs the gates on a program of the user's own; raises BenchError for what the user can mend."""
     root, ref, file = program.root, request.ref, program.file
 
@@ -93,14 +93,14 @@ def check_program(request: Request, program: Program, say: Say = lambda line: No
     return run(request, laid_out, GATES, program, file, sides_of, say)
 
 
-def _ask(side: Side, request: str, program: Program, **more: Any) -> Any:
+def _ask(side: Side, request: str, program: OwnProgram, **more: Any) -> Any:
     """What a fresh worker answers, its reason with the side's name; raises WorkerError."""
     with side.worker() as worker:
         case = dataclasses.asdict(program.case)
         return named(side.called, functools.partial(worker.ask, request, LONG_LIMIT_SECONDS, case=case, **more))
 
 
-def _counts(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+def _counts(of: Sides, request: Request, program: OwnProgram, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     def count(id: str, asked: str, **more: Any) -> Outcome:
         counters = {
             "reference": _ask(of.reference, asked, program, **more),
@@ -121,7 +121,7 @@ def _counts(of: Sides, request: Request, program: Program, accepted: list[dict[s
     yield from outcomes if request.judges_counts else map(check.shown, outcomes)
 
 
-def _timing(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+def _timing(of: Sides, request: Request, program: OwnProgram, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     if of.same:
         reason = "the repository's files are the same on both sides: there is one program and not two"
         yield Outcome("timing", program.id, PASS, reason)
@@ -134,11 +134,11 @@ def _timing(of: Sides, request: Request, program: Program, accepted: list[dict[s
     yield check.timed("timing", program.id, ask)
 
 
-def _accuracy(of: Sides, request: Request, program: Program, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
+def _accuracy(of: Sides, request: Request, program: OwnProgram, accepted: list[dict[str, Any]]) -> Iterator[Outcome]:
     yield check.timed("accuracy", program.id, functools.partial(_learning, of, program))
 
 
-def _learning(of: Sides, program: Program) -> Outcome:
+def _learning(of: Sides, program: OwnProgram) -> Outcome:
     known = _ask(of.reference, "own_facts", program)
     if "evaluate" in known["lacks"]:
         return Outcome("accuracy", program.id, SHOWN, "it has no evaluate(), so what it learns is not judged")

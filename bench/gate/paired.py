@@ -100,7 +100,7 @@ def named(called: str, ask: Callable[[], T]) -> T:
 
 
 @dataclass(frozen=True)
-class Pace:
+class TurnSizes:
     """How a pair takes its turns."""
 
     rounds: int
@@ -108,7 +108,7 @@ class Pace:
     lead_seconds: float
 
     @classmethod
-    def of(cls, repetition_seconds: float, *, on_device: bool) -> Pace:
+    def of(cls, repetition_seconds: float, *, on_device: bool) -> TurnSizes:
         """For repetitions that take so long, on an accelerator or not."""
         lead = DEVICE_LEAD_SECONDS if on_device else LEAD_SECONDS if repetition_seconds < LONG_SECONDS else 0.0
         repetitions = max(1, math.ceil(max(CHUNK_SECONDS, lead) / repetition_seconds))
@@ -140,14 +140,14 @@ def measure_pair(reference: Side, candidate: Side, case: Case, rng: random.Rando
             worker.begin("prepare", id=CASE, case=dataclasses.asdict(case), warm_seconds=WARM_SECONDS)
         prepared = {name: named(called[name], worker.end) for name, worker in workers.items()}
         quickest = min(answer["repetition_seconds"] for answer in prepared.values())
-        pace = Pace.of(quickest, on_device=case.device != "cpu")
+        sizes = TurnSizes.of(quickest, on_device=case.device != "cpu")
         spinning = case.threads > 1
-        asked = {"id": CASE, "repetitions": pace.repetitions, "lead_seconds": pace.lead_seconds}
+        asked = {"id": CASE, "repetitions": sizes.repetitions, "lead_seconds": sizes.lead_seconds}
         turns = {name: Turn(name, worker, "turn", asked, stops=spinning) for name, worker in workers.items()}
         if spinning:
             for worker in workers.values():
                 worker.stop()
-        order = rng.choice(("AB", "BA")) * pace.rounds
+        order = rng.choice(("AB", "BA")) * sizes.rounds
         answers = [named(called[name], turns[name].take) for name in order]
     seconds: dict[str, list[float]] = {"A": [], "B": []}
     on_device: dict[str, list[float]] = {"A": [], "B": []}

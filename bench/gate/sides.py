@@ -49,7 +49,7 @@ class Environment:
         return " with ".join(filter(None, [self.python, variables]))
 
 
-class Workers(Protocol):
+class WorkerMaker(Protocol):
     """What makes workers: a `bench.workers.forge.Forge`, or what stands for one."""
 
     def worker(self, called: str = "the worker") -> contextlib.AbstractContextManager[Conversation]:
@@ -67,7 +67,7 @@ class Side:
         file: That program's path in `tree`.
     """
 
-    forge: Workers
+    forge: WorkerMaker
     tree: Path
     called: str = "the worker"
     file: str = ""
@@ -96,7 +96,7 @@ class Sides:
     apart: bool = False
 
     @classmethod
-    def of(cls, programs: Trees, candidate: Workers, reference: Workers | None = None) -> Sides:
+    def of(cls, programs: Trees, candidate: WorkerMaker, reference: WorkerMaker | None = None) -> Sides:
         """Two programs with what makes their workers; one for both if there is only one."""
         return cls(
             Side(reference or candidate, programs.reference, "the reference", programs.file),

@@ -10,7 +10,7 @@ from bench.errors import DONE, FAILED, BenchError
 from bench.gate.baseline import check_records
 from bench.gate.certify import certify
 from bench.gate.check import check, timed_on
-from bench.gate.own import Program, check_program
+from bench.gate.own import OwnProgram, check_program
 from bench.gate.show import show, summarise_for_ci, write
 from bench.gate.sides import Environment
 from bench.gate.trees import default_ref
@@ -31,7 +31,7 @@ def run_check(
     data: Path | None,
     output: Path,
     environment: Environment | None = None,
-    program: Program | None = None,
+    program: OwnProgram | None = None,
     device: str = "cpu",
 ) -> int:
     """Checks the working tree of the current folder, against `ref` or records; writes files, then prints the table.

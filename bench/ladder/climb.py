@@ -37,7 +37,7 @@ LIMIT_SECONDS = 600.0  # for each answer of a step; the slowest epoch seen took 
 ROOFLINE_SECONDS = 12.0  # about what the roofline bound takes
 # JAX would take most of a GPU's memory at once, which the other processes need.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-Say = Callable[[str, float], None]
+SayProgress = Callable[[str, float], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ def expected_seconds(request: ClimbRequest, earlier: Ladder | None = None) -> fl
 def climb(
     request: ClimbRequest,
     earlier: Ladder | None = None,
-    say: Say = lambda what, left_seconds: None,
+    say: SayProgress = lambda what, left_seconds: None,
     save: Callable[[Ladder], None] = lambda ladder: None,
 ) -> Ladder:
     """All rows of a device; one that fails or cannot be climbed is kept with its reason, as is the roofline bound.
@@ -89,7 +89,9 @@ def climb(
 
 
 class _Climb:
-    def __init__(self, request: ClimbRequest, earlier: Ladder | None, say: Say, save: Callable[[Ladder], None]) -> None:
+    def __init__(
+        self, request: ClimbRequest, earlier: Ladder | None, say: SayProgress, save: Callable[[Ladder], None]
+    ) -> None:
         self._request, self._say_left, self._save_ladder = request, say, save
         self._climbed = _begun(request, earlier)
         self._names = progress.in_order(self._climbed, request.epochs)

@@ -8,46 +8,46 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bench.ladder.program import BATCH_SIZE, Program, Steps
+from bench.ladder.program import BATCH_SIZE, FreshTraining, Steps
 from bench.ladder.steps import generated, written_out
 from bench.workers.capture import aside, capture, put_back
 from fcnn import train
 from fcnn.data import Images, as_tensors
 
 
-def graph_a_step(images: Images, seed: int, device: torch.device) -> Program:
+def graph_a_step(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The reference's step, Adam included, is one CUDA graph; Python only says which images."""
     return replayed_steps(reference_steps(images, seed, device))
 
 
-def graph_an_epoch(images: Images, seed: int, device: torch.device) -> Program:
+def graph_an_epoch(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """All steps of an epoch are one CUDA graph: a launch an epoch."""
     return replayed_epochs(reference_steps(images, seed, device))
 
 
-def by_hand_in_a_graph(images: Images, seed: int, device: torch.device) -> Program:
+def by_hand_in_a_graph(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The epoch's graph with forward and backward pass written out, and one tensor for Adam to update."""
     return replayed_epochs(written_out(images, seed, device))
 
 
-def compiled_in_a_graph(images: Images, seed: int, device: torch.device) -> Program:
+def compiled_in_a_graph(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The epoch's graph with the step's kernels generated, the fastest of many candidates each."""
     return replayed_epochs(generated(images, seed, device, mode=MODE))
 
 
-def bf16_in_a_graph(images: Images, seed: int, device: torch.device) -> Program:
+def bf16_in_a_graph(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The generated kernels with products in bfloat16, for which the GPU has tensor cores."""
     return replayed_epochs(generated(images, seed, device, mode=MODE, dtype=torch.bfloat16))
 
 
-def two_kernels(images: Images, seed: int, device: torch.device) -> Program:
+def two_kernels(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The epoch's graph with two kernels per step, written for this network."""
     from bench.ladder.kernels import steps_in_two_kernels  # here, since Triton is not everywhere
 
     return replayed_epochs(steps_in_two_kernels(images, seed, device))
 
 
-def two_kernels_early(images: Images, seed: int, device: torch.device) -> Program:
+def two_kernels_early(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The two kernels, each begun before the one before it has ended: it asks for its images and waits for that end."""
     from bench.ladder.kernels import steps_in_two_kernels
 
@@ -79,7 +79,7 @@ def reference_steps(images: Images, seed: int, device: torch.device) -> Steps:
     return Steps(step, len(labels), generator, [*weights, *moments, total], weights, total)
 
 
-def replayed_steps(steps: Steps) -> Program:
+def replayed_steps(steps: Steps) -> FreshTraining:
     """A graph for a whole batch and one for the last, smaller one."""
     sizes = dict.fromkeys((BATCH_SIZE, steps.count % BATCH_SIZE or BATCH_SIZE))
     batches = {size: torch.zeros(size, dtype=torch.int64, device=steps.generator.device) for size in sizes}
@@ -92,10 +92,10 @@ def replayed_steps(steps: Steps) -> Program:
             replays[len(chosen)]()
         return steps.mean_loss()
 
-    return Program(epoch, lambda: steps.weights)
+    return FreshTraining(epoch, lambda: steps.weights)
 
 
-def replayed_epochs(steps: Steps) -> Program:
+def replayed_epochs(steps: Steps) -> FreshTraining:
     """A graph of all steps of an epoch, which take their images from one tensor of numbers."""
     order = torch.zeros(steps.count, dtype=torch.int64, device=steps.generator.device)
     replay = _recorded(steps, order.split(BATCH_SIZE))
@@ -106,7 +106,7 @@ def replayed_epochs(steps: Steps) -> Program:
         replay()
         return steps.mean_loss()
 
-    return Program(epoch, lambda: steps.weights)
+    return FreshTraining(epoch, lambda: steps.weights)
 
 
 def _recorded(steps: Steps, batches: Sequence[Tensor]) -> Callable[[], None]:

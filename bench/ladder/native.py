@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import reason_in
-from bench.ladder.program import BETAS, CPU, EPSILON, LEARNING_RATE, Program, order, parameters, steps_of
+from bench.ladder.program import BETAS, CPU, EPSILON, LEARNING_RATE, FreshTraining, order, parameters, steps_of
 from bench.record import files
 from fcnn.data import Images
 
@@ -98,7 +98,7 @@ def _address(tensor: Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def one_function(images: Images, seed: int, device: torch.device = CPU) -> Program:
+def one_function(images: Images, seed: int, device: torch.device = CPU) -> FreshTraining:
     """The whole epoch is one function in C that skips black pixels: four fifths of all, and they add nothing."""
     library = _library()
     start, place, value = _lit_pixels(images)
@@ -124,7 +124,7 @@ def one_function(images: Images, seed: int, device: torch.device = CPU) -> Progr
             raise RuntimeError(f"there could not be {torch.get_num_threads()} threads")
         return total.item() / steps_of(len(labels))
 
-    return Program(epoch, lambda: views)
+    return FreshTraining(epoch, lambda: views)
 
 
 @functools.lru_cache(maxsize=1)

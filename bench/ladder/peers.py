@@ -16,7 +16,7 @@ from bench.ladder.program import (
     CPU,
     EPSILON,
     LEARNING_RATE,
-    Program,
+    FreshTraining,
     flat_images,
     order,
     parameters,
@@ -30,7 +30,7 @@ def missing(module: str, install: str) -> Callable[[], str | None]:
     return lambda: None if importlib.util.find_spec(module) else f"{module} is not installed: pip install {install}"
 
 
-def scikit_learn(images: Images, seed: int, device: torch.device = CPU) -> Program:
+def scikit_learn(images: Images, seed: int, device: torch.device = CPU) -> FreshTraining:
     """`MLPClassifier` in float32, which halves the bytes; its defaults compute in what the images are.
 
     It knows no GPU and computes on the CPU, whatever `device` says.
@@ -58,10 +58,10 @@ def scikit_learn(images: Images, seed: int, device: torch.device = CPU) -> Progr
         (c1, c2), (i1, i2) = network.coefs_, network.intercepts_
         return [torch.as_tensor(np.ascontiguousarray(array)) for array in (c1.T, i1, c2.T, i2)]
 
-    return Program(lambda: fit(len(labels)), weights)
+    return FreshTraining(lambda: fit(len(labels)), weights)
 
 
-def jax_scan(images: Images, seed: int, device: torch.device = CPU) -> Program:
+def jax_scan(images: Images, seed: int, device: torch.device = CPU) -> FreshTraining:
     """JAX with `jit` around a `scan` over all steps of an epoch: the whole of it is one compiled program."""
     import jax
     import jax.numpy as jnp
@@ -83,7 +83,7 @@ def jax_scan(images: Images, seed: int, device: torch.device = CPU) -> Program:
         state[0], total = jax.block_until_ready(epoch_of(state[0], pixels, labels, shuffled))
         return float(total) / steps_of(count)
 
-    return Program(epoch, lambda: [torch.as_tensor(np.array(weight)) for weight in state[0][0]])
+    return FreshTraining(epoch, lambda: [torch.as_tensor(np.array(weight)) for weight in state[0][0]])
 
 
 _jax_epochs: dict[tuple[int, int], Any] = {}

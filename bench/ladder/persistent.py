@@ -21,7 +21,7 @@ from bench.ladder.program import (
     BETAS,
     EPSILON,
     LEARNING_RATE,
-    Program,
+    FreshTraining,
     flat_images,
     order,
     parameters,
@@ -147,22 +147,22 @@ def queue(training: Resident, chosen: Tensor, *, blocks: int = BLOCKS, most_poll
     nvrtc.launch_cooperative(_kernel(torch.cuda.current_device()), BLOCKS, THREADS, arguments)
 
 
-def in_cuda(images: Images, seed: int, device: torch.device) -> Program:
+def in_cuda(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """An epoch is one kernel: weights stay in registers, and blocks meet at a barrier in every step."""
     return _program(Resident(images, seed, device), queue)
 
 
-def in_triton(images: Images, seed: int, device: torch.device) -> Program:
+def in_triton(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """An epoch is one kernel, of which Triton decides what lies in which register."""
     from bench.ladder import persistent_triton  # here, since Triton is not everywhere
 
     return _program(Resident(images, seed, device), persistent_triton.queue)
 
 
-def _program(training: Resident, launch: Launch) -> Program:
+def _program(training: Resident, launch: Launch) -> FreshTraining:
     generator = torch.Generator(training.flat.device).manual_seed(training.seed)
 
     def epoch() -> float:
         return training.learn(order(len(training.labels), generator), launch)
 
-    return Program(epoch, lambda: training.weights)
+    return FreshTraining(epoch, lambda: training.weights)

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Program:
+class FreshTraining:
     """A fresh training from a seed.
 
     Attributes:
@@ -61,7 +61,7 @@ class Steps:
         return self.total.item() / steps_of(self.count)
 
 
-def one_by_one(steps: Steps) -> Program:
+def one_by_one(steps: Steps) -> FreshTraining:
     """Every step is a call from Python."""
 
     def epoch() -> float:
@@ -70,7 +70,7 @@ def one_by_one(steps: Steps) -> Program:
             steps.step(chosen)
         return steps.mean_loss()
 
-    return Program(epoch, lambda: steps.weights)
+    return FreshTraining(epoch, lambda: steps.weights)
 
 
 def steps_of(count: int) -> int:

@@ -21,7 +21,7 @@ from bench.ladder.program import (
     BETAS,
     EPSILON,
     LEARNING_RATE,
-    Program,
+    FreshTraining,
     Steps,
     flat_images,
     one_by_one,
@@ -34,14 +34,14 @@ from fcnn.data import Images, TensorBatches, as_tensors, loader
 SIZES = ((50, 784), (50,), (10, 50), (10,))
 
 
-def tutorial(images: Images, seed: int, device: torch.device) -> Program:
+def tutorial(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The tutorial's loop: a DataLoader over torchvision's MNIST with ToTensor."""
     training = train.make_training(device, seed)
     batches = loader(images.train, BATCH_SIZE, shuffle=True, seed=seed)
     return _program(training, batches)
 
 
-def workers(images: Images, seed: int, device: torch.device) -> Program:
+def workers(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The images are decoded in processes of their own, one a core; a GPU fetches them from pinned memory."""
     training = train.make_training(device, seed)
     count, pinned = settings.default_threads(), device.type != "cpu"
@@ -52,21 +52,21 @@ def workers(images: Images, seed: int, device: torch.device) -> Program:
     return _program(training, batches)
 
 
-def decoded_once(images: Images, seed: int, device: torch.device) -> Program:
+def decoded_once(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The images are tensors from the beginning; the DataLoader still collects a batch image by image."""
     training = train.make_training(device, seed)
     batches = DataLoader(TensorDataset(*as_tensors(images.train)), BATCH_SIZE, shuffle=True)
     return _program(training, batches)
 
 
-def index_select(images: Images, seed: int, device: torch.device) -> Program:
+def index_select(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """A batch is one gather from the tensor of all images."""
     training = train.make_training(device, seed)
     batches = TensorBatches(*as_tensors(images.train), BATCH_SIZE, shuffle=True, seed=seed)
     return _program(training, batches)
 
 
-def resident(images: Images, seed: int, device: torch.device) -> Program:
+def resident(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """That tensor lies in the GPU's memory, and batches are gathered there."""
     training = train.make_training(device, seed)
     pixels, labels = as_tensors(images.train)
@@ -74,7 +74,7 @@ def resident(images: Images, seed: int, device: torch.device) -> Program:
     return _program(training, batches)
 
 
-def fused_adam(images: Images, seed: int, device: torch.device) -> Program:
+def fused_adam(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """Adam's update is one operator instead of some twenty."""
     training = train.make_training(device, seed, optimizer_options={"fused": True})
     pixels, labels = as_tensors(images.train)
@@ -82,29 +82,29 @@ def fused_adam(images: Images, seed: int, device: torch.device) -> Program:
     return _program(training, batches)
 
 
-def one_thread(images: Images, seed: int, device: torch.device) -> Program:
+def one_thread(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """One thread: no operator waits for another core, and none has its help."""
     settings.use_threads(1)
     return fused_adam(images, seed, device)
 
 
-def same_thread(images: Images, seed: int, device: torch.device) -> Program:
+def same_thread(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The backward pass runs on this thread: autograd's own for the device is neither woken nor waited for."""
     torch.autograd.set_multithreading_enabled(False)
     return fused_adam(images, seed, device)
 
 
-def by_hand(images: Images, seed: int, device: torch.device) -> Program:
+def by_hand(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """Forward and backward pass are written out as ATen calls into buffers: no autograd, modules, optimizer object."""
     return one_by_one(written_out(images, seed, device))
 
 
-def compiled(images: Images, seed: int, device: torch.device) -> Program:
+def compiled(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The written-out step, compiled: one call into generated code; the last, smaller batch gets code of its own."""
     return one_by_one(generated(images, seed, device, mode="default"))
 
 
-def bf16(images: Images, seed: int, device: torch.device) -> Program:
+def bf16(images: Images, seed: int, device: torch.device) -> FreshTraining:
     """The reference's step with matrix products in bfloat16."""
     options = {"fused": True}
     training = train.make_training(device, seed, optimizer_options=options, amp_dtype=torch.bfloat16)
@@ -213,5 +213,5 @@ def _generator(device: torch.device, seed: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def _program(training: train.Training, batches: train.Batches) -> Program:
-    return Program(lambda: train.train_epoch(training, batches), lambda: list(training.model.parameters()))
+def _program(training: train.Training, batches: train.Batches) -> FreshTraining:
+    return FreshTraining(lambda: train.train_epoch(training, batches), lambda: list(training.model.parameters()))

@@ -16,7 +16,7 @@ import torch
 
 from bench.axes.compilers import COMPILERS
 from bench.ladder import graphs, native, peers, persistent, steps
-from bench.ladder.program import Program
+from bench.ladder.program import FreshTraining
 from bench.measure.facts import has
 from bench.workers.capture import capture
 from fcnn.data import Images
@@ -36,7 +36,7 @@ class LadderRow:
     """
 
     name: str
-    make: Callable[[Images, int, torch.device], Program]
+    make: Callable[[Images, int, torch.device], FreshTraining]
     removed: str
     why_not: Callable[[], str | None] = lambda: None
     also: tuple[Callable[..., object] | Path, ...] = ()

@@ -129,13 +129,13 @@ def _operator_seconds(
                     with torch.profiler.record_function(name):
                         repeat()
     events = [
-        Event(event.start_thread_id(), event.start_ns(), event.start_ns() + event.duration_ns(), event.name())
+        ThreadEvent(event.start_thread_id(), event.start_ns(), event.start_ns() + event.duration_ns(), event.name())
         for event in profile.kineto_results.events()
     ]
     return seconds_by_kind(events, STEP), seconds_by_kind(events, NOTHING)
 
 
-class Event(NamedTuple):
+class ThreadEvent(NamedTuple):
     """What ran on a thread, from when to when by the profiler's clock."""
 
     thread: int
@@ -153,7 +153,7 @@ class _Open(NamedTuple):
     range: collections.Counter[str] | None
 
 
-def seconds_by_kind(events: Iterable[Event], name: str) -> dict[str, float]:
+def seconds_by_kind(events: Iterable[ThreadEvent], name: str) -> dict[str, float]:
     """Of the ranges called `name`, the time in operators by kind and the rest; the mean of the fastest quarter of them.
 
     An operator's time is its own, that of others within it taken out, unless it is part of a product; together they are

@@ -19,7 +19,7 @@ from bench.axes.precisions import PRECISIONS, Precision
 from bench.errors import reason_of
 from bench.measure import latency, nvrtc, settings
 from bench.measure.clock import Clock
-from bench.measure.probe import Prepared, Probe
+from bench.measure.probe import Probe, ReadyProbe
 from bench.measure.sampling import SamplingRule, measure
 from bench.record.model import Calibration
 
@@ -53,10 +53,10 @@ def _free_bytes(device: str) -> int:
 def _matmul(precision: Precision) -> Probe:
     dtype = getattr(torch, precision.amp_dtype) if precision.amp_dtype else torch.float32
 
-    def prepare(device: str, clock: Clock) -> Prepared:
+    def prepare(device: str, clock: Clock) -> ReadyProbe:
         size = _matmul_size(device, clock, functools.partial(_product, precision, dtype), dtype.itemsize)
         # 2 n^3: a multiplication and an addition for every element of every row and column.
-        return Prepared(_product(precision, dtype, size, device), 2.0 * size**3)
+        return ReadyProbe(_product(precision, dtype, size, device), 2.0 * size**3)
 
     return Probe(f"matmul_{precision.name}", "flop", prepare)
 
@@ -109,20 +109,20 @@ def _quickest_seconds(repeat: Callable[[], object], clock: Clock) -> float:
     return min(seconds)
 
 
-def _copy(size: Callable[[str], int]) -> Callable[[str, Clock], Prepared]:
-    def prepare(device: str, clock: Clock) -> Prepared:
+def _copy(size: Callable[[str], int]) -> Callable[[str, Clock], ReadyProbe]:
+    def prepare(device: str, clock: Clock) -> ReadyProbe:
         count = size(device) // 4
         source, target = (torch.ones(count, device=device) for _ in range(2))
-        return Prepared(lambda: target.copy_(source), 2.0 * 4 * count)  # read once and written once
+        return ReadyProbe(lambda: target.copy_(source), 2.0 * 4 * count)  # read once and written once
 
     return prepare
 
 
-def _cached_copy(device: str, clock: Clock) -> Prepared:
+def _cached_copy(device: str, clock: Clock) -> ReadyProbe:
     once = _copy(_cached_bytes)(device, clock)
     if torch.device(device).type != "cuda":
         return once
-    return Prepared(latency.in_a_graph(once.repeat, GRAPH_COPIES), GRAPH_COPIES * once.work)
+    return ReadyProbe(latency.in_a_graph(once.repeat, GRAPH_COPIES), GRAPH_COPIES * once.work)
 
 
 def _copy_bytes(device: str) -> int:
@@ -145,19 +145,19 @@ def _power_of_two(number: int) -> int:
     return 1 << (number.bit_length() - 1)
 
 
-def _call(device: str, clock: Clock) -> Prepared:
+def _call(device: str, clock: Clock) -> ReadyProbe:
     x = torch.ones((), device=device)
-    return Prepared(lambda: x.add_(1.0), 1.0)
+    return ReadyProbe(lambda: x.add_(1.0), 1.0)
 
 
-def _backward_thread(device: str, clock: Clock) -> Prepared:
+def _backward_thread(device: str, clock: Clock) -> ReadyProbe:
     """A backward pass that computes nothing. On an accelerator, a thread of autograd's own is woken for it.
 
     See `Engine::execute` in PyTorch's `torch/csrc/autograd/engine.cpp`: a thread per device, and none for the CPU.
     """
     leaf, gradient = torch.ones((), device=device, requires_grad=True), torch.ones(1, device=device)
     view = leaf.view(1)
-    return Prepared(lambda: torch.autograd.grad(view, leaf, gradient, retain_graph=True), 1.0)
+    return ReadyProbe(lambda: torch.autograd.grad(view, leaf, gradient, retain_graph=True), 1.0)
 
 
 def _on_cpu(device: str) -> bool:
@@ -185,7 +185,7 @@ PROBES = (
 
 
 @functools.cache
-def _kept(probe: Probe) -> Prepared:
+def _kept(probe: Probe) -> ReadyProbe:
     """Made once a process: fresh buffers lie on other pages, and a copy's rate depends on them by half."""
     return probe.prepare("cpu", Clock(DEVICES["cpu"]))
 

@@ -37,7 +37,7 @@ THROTTLED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80  # those that make kernels slower tha
 
 
 @dataclass(frozen=True)
-class State:
+class GpuState:
     """What NVML tells at a moment; None where it does not.
 
     Attributes:
@@ -59,7 +59,7 @@ class State:
     not_known: dict[str, str] = field(default_factory=dict)
 
 
-def state(uuid: str | None = None) -> State:
+def state(uuid: str | None = None) -> GpuState:
     """The state of the GPU with this uuid; of torch's first one, if none is given."""
     not_known: dict[str, str] = {}
 
@@ -77,7 +77,7 @@ def state(uuid: str | None = None) -> State:
             held_back[called] = seconds
     if held_back:  # no GPU has all of them
         not_known.pop("held_back_seconds", None)
-    return State(
+    return GpuState(
         sm_hertz=known("sm_hertz", lambda p, gpu: 1e6 * p.nvmlDeviceGetClockInfo(gpu, p.NVML_CLOCK_SM)),
         power_watts=known("power_watts", lambda p, gpu: p.nvmlDeviceGetPowerUsage(gpu) / 1e3),
         temperature_celsius=known(
@@ -109,7 +109,7 @@ def reasons(mask: int) -> list[str]:
     return [*named, *([f"NVML reason {rest:#x}"] if rest else [])]
 
 
-def held_back(before: State, after: State, seconds: float) -> tuple[float, str] | None:
+def held_back(before: GpuState, after: GpuState, seconds: float) -> tuple[float, str] | None:
     """The largest share of the time between two states in which a policy held the clocks back, and the policy.
 
     None where NVML keeps no such counters.
@@ -132,7 +132,7 @@ def exclusive() -> str | None:
     return reason if alone else None
 
 
-def others(seen: State, own: set[int]) -> tuple[int | None, str | None]:
+def others(seen: GpuState, own: set[int]) -> tuple[int | None, str | None]:
     """How many other processes have work on the GPU, or why that is not known.
 
     A container may show processes under numbers that are not its own. Then a single one is the own one; of several,

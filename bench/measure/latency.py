@@ -16,7 +16,7 @@ import torch
 from bench.errors import BenchError
 from bench.measure import nvrtc
 from bench.measure.clock import Clock
-from bench.measure.probe import Prepared
+from bench.measure.probe import ReadyProbe
 
 NODES = 1000
 BARRIERS = 2000
@@ -49,13 +49,13 @@ extern "C" __global__ void cross_barriers(unsigned *arrived, unsigned *given_up,
 """
 
 
-def graph_node(device: str, clock: Clock) -> Prepared:
+def graph_node(device: str, clock: Clock) -> ReadyProbe:
     """A CUDA graph of kernels that do next to nothing, each of which waits for the one before.
 
     The kernel is the smallest that torch has: it writes one number. Captured on one stream, they form a chain.
     """
     number = torch.zeros((), device=device)
-    return Prepared(in_a_graph(lambda: number.fill_(1.0), NODES), NODES)
+    return ReadyProbe(in_a_graph(lambda: number.fill_(1.0), NODES), NODES)
 
 
 def in_a_graph(repeat: Callable[[], object], repetitions: int) -> Callable[[], object]:
@@ -80,7 +80,7 @@ def _replay(graph: torch.cuda.CUDAGraph, kept: object) -> None:
     graph.replay()
 
 
-def grid_barrier(device: str, clock: Clock) -> Prepared:
+def grid_barrier(device: str, clock: Clock) -> ReadyProbe:
     """A cooperative launch of one block per multiprocessor, in which all cross many barriers.
 
     `check` raises BenchError where a block has waited in vain, or not all have arrived.
@@ -102,4 +102,4 @@ def grid_barrier(device: str, clock: Clock) -> Prepared:
                 f"{int(given_up)} blocks had waited in vain"
             )
 
-    return Prepared(repeat, BARRIERS, check)
+    return ReadyProbe(repeat, BARRIERS, check)

@@ -10,7 +10,7 @@ from bench.record.kinds import Unit
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadyProbe:
     """A probe that is ready to be timed.
 
     Attributes:
@@ -37,6 +37,6 @@ class Probe:
 
     name: str
     unit: Unit
-    prepare: Callable[[str, Clock], Prepared]
+    prepare: Callable[[str, Clock], ReadyProbe]
     concerns: Callable[[str], bool] = lambda device: True
     why_not: Callable[[], str | None] = lambda: None

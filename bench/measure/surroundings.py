@@ -94,7 +94,7 @@ class Surroundings:
 
     def disturbance(self) -> str | None:
         """What disturbed it so far, as a sentence's beginning without its subject; None if nothing did."""
-        now = gpu.state() if self._gpu_before else gpu.State()
+        now = gpu.state() if self._gpu_before else gpu.GpuState()
         company = gpu.others(now, processes.own())[0] if self._gpu_before else None
         seconds = time.monotonic() - self._begin
         held_back = gpu.held_back(self._gpu_before, now, seconds) if self._gpu_before else None
@@ -188,7 +188,7 @@ class _Reading:
     pids: set[int]
     waited: float | None
     stopped: float
-    board: gpu.State | None
+    board: gpu.GpuState | None
 
 
 def _with_gpu(

@@ -9,7 +9,7 @@ from bench.profile.model import Profile
 
 
 @dataclass(frozen=True)
-class Row:
+class OperatorRow:
     """One operator of one part: seconds and calls per step on both sides, 0 where a side does not have it."""
 
     phase: str
@@ -26,7 +26,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ProfileDifference:
     """B less A, a step: by part from unprofiled steps, by operator from the traces.
 
     Attributes:
@@ -37,16 +37,16 @@ class Difference:
     b: str
     a_seconds: float
     b_seconds: float
-    phases: list[Row]
-    operators: list[Row]
+    phases: list[OperatorRow]
+    operators: list[OperatorRow]
     b_agrees: bool = True
     a_disturbed: str | None = None
     b_disturbed: str | None = None
 
 
-def difference(a: Profile, b: Profile) -> Difference:
+def difference(a: Profile, b: Profile) -> ProfileDifference:
     """The rows with the largest differences first, whichever side is slower."""
-    return Difference(
+    return ProfileDifference(
         a.source,
         b.source,
         a.cost.unprofiled_seconds,
@@ -75,10 +75,10 @@ def _operators(profile: Profile) -> Totals:
     return {key: (seconds, calls) for key, (seconds, calls) in totals.items()}
 
 
-def _sorted(a: Totals, b: Totals) -> list[Row]:
+def _sorted(a: Totals, b: Totals) -> list[OperatorRow]:
     nothing = (0.0, 0.0)
     rows = [
-        Row(phase, name, a.get((phase, name), nothing)[0], b.get((phase, name), nothing)[0],
+        OperatorRow(phase, name, a.get((phase, name), nothing)[0], b.get((phase, name), nothing)[0],
             a.get((phase, name), nothing)[1], b.get((phase, name), nothing)[1])
         for phase, name in dict.fromkeys([*a, *b])
     ]  # fmt: skip

@@ -22,7 +22,7 @@ class ProfileRequest:
     """A request.
 
     Attributes:
-        what: A name of `LOOKS`.
+        what: A name of `WAYS_TO_LOOK`.
         tree: Folder whose `fcnn` is looked at.
         case: The fields of the case, its threads resolved.
         dataset: A name of torchvision's, or `bench.workers.images.EMBEDDED`; `sha256` is what its images must have.
@@ -195,7 +195,7 @@ def _compiled(request: ProfileRequest) -> dict[str, Any]:
         return {"compiled": dataclasses.asdict(compiled), "disturbed": surroundings.disturbance()}
 
 
-LOOKS = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compiled}
+WAYS_TO_LOOK = {"trace": _trace, "loop": _loop, "memory": _memory, "compiled": _compiled}
 
 
 def look(state: State, **fields: Any) -> Any:
@@ -207,4 +207,4 @@ def look(state: State, **fields: Any) -> Any:
         own.take(state, request.tree, request.program, request.folder)
     else:
         import_from(Path(request.tree))
-    return LOOKS[request.what](request)
+    return WAYS_TO_LOOK[request.what](request)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.measure.compilation import compilations
-from bench.profile.model import Compiled
+from bench.profile.model import CompiledCase
 
 # Fields of torch's own metrics (torch._dynamo.utils.CompilationMetrics); a stage contains those that it calls.
 STAGES = {
@@ -19,7 +19,7 @@ STAGES = {
 }
 
 
-def compile_and_watch(run: Callable[[], object]) -> Compiled:
+def compile_and_watch(run: Callable[[], object]) -> CompiledCase:
     """Runs a few steps of a compiled case that was not compiled yet."""
     import torch._dynamo.utils
     from torch._inductor.utils import run_and_get_code
@@ -29,7 +29,7 @@ def compile_and_watch(run: Callable[[], object]) -> Compiled:
         _, codes = run_and_get_code(run)
         metrics = torch._dynamo.utils.get_compilation_metrics()
         broken = list(torch._dynamo.utils.graph_break_reasons)
-    return Compiled(
+    return CompiledCase(
         graphs=watched.graphs,
         breaks=[_break(reason) for reason in broken] or watched.graph_break_reasons,
         recompiles=watched.recompile_reasons,

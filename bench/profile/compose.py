@@ -17,7 +17,7 @@ from bench.measure import facts, settings
 from bench.profile import sampling
 from bench.profile.disturbed import joined
 from bench.profile.model import (
-    Compiled,
+    CompiledCase,
     Cost,
     Gap,
     Holder,
@@ -31,7 +31,7 @@ from bench.record import files
 from bench.workers.conversation import NoAnswer, WorkerDied, WorkerError
 from bench.workers.process import ask_once, worker_words
 
-STEPS = 40
+TRACED_STEPS = 40
 SAMPLED_SECONDS = 6.0
 LIMIT_SECONDS = 300.0  # for each side of a profile; 15 s are usual
 WORKING_TREE = "working tree"
@@ -138,7 +138,7 @@ class _Sides:
     traced: dict[str, Any]
     memory: Memory
     python: sampling.Sampled = field(default_factory=lambda: sampling.Sampled({}))
-    compiled: Compiled | None = None
+    compiled: CompiledCase | None = None
     missing: dict[str, str] = field(default_factory=dict)
     disturbances: dict[str, str | None] = field(default_factory=dict)
     interrupted: bool = False
@@ -189,7 +189,7 @@ def _look_at_memory(sides: _Sides, request: dict[str, Any], folder: Path) -> Non
 
 def _look_at_compiling(sides: _Sides, request: dict[str, Any], folder: Path) -> None:
     answer = _ask({**request, "what": "compiled"}, folder)
-    sides.compiled = Compiled(**answer["compiled"])
+    sides.compiled = CompiledCase(**answer["compiled"])
     sides.disturbances["compiling"] = answer["disturbed"]
 
 

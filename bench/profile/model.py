@@ -140,7 +140,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledCase:
     """What torch.compile made of the case, from cold.
 
     Attributes:
@@ -185,7 +185,7 @@ class Profile:
     gaps: list[Gap]
     python_stacks: dict[str, int]
     memory: Memory
-    compiled: Compiled | None
+    compiled: CompiledCase | None
     trace_file: str
     trace_bytes: int
     missing: dict[str, str] = field(default_factory=dict)

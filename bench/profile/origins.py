@@ -26,7 +26,7 @@ from bench.profile.steps import MarkedSteps
 from bench.profile.tracing import activities
 from fcnn.train import unmarked
 
-STEPS = 3  # recorded, of which the second tells: neither the first nor the last
+RECORDED_STEPS = 3  # recorded, of which the second tells: neither the first nor the last
 
 
 def origins(case: Case, steps: MarkedSteps, program: Path) -> dict[tuple[str, int], Origin]:
@@ -40,9 +40,9 @@ def origins(case: Case, steps: MarkedSteps, program: Path) -> dict[tuple[str, in
     flops_of = flops_of_calls(functools.partial(steps.run, unmarked, 1))
     recording = profile(activities=activities(case), profile_memory=True, with_stack=True)
     with garbage_collector_off(), recording as recorded:
-        steps.traced(STEPS)
+        steps.traced(RECORDED_STEPS)
     host = [event for event in recorded.events() or [] if str(event.device_type) != ON_DEVICE]
-    flops = flops_by_event(host, flops_of, STEPS)
+    flops = flops_by_event(host, flops_of, RECORDED_STEPS)
     sizes = _of_second_step(
         [(e.name, e.time_range.start, e.time_range.end, (flops.get(id(e), 0), max(0, _allocated(e)))) for e in host],
         steps,
@@ -58,7 +58,7 @@ def _allocated(event: Any) -> int:
 def _of_second_step(calls: Sequence[tuple[str, float, float, Any]], steps: MarkedSteps) -> dict[tuple[str, int], Any]:
     """What is known of each (name, begin, end, known), by the call's name and number in the second step."""
     known = {Event((name,), begin, end, 0.0): what for name, begin, end, what in calls}
-    ranges = Ranges(list(known), steps.parts, STEPS)
+    ranges = Ranges(list(known), steps.parts, RECORDED_STEPS)
     return {
         (event.name, number): known[event]
         for event, number in numbered(within_steps(known, ranges), ranges)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from bench.errors import reason_of
 from bench.profile import flame, sentences, tables
-from bench.profile.against import Difference
+from bench.profile.against import ProfileDifference
 from bench.profile.model import Profile
 from bench.profile.plain import plain_texts
 from bench.report import template
@@ -70,7 +70,7 @@ def _timeline(profile: Profile, label: str) -> str:
 
 
 @dataclass(frozen=True)
-class Block:
+class Section:
     """A section of the page; `picture` is the name of one."""
 
     name: str
@@ -80,7 +80,7 @@ class Block:
     tables: tuple[Table, ...] = ()
 
 
-def page(profile: Profile, against: Difference | None, drawn: Sequence[Plot]) -> str:
+def page(profile: Profile, against: ProfileDifference | None, drawn: Sequence[Plot]) -> str:
     """The whole page; `drawn` are `pictures` of the same profile."""
     profile, against = plain_texts((profile, against))
     return template.render(
@@ -90,7 +90,7 @@ def page(profile: Profile, against: Difference | None, drawn: Sequence[Plot]) ->
         summary=sentences.summary(profile),
         trust=sentences.trust(profile),
         on_page=on_page,
-        blocks=[block for block in _blocks(profile, against) if block],
+        sections=[section for section in _sections(profile, against) if section],
         pictures={plot.name: plot for plot in drawn},
         inlined={plot.name: Markup(_inlined(plot)) for plot in drawn if plot.svg},
     )
@@ -101,63 +101,63 @@ def _inlined(plot: Plot) -> str:
     return for_page(plot.svg, plot.label) if plot.name == "memory" else plot.svg
 
 
-def _blocks(profile: Profile, against: Difference | None) -> list[Block | None]:
+def _sections(profile: Profile, against: ProfileDifference | None) -> list[Section | None]:
     return [
         _difference(profile, against),
-        Block("parts", "Parts of a step", ["As measured without a profiler, and as the trace has them."],
+        Section("parts", "Parts of a step", ["As measured without a profiler, and as the trace has them."],
               tables=(tables.parts(profile),)),
         _python(profile),
-        Block("hotspots", "Hot spots",
+        Section("hotspots", "Hot spots",
               ["Operators by their own time, those that they call taken out."],
               tables=(tables.hot_spots(profile),)),
-        Block("lines", "Lines of the program", ["Operators' own time by the line of fcnn that caused it."],
+        Section("lines", "Lines of the program", ["Operators' own time by the line of fcnn that caused it."],
               tables=(tables.lines(profile),)),
-        Block("operators", "Operators as a flame graph",
+        Section("operators", "Operators as a flame graph",
               ["Width is time, the part of the step at the top, callers above what they call."],
               "operators"),
         _device(profile),
         _memory(profile),
         _compiled(profile),
-        Block("trace", "The trace", [
+        Section("trace", "The trace", [
             f"traces/{profile.trace_file} ({sentences.size(profile.trace_bytes)}, {counted(profile.steps, 'step')}) "
             "opens in ui.perfetto.dev and in chrome://tracing; the parts of a step are named ranges in it."]),
     ]  # fmt: skip
 
 
-def _difference(profile: Profile, difference: Difference | None) -> Block | None:
+def _difference(profile: Profile, difference: ProfileDifference | None) -> Section | None:
     if difference is None:
         reason = profile.missing.get("comparison")
-        return Block("difference", "The difference", [f"Not here: {reason}."]) if reason else None
+        return Section("difference", "The difference", [f"Not here: {reason}."]) if reason else None
     rows = (tables.changes(difference, phases=True), tables.changes(difference, phases=False))
-    return Block("difference", "The difference", [sentences.difference_sentence(difference)], tables=rows)
+    return Section("difference", "The difference", [sentences.difference_sentence(difference)], tables=rows)
 
 
-def _python(profile: Profile) -> Block:
+def _python(profile: Profile) -> Section:
     if not profile.python_stacks:
-        return Block(
+        return Section(
             "python", "The Python side", [f"Not here: {profile.missing.get('python', 'no sample was taken')}."]
         )
     total = sum(profile.python_stacks.values())
     caption = f"{total:,} samples by py-spy, without a profiler; width is share, callers above what they call."
     if profile.python_torn:
         caption += " py-spy did not come back from stopping the program, so it ran on: a few stacks are of two moments."
-    return Block("python", "The Python side", [caption], "python")
+    return Section("python", "The Python side", [caption], "python")
 
 
-def _device(profile: Profile) -> Block | None:
+def _device(profile: Profile) -> Section | None:
     if not profile.kernels:
         return None
-    return Block("kernels", "On the device", ["Kernels and copies by time, and the gaps between them."],
+    return Section("kernels", "On the device", ["Kernels and copies by time, and the gaps between them."],
                  tables=(tables.kernels(profile), tables.gaps(profile)))  # fmt: skip
 
 
-def _memory(profile: Profile) -> Block:
-    return Block("memory", "Memory", sentences.memory_sentences(profile), "memory", (tables.holders(profile),))
+def _memory(profile: Profile) -> Section:
+    return Section("memory", "Memory", sentences.memory_sentences(profile), "memory", (tables.holders(profile),))
 
 
-def _compiled(profile: Profile) -> Block | None:
+def _compiled(profile: Profile) -> Section | None:
     if profile.compiled:
-        return Block("compiled", "Compiled code", sentences.compiled_lines(profile))
+        return Section("compiled", "Compiled code", sentences.compiled_lines(profile))
     if reason := profile.missing.get("compiled"):
-        return Block("compiled", "Compiled code", [f"Not here: {reason}."])
+        return Section("compiled", "Compiled code", [f"Not here: {reason}."])
     return None

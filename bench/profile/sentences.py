@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.profile.against import Difference
+from bench.profile.against import ProfileDifference
 from bench.profile.disturbed import notice
 from bench.profile.model import Profile
 from bench.report import units
@@ -29,7 +29,7 @@ def signed(seconds: float) -> str:
     return f"{'-' if seconds < 0 else '+'}{units.duration(abs(seconds))}"
 
 
-def disturbance(profile: Profile, against: Difference | None) -> str | None:
+def disturbance(profile: Profile, against: ProfileDifference | None) -> str | None:
     """What stands above all numbers if some of them are of the program and of something else; None if none are."""
     sides = [("A", against.a_disturbed), ("B", against.b_disturbed)] if against else []
     reason = "; ".join(f"in {side}, {reason}" for side, reason in sides if reason) if against else profile.disturbed
@@ -96,7 +96,7 @@ def trust(profile: Profile) -> str:
     return f"{text}." + (f" Single parts are further off: {apart}." if apart else "")
 
 
-def difference_sentence(difference: Difference) -> str:
+def difference_sentence(difference: ProfileDifference) -> str:
     """Which side is slower, by how much, and which part accounts for the most of it; no verdict if one is disturbed."""
     if difference.a_disturbed or difference.b_disturbed:
         return f"A is {difference.a}, B is {difference.b}."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bench.profile import sentences, tables
-from bench.profile.against import Difference
+from bench.profile.against import ProfileDifference
 from bench.profile.model import Profile
 from bench.profile.plain import plain_texts
 from bench.report.plot import Plot
@@ -15,7 +15,7 @@ from bench.table import Table, as_markdown, on_terminal
 from bench.text import markdown as text
 
 
-def show(profile: Profile, against: Difference | None, console: Console) -> None:
+def show(profile: Profile, against: ProfileDifference | None, console: Console) -> None:
     """Prints the sentences and the hot spots, and the difference if there is one."""
     profile, against = plain_texts((profile, against))
     for sentence in _first(profile, against):
@@ -33,13 +33,13 @@ def show(profile: Profile, against: Difference | None, console: Console) -> None
         console.print(f"no {name}: {reason}")
 
 
-def _first(profile: Profile, against: Difference | None) -> list[str]:
+def _first(profile: Profile, against: ProfileDifference | None) -> list[str]:
     """What is said before any table, a disturbance before all else."""
     disturbance = sentences.disturbance(profile, against)
     return [*([disturbance] if disturbance else []), *sentences.summary(profile), sentences.trust(profile)]
 
 
-def markdown(profile: Profile, against: Difference | None, pictures: Sequence[Plot]) -> str:
+def markdown(profile: Profile, against: ProfileDifference | None, pictures: Sequence[Plot]) -> str:
     """profile.md; `pictures` lie beside the trace, and those that could not be drawn have their reasons here."""
     profile, against = plain_texts((profile, against))
     disturbance = sentences.disturbance(profile, against)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bench.profile.against import Difference
+from bench.profile.against import ProfileDifference
 from bench.profile.events import BETWEEN
 from bench.profile.model import Profile
 from bench.profile.sentences import signed, size
@@ -69,7 +69,7 @@ def lines(profile: Profile) -> Table:
     return Table.of(["Program line", "Calls", "Operators' self time", "Of the step"], rows)
 
 
-def changes(difference: Difference, *, phases: bool) -> Table:
+def changes(difference: ProfileDifference, *, phases: bool) -> Table:
     """Two profiles' difference, the largest first."""
     shown = difference.phases if phases else difference.operators[:SHOWN_ROWS]
     headings = ["Part", *([] if phases else ["Operator", "Calls A", "Calls B"]), "A", "B", "B less A"]

@@ -120,7 +120,11 @@ def _why_not_all(profiled: Profile, compared: Profile | None) -> str | None:
 
 
 def _write(
-    profiled: Profile, compared: Profile | None, difference: against.Difference | None, folder: Path, staged: Path
+    profiled: Profile,
+    compared: Profile | None,
+    difference: against.ProfileDifference | None,
+    folder: Path,
+    staged: Path,
 ) -> list[str]:
     """Fills the folder `staged`, which goes into `folder`; the pictures that could not be drawn, with their reasons."""
     pictures = page.pictures(profiled)

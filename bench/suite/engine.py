@@ -29,7 +29,7 @@ from bench.workers.conversation import LONG_LIMIT_SECONDS
 from bench.workers.rounds import Turn, TurnFailed, shuffled, take
 
 Start = Callable[[], contextlib.AbstractContextManager[Any]]
-Say = Callable[[str, float], None]
+SayProgress = Callable[[str, float], None]
 
 LONG_SECONDS = 0.1  # of a repetition that does not mind what was in the caches before
 # At the beginning of a process, when nothing is warm, a round of steps is discarded. On one thread of an EPYC, over 64
@@ -80,7 +80,7 @@ class Rounds:
         start: Start,
         journal: Journal,
         rng: random.Random,
-        say: Say = lambda what, seconds: None,
+        say: SayProgress = lambda what, seconds: None,
         watch: Callable[[int, str | None], Any] = Watch,
     ) -> None:
         self._group, self._start, self._journal, self._rng, self._say = group, start, journal, rng, say

@@ -15,7 +15,7 @@ from bench.workers import cold, workloads
 from bench.workers.images import images, requested
 from bench.workers.process import ask_once, empty_compiler_caches
 
-STEPS = 30_000
+PREDICTED_STEPS = 30_000
 LIMIT_SECONDS = 1800.0  # for that many steps, compiling included
 
 
@@ -32,8 +32,8 @@ def payoff() -> list[dict[str, Any]]:
         case = reference_case(precision=precision, compiler=compiler)
         settings.apply(case)
         compile_seconds, step_seconds = _predict(case)
-        predicted, took = compile_seconds + STEPS * step_seconds, _stopwatch(case, STEPS)
-        what = f"{STEPS:,} steps {precision} {compiler}"
+        predicted, took = compile_seconds + PREDICTED_STEPS * step_seconds, _stopwatch(case, PREDICTED_STEPS)
+        what = f"{PREDICTED_STEPS:,} steps {precision} {compiler}"
         print(f"payoff: {what}: {predicted:.1f} s predicted, {took:.1f} s taken, {predicted / took - 1:+.1%}")
         rows.append({"precision": precision, "compiler": compiler, "compile_seconds": compile_seconds,
                      "step_seconds": step_seconds, "predicted_seconds": predicted, "taken_seconds": took})  # fmt: skip

@@ -14,7 +14,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from bench.record.folding import folded
 from bench.record.journal import INTERRUPTED, Journal, digits, failures, of_kind
 from bench.record.model import Record
 from bench.suite import costs, own
-from bench.suite.engine import Group, Rounds
+from bench.suite.engine import Group, Rounds, SayProgress
 from bench.suite.plan import Plan, Share
 from bench.workers.conversation import LONG_LIMIT_SECONDS, WorkerError
 from bench.workers.images import EMBEDDED
@@ -38,9 +38,6 @@ from bench.workers.start import Workers
 
 MOST_CALIBRATIONS = 3
 COMPILING = "compiling failed"
-
-
-Say = Callable[[str, float], None]
 
 
 class Session:
@@ -52,7 +49,9 @@ class Session:
         say: Told what is under way, and how many of the plan's seconds are done.
     """
 
-    def __init__(self, workers: Workers, journal: Journal, plan: Plan, say: Say = lambda what, seconds: None) -> None:
+    def __init__(
+        self, workers: Workers, journal: Journal, plan: Plan, say: SayProgress = lambda what, seconds: None
+    ) -> None:
         self._workers, self._journal, self._plan, self._say = workers, journal, plan, say
         self._done = 0.0
 
@@ -95,7 +94,7 @@ class Session:
             self._calibrate(self._plan.calibrations)
         self._journal.write("end")
 
-    def _rounds(self, name: str, share: Share, caches: Mapping[str, str], say: Say) -> None:
+    def _rounds(self, name: str, share: Share, caches: Mapping[str, str], say: SayProgress) -> None:
         """As many rounds of a group as its share has."""
         members = costs.groups(self.cases).get(name, {})
         gpu = self._gpu({case.device for case in members.values()})

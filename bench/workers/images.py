@@ -22,11 +22,11 @@ EMBEDDED = "embedded"
 class Both:
     """As much of `fcnn.data.Images` as workloads need, made without any `fcnn`."""
 
-    def __init__(self, train: Dataset, test: Dataset) -> None:
+    def __init__(self, train: ArrayDataset, test: ArrayDataset) -> None:
         self.train, self.test = train, test
 
 
-class Dataset:
+class ArrayDataset:
     """As much of a torchvision dataset as workloads need."""
 
     def __init__(self, data: Any, targets: Any) -> None:
@@ -49,7 +49,7 @@ def held(dataset: str | None = None, data: str | None = None, file: str | None =
         import torch
 
         train, train_labels, test, test_labels = torch.load(file)
-        return Both(Dataset(train, train_labels), Dataset(test, test_labels))
+        return Both(ArrayDataset(train, train_labels), ArrayDataset(test, test_labels))
     if dataset is None:
         return None
     images = find(dataset, data)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAKE, STEP, EVALUATE, IMAGES = "make", "step", "evaluate", "images_per_step"
 OPTIONAL = ("model", "optimizer", EVALUATE, IMAGES)
 SEED = 0
-LOOKS = 5  # at what is learnt, in a training
+LOOKS_AT_LEARNING = 5  # at what is learnt, in a training
 OURS = ("bench", "fcnn")
 
 
@@ -94,7 +94,7 @@ def learn(state: State, case: dict[str, Any], seed: int, steps: int) -> float:
     said -0.9 points (-2.1 to -0.2) of half the learning rate.
     """
     made = _made(state, Case(**case), seed)
-    looks = {max(1, steps >> halvings) for halvings in range(LOOKS)}
+    looks = {max(1, steps >> halvings) for halvings in range(LOOKS_AT_LEARNING)}
     accuracies = []
     for done in range(1, steps + 1):
         made.step()

@@ -89,7 +89,7 @@ def asked(forge, tmp_path):
                 (folder / name).write_text(text)
             if old and (both or side == "candidate"):
                 change(folder, old, new, file)
-        program = own.Program(tmp_path, "training/train.py", **of)
+        program = own.OwnProgram(tmp_path, "training/train.py", **of)
         sides = Sides.of(Trees(tmp_path / "candidate", tmp_path / "reference", "0", program.file), forge)
         return list(own.GATES[gate](sides, Request(tmp_path, "HEAD"), program, []))
 
@@ -256,7 +256,7 @@ def told(gate, candidate=None, **request):
         "own_count_evaluation": lambda of: {"allocations": 1},
         "own_learn": lambda of: 0.9 + of["seed"] / 1000,
     }
-    program = own.Program(Path("/nowhere"), "train.py")
+    program = own.OwnProgram(Path("/nowhere"), "train.py")
     sides = Sides.of(
         Trees(Path("/a"), Path("/b"), "0", "train.py"), Answers(**usual | (candidate or {})), Answers(**usual)
     )

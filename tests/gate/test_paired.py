@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.gate.paired import CHUNK_SECONDS, FEWEST_ROUNDS, ROUNDS, Pace, Pair
+from bench.gate.paired import CHUNK_SECONDS, FEWEST_ROUNDS, ROUNDS, Pair, TurnSizes
 
 
 def test_a_slower_candidate_is_above_zero():
@@ -49,6 +49,6 @@ def test_a_stall_in_every_second_turn_is_seen():
     ],
 )
 def test_the_longer_a_repetition_the_fewer_rounds(seconds, on_device, expected):
-    pace = Pace.of(seconds, on_device=on_device)
-    assert (pace.rounds, pace.repetitions, pace.lead_seconds > 0) == expected
-    assert pace.repetitions * seconds >= CHUNK_SECONDS
+    sizes = TurnSizes.of(seconds, on_device=on_device)
+    assert (sizes.rounds, sizes.repetitions, sizes.lead_seconds > 0) == expected
+    assert sizes.repetitions * seconds >= CHUNK_SECONDS

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.measure import breakdown as of
-from bench.measure.breakdown import Event, fastest, measure_breakdown, seconds_by_kind
+from bench.measure.breakdown import ThreadEvent, fastest, measure_breakdown, seconds_by_kind
 from bench.measure.device_work import DeviceWork, work_of
 from bench.measure.pace import Pace
 from tests.measure.simulated import SimulatedTime
@@ -127,7 +127,7 @@ def test_operators_count_by_their_kind_and_within_their_range():
         (1, 200, 300, of.NOTHING), (1, 210, 215, "aten::mm"), (1, 220, 225, "cudaLaunchKernel"),
         (1, 400, 500, "aten::add"),
     ]  # fmt: skip
-    events = [Event(thread, 1000 * begin, 1000 * end, name) for thread, begin, end, name in events]
+    events = [ThreadEvent(thread, 1000 * begin, 1000 * end, name) for thread, begin, end, name in events]
     assert seconds_by_kind(events, of.STEP) == pytest.approx({"product": 36e-6, "other": 12e-6, "rest": 52e-6})
     assert seconds_by_kind(reversed(events), of.NOTHING) == pytest.approx({"product": 5e-6, "other": 0, "rest": 95e-6})
     assert seconds_by_kind(events, "no such range") == {}
@@ -140,7 +140,7 @@ def test_what_a_compiler_has_made_is_an_operator_but_for_the_products_in_it():
         (1, 20, 70, "## Call CompiledFxGraph fthahgzbxy ##"),
         (1, 30, 60, "aten::addmm"),
     ]
-    events = [Event(thread, 1000 * begin, 1000 * end, name) for thread, begin, end, name in events]
+    events = [ThreadEvent(thread, 1000 * begin, 1000 * end, name) for thread, begin, end, name in events]
     assert seconds_by_kind(events, of.STEP) == pytest.approx({"product": 30e-6, "other": 20e-6, "rest": 50e-6})
 
 
@@ -148,8 +148,8 @@ def test_of_several_ranges_the_fastest_quarter_counts():
     events = []
     for number in range(8):
         begin = 1_000_000 * number
-        events.append(Event(1, begin, begin + 900_000, of.STEP))
-        events.append(Event(1, begin + 1, begin + 1 + 10_000 + 5_000 * number, "aten::mm"))
+        events.append(ThreadEvent(1, begin, begin + 900_000, of.STEP))
+        events.append(ThreadEvent(1, begin + 1, begin + 1 + 10_000 + 5_000 * number, "aten::mm"))
     assert seconds_by_kind(events, of.STEP)["product"] == pytest.approx(12.5e-6)
 
 

@@ -7,7 +7,7 @@ import torch
 from bench.axes.devices import DEVICES
 from bench.measure import calibration
 from bench.measure.clock import Clock
-from bench.measure.probe import Prepared, Probe
+from bench.measure.probe import Probe, ReadyProbe
 from bench.measure.sampling import SamplingRule
 from bench.record.model import Calibration, to_json
 from bench.record.store import of_json
@@ -34,7 +34,7 @@ def accelerator(monkeypatch):
     monkeypatch.setitem(DEVICES, "cuda", SimulatedTime().device(name="cuda", torch_name="meta"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     chains = [
-        Probe(name, unit, lambda device, clock: Prepared(lambda: None, 10), lambda device: device == "cuda")
+        Probe(name, unit, lambda device, clock: ReadyProbe(lambda: None, 10), lambda device: device == "cuda")
         for name, unit in (("graph_node", "node"), ("grid_barrier", "barrier"))
     ]
     monkeypatch.setattr(calibration, "PROBES", (*calibration.PROBES[:-2], *chains))
@@ -98,7 +98,7 @@ def test_an_idle_gpu_has_time_to_raise_its_clocks_before_sizes_are_chosen(monkey
 
 def test_a_gpu_copies_within_its_cache_in_a_graph_and_others_one_by_one(monkeypatch):
     """A launch of each would take longer than the bytes."""
-    monkeypatch.setattr(calibration, "_copy", lambda size: lambda device, clock: Prepared(lambda: None, 32.0))
+    monkeypatch.setattr(calibration, "_copy", lambda size: lambda device, clock: ReadyProbe(lambda: None, 32.0))
     monkeypatch.setattr(calibration.latency, "in_a_graph", lambda repeat, times: (repeat, times))
     on_gpu, on_cpu = (calibration._cached_copy(device, Clock()) for device in ("cuda", "cpu"))
     assert (on_gpu.repeat[1], on_gpu.work) == (calibration.GRAPH_COPIES, 32.0 * calibration.GRAPH_COPIES)
@@ -137,7 +137,7 @@ def test_a_probe_that_fails_has_its_reason_and_costs_no_other(monkeypatch, fails
     def nothing():
         pass
 
-    prepared = Prepared(planted if fails == "repeat" else nothing, 10, planted if fails == "check" else nothing)
+    prepared = ReadyProbe(planted if fails == "repeat" else nothing, 10, planted if fails == "check" else nothing)
     probe = Probe(
         "broken", "call", planted if fails == "prepare" else lambda *_: prepared,
         why_not=lambda: "it is not installed" if fails == "why_not" else None,

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from bench.profile.events import BETWEEN
-from bench.profile.model import Compiled, Cost, Gap, Holder, Kernel, Memory, Operator, PhaseTime, Profile, to_json
+from bench.profile.model import CompiledCase, Cost, Gap, Holder, Kernel, Memory, Operator, PhaseTime, Profile, to_json
 from tests.data.measurements import case
 
 LOADER = "enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"
@@ -59,7 +59,7 @@ def changed(**fields: Any) -> Profile:
 
 
 COMPILED = changed(
-    compiled=Compiled(
+    compiled=CompiledCase(
         2, ["model.py:25 forward: call to print"], ["size mismatch"], ["cpp_fused_relu_0"], {"Dynamo": 6.0}
     )
 )

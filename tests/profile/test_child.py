@@ -57,7 +57,7 @@ def watched(monkeypatch):
     return done
 
 
-COMPILED = compiling.Compiled(graphs=1, breaks=[], recompiles=[], kernels=[], stage_seconds={})
+COMPILED = compiling.CompiledCase(graphs=1, breaks=[], recompiles=[], kernels=[], stage_seconds={})
 
 
 def test_other_images_than_were_asked_for_are_refused(asked):

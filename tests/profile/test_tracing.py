@@ -146,7 +146,7 @@ def answered_here(patch):
     def answer(name, limit_seconds, called, environment, **arguments):
         assert name == "profile"
         asked = child.ProfileRequest(**arguments)
-        return child.LOOKS[asked.what](asked)
+        return child.WAYS_TO_LOOK[asked.what](asked)
 
     patch.setattr(compose, "ask_once", answer)
 
@@ -209,7 +209,7 @@ def test_a_process_that_fails_is_one_line(tmp_path):
 def test_a_planted_fault_is_found_by_comparing(tmp_path, monkeypatch):
     """One more clone in the step: `--against` names it and its part."""
     answered_here(monkeypatch)
-    monkeypatch.setitem(child.LOOKS, "memory", lambda asked: {"missing": {}})
+    monkeypatch.setitem(child.WAYS_TO_LOOK, "memory", lambda asked: {"missing": {}})
     monkeypatch.setattr(compose.sampling, "sample", lambda *_: compose.sampling.Sampled({}))
     case = dataclasses.replace(parse_id("step[cpu-b16-fp32]"), threads=1)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.errors import BenchError
-from bench.gate.own import Program
+from bench.gate.own import OwnProgram
 from bench.workers import own, turns
 from bench.workers.serve import State, place_of
 
@@ -62,7 +62,7 @@ def made(tmp_path, monkeypatch):
         sys.modules.pop(f"program_{name.partition('.')[0]}", None)
         state = State()
         own.take(state, str(tmp_path), name, str(tmp_path))
-        return state, dataclasses.asdict(Program(tmp_path, name, batch_size=8).case)
+        return state, dataclasses.asdict(OwnProgram(tmp_path, name, batch_size=8).case)
 
     yield make
     for name in [name for name in sys.modules if name.startswith("program_")]:
