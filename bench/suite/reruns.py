@@ -104,7 +104,8 @@ def judge(records: Sequence[Record]) -> dict[str, Any]:
         outside_any_fraction: The same of the ratios of all cases to each other.
         barred_cells: Cells that are barred from comparisons, the mean over runs.
         scatter_median_fraction, scatter_worst_fraction: Standard deviations from run to run of the ratio to the base.
-        scatter_fraction, reach_fraction: By case, that deviation, and half the stated interval (the mean over runs).
+        scatter_fraction, reach_fraction: By case, that deviation, and half the stated interval (the mean over the runs
+            that state one; None if none does).
     """
     rows = [row for a, b in itertools.combinations(records, 2) for row in compare([a], [b]) if row.reason != ALONE]
     ratios, others = _ratios(records)
@@ -123,9 +124,14 @@ def judge(records: Sequence[Record]) -> dict[str, Any]:
         "scatter_median_fraction": statistics.median(scatter.values()) if scatter else None,
         "scatter_worst_fraction": max(scatter.values(), default=None),
         "scatter_fraction": scatter,
-        "reach_fraction": {id: statistics.fmean(one.reach() for one in runs) for id, runs in ratios.items()},
+        "reach_fraction": {id: _reach(runs) for id, runs in ratios.items()},
         "ratio": {id: math.exp(statistics.fmean(one.log for one in runs)) for id, runs in ratios.items()},
     }
+
+
+def _reach(runs: Sequence[Estimate]) -> float | None:
+    stated = [reach for one in runs if math.isfinite(reach := one.reach())]
+    return statistics.fmean(stated) if stated else None
 
 
 def _moved(records: Sequence[Record]) -> float | None:

@@ -62,6 +62,16 @@ def test_what_is_barred_is_counted():
     assert (nothing["scatter_median_fraction"], nothing["scatter_worst_fraction"]) == (None, None)
 
 
+def test_a_run_of_one_process_states_no_interval_and_the_others_count():
+    some = runs(0.0, 0.0)
+    alone = [dataclasses.replace(one, rounds=[dataclasses.replace(r, process=0) for r in one.rounds]) for one in some]
+    found = reruns.judge([alone[0], some[1]])
+    assert 0 < found["reach_fraction"]["step[cpu-b64-fp32-fused]"] < 0.1
+    found = reruns.judge(alone)
+    assert found["reach_fraction"] == {"step[cpu-b64-fp32-fused]": None}
+    json.dumps(found, allow_nan=False)
+
+
 def test_where_the_base_is_barred_in_one_run_the_others_have_it_all_the_same():
     some = [
         dataclasses.replace(
