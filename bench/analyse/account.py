@@ -20,9 +20,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.analyse.levels import counting, rounds_of, time_of
+from bench.analyse.levels import time_of
 from bench.analyse.once import once_a_record
 from bench.analyse.pace import core_pace, mostly_apart
+from bench.analyse.rounds import counting, rounds_of
 from bench.axes.workloads import workload
 from bench.record.measurement import Breakdown, Measurement
 from bench.record.model import Record

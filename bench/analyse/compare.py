@@ -13,18 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.analyse.levels import (
-    Estimate,
-    Level,
-    beside,
-    counting,
-    difference,
-    levels_in,
-    over_runs,
-    rounds_of,
-    time_of,
-)
+from bench.analyse.levels import Estimate, Level, beside, difference, levels_in, over_runs, time_of
 from bench.analyse.pace import apart_from_each_other
+from bench.analyse.rounds import counting, rounds_of
 from bench.analyse.statistics import Ratio, middle_mean
 from bench.analyse.trust import judged, objections
 from bench.record.measurement import Measurement

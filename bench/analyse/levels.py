@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 from bench.analyse.once import once_a_record
-from bench.analyse.pace import disturbance
+from bench.analyse.rounds import counting, is_team, rounds_of
 from bench.analyse.statistics import (
+    FEWEST_SAMPLES,
     Ratio,
     Summary,
     fastest_quarter,
@@ -37,7 +38,7 @@ from bench.analyse.statistics import (
     student_quantile,
 )
 from bench.record.measurement import Measurement
-from bench.record.model import Record, Round
+from bench.record.model import Record
 
 # By how much runs differ beyond what their processes show, as a fraction: what changes on the machine in minutes. Four
 # sets of 8 to 12 runs of 18 cases on a 2-core virtual machine (AMD EPYC), one and two threads, beside quiet and busy
@@ -45,13 +46,6 @@ from bench.record.model import Record, Round
 # without it 9.0, 8.2, 18.9 and 18.8%. Whether the runs were forked from one process or from one each did not matter so.
 RUN_SCATTER = 0.007
 MOST_FREEDOM = 1e6
-FEWEST_SAMPLES = 12  # whose fastest quarter is more than one of them, or nearly
-# Of the rounds; where fewer are undisturbed, all of them count. A process repeats at most half as many as were planned,
-# so a third of all is half of the plan. Of eight runs of 18 cases on one thread, beside a process that was busy for 3 s
-# of every 6, a bar at a half judged none; with a third, compared with eight quiet runs, 3.1% of 1,088 ratios are called
-# different.
-QUIET_SHARE = 1 / 3
-WHOLE_SHARE = 0.5  # of the most rounds that a process has; one with fewer was cut short
 
 
 @dataclass(frozen=True)
@@ -179,35 +173,6 @@ def over_runs(estimates: Sequence[Estimate]) -> Estimate:
         error = stated
         freedom = stated**4 / sum((e.error / n) ** 4 / e.freedom for e in estimates)
     return Estimate(float(np.mean(logs)), error, min(freedom, MOST_FREEDOM), sum(e.processes for e in estimates))
-
-
-@once_a_record
-def rounds_of(record: Record) -> dict[int, Round]:
-    """The record's rounds by their numbers."""
-    return {r.number: r for r in record.rounds}
-
-
-def counting(numbers: Sequence[int], record: Record, *, team: bool = True) -> set[int]:
-    """Which of these rounds count: the undisturbed ones, or all where too few are, of processes that are whole.
-
-    Args:
-        numbers: Of the rounds.
-        record: Theirs.
-        team: Whether it is a team of threads that computes, which minds how far apart the cores lie.
-    """
-    known = rounds_of(record)
-    by_number: dict[int, int] = {}
-    for number in numbers:
-        by_number[known[number].process] = by_number.get(known[number].process, 0) + 1
-    most = max(by_number.values(), default=0)
-    whole = [n for n in numbers if by_number[known[n].process] >= WHOLE_SHARE * most]
-    quiet = [n for n in whole if (disturbance(known[n], record) if team else known[n].disturbed) is None]
-    return set(quiet if len(quiet) >= QUIET_SHARE * len(whole) else whole)
-
-
-def is_team(measurement: Measurement) -> bool:
-    """Whether a team of threads computes it, and not one thread or a GPU."""
-    return measurement.case.device == "cpu" and measurement.case.threads > 1
 
 
 @once_a_record

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.special  # and not scipy.stats, whose import takes a second of every command
 
 FASTEST_SHARE = 0.25
+FEWEST_SAMPLES = 12  # whose fastest quarter is more than one of them, or nearly
 CONFIDENCE = 0.95
 FEWEST_INDEPENDENT = 8  # autocorrelated samples that are worth fewer show too little of how they correlate
 Z = float(scipy.special.ndtri((1 + CONFIDENCE) / 2))

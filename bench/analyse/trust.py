@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.analyse.levels import by_process, counting, is_team, rounds_of, time_of
+from bench.analyse.levels import by_process, time_of
 from bench.analyse.once import once_a_record
 from bench.analyse.pace import apart, mostly_apart, nearest
 from bench.analyse.roofline import MEMORY, Roofline, roofline
+from bench.analyse.rounds import counting, is_team, rounds_of
 from bench.analyse.statistics import ratio, summarise
 from bench.record.measurement import Flag, Measurement
 from bench.record.model import Calibration, Record
@@ -118,7 +119,7 @@ def recompiled(measurement: Measurement, record: Record) -> str | None:
 def disturbed(measurement: Measurement, record: Record) -> tuple[str, str] | None:
     """The flag and the reason of rounds that were disturbed so often that all of them had to count; None if not."""
     rounds = rounds_of(record)
-    kept = [rounds[number] for number in counting(measurement.rounds, record)]
+    kept = [rounds[number] for number in counting(measurement.rounds, record, team=is_team(measurement))]
     reasons = collections.Counter(r.disturbed for r in kept if r.disturbed)
     if not reasons:
         return None

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import interruption
-from bench.analyse.levels import by_process, is_team
+from bench.analyse.levels import by_process
 from bench.analyse.pace import elsewhere
+from bench.analyse.rounds import is_team
 from bench.analyse.statistics import fastest_quarter
 from bench.analyse.trust import HARMLESS, concerning, judged
 from bench.axes.case import Case

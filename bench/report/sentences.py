@@ -79,8 +79,8 @@ def _measured(record: Record, everything: Sequence[Cell]) -> list[str]:
         of_time = sum(r.seconds for r, _ in disturbed) / sum(r.seconds for r in record.rounds)
         sentences.append(
             f"{sum(beside.values())} of {len(record.rounds)} rounds, {of_time:.0%} of their time, were disturbed, "
-            f"mostly since {beside.most_common(1)[0][0]}; the times are those of the others, or of all if less than a "
-            "third are left."
+            f"mostly since {beside.most_common(1)[0][0]}; the times are those of the others, or of all if too few "
+            "are left."
         )
     if missing:
         sentences.append(f"{missing} more planned {plural(missing, 'case')} could not be measured; the tables say why.")

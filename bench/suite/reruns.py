@@ -18,7 +18,8 @@ from typing import Any
 
 from bench.analyse.cells import cells
 from bench.analyse.compare import ALONE, compare
-from bench.analyse.levels import Estimate, difference, ratio_of, rounds_of
+from bench.analyse.levels import Estimate, difference, ratio_of
+from bench.analyse.rounds import rounds_of
 from bench.analyse.trust import judged, objections
 from bench.axes.axis import AXES
 from bench.errors import BenchError, reason_in

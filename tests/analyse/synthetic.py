@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
+import numpy as np
+
 from bench.record.measurement import Counters, Flag, Measurement, Phases
-from bench.record.model import Calibration, Record
+from bench.record.model import Beside, Calibration, Record, Round
 from tests.data.measurements import case, measured
 from tests.data.records import CPU_RECORD
 
@@ -86,3 +88,33 @@ def record(*measurements: Measurement, sticks: Sequence[Calibration] | None = No
 def names(flags: Sequence[Flag]) -> list[str]:
     """Of the flags, in order."""
     return [flag.name for flag in flags]
+
+
+def made(
+    times: Any,
+    disturbed: Container[int] = (),
+    processes: Sequence[int] | None = None,
+    near: Container[int] | None = None,
+) -> Record:
+    """A record of steps with the logarithms [process, round, case] of their times, and some rounds disturbed.
+
+    Where it is given in which rounds the cores lay near, they lay apart in all others.
+    """
+    logs = np.asarray(times, dtype=float)
+    everything = range(logs.shape[0] * logs.shape[1])
+    beside = [Beside(team_seconds=None if near is None else 2e-6 if n in near else 4e-6) for n in everything]
+    rounds = [
+        Round(n, "steps", n // logs.shape[1], 0.2, beside[n], "others were busy" if n in disturbed else None)
+        for n in everything
+    ]
+    numbers = list(range(len(rounds)))
+    if processes is not None:  # how many rounds each process has
+        numbers = [n for n in numbers if n % logs.shape[1] < processes[n // logs.shape[1]]]
+    flat = np.exp(logs.reshape(-1, logs.shape[2]))
+    more = (case("step", batch=1 + size) for size in range(logs.shape[2] - 2))
+    cases = (case("step"), case("step", optimizer="fused"), *more)
+    found = [
+        measured(c, 1.0, samples_seconds=[float(flat[n, i]) for n in numbers], flags=[]) for i, c in enumerate(cases)
+    ]
+    found = [dataclasses.replace(m, rounds=numbers) for m in found]
+    return dataclasses.replace(record(*found), rounds=rounds)

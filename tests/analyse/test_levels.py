@@ -1,4 +1,4 @@
-"""Estimates over rounds and processes: which rounds count, what they give, and how often their intervals hold."""
+"""Estimates over rounds and processes: what the rounds give, and how often the intervals hold."""
 
 import dataclasses
 import math
@@ -11,39 +11,16 @@ from bench.analyse.levels import (
     Estimate,
     Level,
     beside,
-    counting,
     difference,
     levels_in,
     over_processes,
     over_runs,
     ratio_of,
-    time_of,
     undisturbed,
 )
-from bench.record.model import Beside, Round
-from tests.analyse.synthetic import epoch, record, step
-from tests.data.measurements import case, measured
+from bench.analyse.rounds import counting
+from tests.analyse.synthetic import epoch, made, record, step
 from tests.simulations import often, seldom, sizes
-
-
-def made(times, disturbed=(), processes=None):
-    """A record of steps with the logarithms [process, round, case] of their times, and some rounds disturbed."""
-    logs = np.asarray(times, dtype=float)
-    rounds = [
-        Round(n, "steps", n // logs.shape[1], 0.2, Beside(), "others were busy" if n in disturbed else None)
-        for n in range(logs.shape[0] * logs.shape[1])
-    ]
-    numbers = list(range(len(rounds)))
-    if processes is not None:  # how many rounds each process has
-        numbers = [n for n in numbers if n % logs.shape[1] < processes[n // logs.shape[1]]]
-    flat = np.exp(logs.reshape(-1, logs.shape[2]))
-    more = (case("step", batch=1 + size) for size in range(logs.shape[2] - 2))
-    cases = (case("step"), case("step", optimizer="fused"), *more)
-    found = [
-        measured(c, 1.0, samples_seconds=[float(flat[n, i]) for n in numbers], flags=[]) for i, c in enumerate(cases)
-    ]
-    found = [dataclasses.replace(m, rounds=numbers) for m in found]
-    return dataclasses.replace(record(*found), rounds=rounds)
 
 
 def test_of_many_samples_the_fastest_quarter_counts():
@@ -110,27 +87,6 @@ def test_runs_that_scatter_by_more_than_they_state_have_the_error_of_their_scatt
 def test_runs_of_one_process_each_are_told_by_their_scatter_alone():
     found = over_runs([Estimate(log, math.inf, 1.0, 1) for log in (0.0, 0.0, 0.3)])
     assert found.error == pytest.approx(0.1)
-
-
-def test_disturbed_rounds_are_left_out():
-    times = np.zeros((4, 4, 2))
-    times[0] = 1.0  # the rounds 0 to 3
-    kept = made(times, disturbed=range(4))
-    assert counting(kept.measurements[0].rounds, kept) == set(range(4, 16))
-    assert time_of(kept.measurements[0], kept).value == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(("disturbed", "count"), [(10, set(range(10, 16))), (11, set(range(16)))])
-def test_where_fewer_than_a_third_of_the_rounds_are_quiet_all_count(disturbed, count):
-    kept = made(np.zeros((4, 4, 2)), disturbed=range(disturbed))
-    assert counting(kept.measurements[0].rounds, kept) == count
-
-
-def test_a_process_that_was_cut_short_does_not_count():
-    times = np.zeros((4, 4, 2))
-    times[3] = 1.0
-    kept = made(times, processes=(4, 4, 4, 1))
-    assert counting(kept.measurements[0].rounds, kept) == set(range(12))
 
 
 def test_a_ratio_is_of_the_rounds_that_both_were_in():

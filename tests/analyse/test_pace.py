@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.levels import by_process, counting
+from bench.analyse.levels import by_process
 from bench.analyse.pace import apart_from_each_other, core_pace, disturbance
+from bench.analyse.rounds import counting
 from bench.record.model import Beside
 from tests.data.records import CPU_RECORD
 

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from bench.analyse import levels
-from bench.analyse.levels import counting, ratio_of
+from bench.analyse.levels import ratio_of
+from bench.analyse.rounds import counting
 from bench.record.folding import folded
 from bench.record.journal import of_kind
 from bench.suite.costs import BLOCK_SECONDS, LEAD_SECONDS
