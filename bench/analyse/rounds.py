@@ -18,7 +18,8 @@ QUIET_SHARE = 1 / 3
 # Where the host moves the cores, a round is of one kind or the other. Those of the near kind, few as they may be, are
 # as good as in a run that has no others, if several processes have them. Of two sets of 22 and 10 quick reports, every
 # two of a set compared, 60% of the cases were judged with a third as the bar here as well, and 3.3% of these called
-# different; with `FEWEST_SAMPLES` of them, 71% and 3.1%.
+# different; with `FEWEST_SAMPLES` of them, 69% and 3.0%. Of two processes no interval is worth its name:
+# epochs of 4.0 and 5.1 s gave 4.6 s (1.0 to 19.8).
 FEWEST_PROCESSES = 3
 WHOLE_SHARE = 0.5  # of the most rounds that a process has; one with fewer was cut short
 
@@ -49,8 +50,9 @@ def counting(numbers: Sequence[int], record: Record, *, team: bool = True) -> se
     quiet = [n for n in whole if known[n].disturbed is None]
     kept = quiet if len(quiet) >= enough else whole
     near = [n for n in kept if not apart(known[n].beside, nearest(record))] if team else kept
-    several = len(near) >= FEWEST_SAMPLES and len({known[n].process for n in near}) >= FEWEST_PROCESSES
-    return set(near if several or len(near) >= enough else kept)
+    of_near, of_kept = ({known[n].process for n in some} for some in (near, kept))
+    several = len(of_near) >= min(FEWEST_PROCESSES, len(of_kept))
+    return set(near if several and len(near) >= min(FEWEST_SAMPLES, enough) else kept)
 
 
 def is_team(measurement: Measurement) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
+from bench.analyse.cell import Cell
 from bench.analyse.cells import cells
 from bench.record.model import TIMING_RULE_VERSION, Record
 from bench.report.words import plural
 
 WIDE = 0.05  # half the interval of the median case's time, as a fraction of it
+NAMED_CASES = 3  # at most; of more, their number
 TO_MEASURE_BETTER = (
     "stop other programs (fcnn-bench env lists what disturbs), or give the run more time (--budget SECONDS)."
 )
@@ -40,12 +43,12 @@ def notices(record: Record) -> list[str]:
 
 def _crowded(record: Record) -> list[str]:
     """That others needed the cores on which cases computed, so that ratios hold less than they say; what to do."""
-    cases = [cell.case for cell in cells(record) if any(flag.name == "crowded" for flag in cell.remarks)]
-    if not cases:
+    flagged = _flagged(record, "crowded")
+    if not flagged:
         return []
-    fewer = max(case.threads for case in cases) - 1
+    fewer = max(cell.case.threads for cell in flagged) - 1
     return [
-        f"Other processes needed the cores on which {len(cases)} {plural(len(cases), 'case')} computed, and a team of "
+        f"Other processes needed the cores on which {_which(flagged)} computed, and a team of "
         "threads waits for the slowest of them. Ratios of such runs have been off by up to 22%, more than their "
         "intervals say, and fcnn-bench compare leaves these cases out. Stop other programs, or measure on fewer "
         f"threads (--threads {fewer})."
@@ -54,14 +57,26 @@ def _crowded(record: Record) -> list[str]:
 
 def _apart(record: Record) -> list[str]:
     """That the host had moved the cores apart for most of what some cases had; what it means, and what to do."""
-    cases = [cell.case for cell in cells(record) if any(flag.name == "apart" for flag in cell.remarks)]
-    if not cases:
+    flagged = _flagged(record, "apart")
+    if not flagged:
         return []
     return [
-        f"While {len(cases)} {plural(len(cases), 'case')} computed, cores lay apart, as where the host of a virtual "
-        "machine moves them: threads took longer to hand work over. Such times are up to two thirds longer, and not "
+        f"While {_which(flagged)} computed, cores lay apart, as where the host of a virtual machine "
+        "moves them: threads took longer to hand work over. Such times are up to two thirds longer, and not "
         "compared with other runs. Run again, or measure on one thread (--threads 1)."
     ]
+
+
+def _flagged(record: Record, flag: str) -> list[Cell]:
+    return [cell for cell in cells(record) if any(one.name == flag for one in cell.remarks)]
+
+
+def _which(some: Sequence[Cell]) -> str:
+    """The cases by their ids, or how many if they are more than a few."""
+    if len(some) > NAMED_CASES:
+        return f"{len(some)} cases"
+    *most, last = (cell.id for cell in some)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _uncertain(record: Record) -> list[str]:

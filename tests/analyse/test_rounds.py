@@ -28,7 +28,8 @@ def test_where_fewer_than_a_third_of_the_rounds_are_quiet_all_count(disturbed, c
         pytest.param({*range(4), *range(16, 20), *range(32, 36)}, 12, id="twelve of three processes"),
         pytest.param({*range(4), *range(16, 20), *range(32, 35)}, 64, id="eleven"),
         pytest.param({*range(6), *range(16, 22)}, 64, id="twelve of two processes"),
-        pytest.param(set(range(22)), 22, id="more than a third"),
+        pytest.param(set(range(22)), 64, id="more than a third, of two processes"),
+        pytest.param({*range(8), *range(16, 24), *range(32, 38)}, 22, id="more than a third, of three"),
     ],
 )
 def test_few_rounds_are_enough_if_the_cores_lay_near_in_them(near, count):
@@ -36,7 +37,17 @@ def test_few_rounds_are_enough_if_the_cores_lay_near_in_them(near, count):
     times.reshape(64, 2)[sorted(near)] = 0.0
     kept = made(times, near=near)
     assert counting(kept.measurements[0].rounds, kept) == (near if count < 64 else set(range(64)))
-    assert (time_of(kept.measurements[0], kept).value == pytest.approx(1.0)) == (count < 64)
+    if count < 64:
+        assert time_of(kept.measurements[0], kept).value == pytest.approx(1.0)
+
+
+def test_of_two_processes_two_are_enough():
+    near = {*range(4), *range(16, 20)}
+    kept = made(np.zeros((2, 16, 2)), near=near)
+    assert counting(kept.measurements[0].rounds, kept) == set(range(32))
+    more = {*range(6), *range(16, 21)}
+    kept = made(np.zeros((2, 16, 2)), near=more)
+    assert counting(kept.measurements[0].rounds, kept) == more
 
 
 def test_where_the_cores_lay_apart_disturbed_rounds_are_still_left_out():

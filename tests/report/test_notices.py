@@ -64,14 +64,32 @@ def test_a_run_whose_cores_others_needed_says_what_to_do_before_how_wide_it_is()
     assert text.endswith("or measure on fewer threads (--threads 1).")
 
 
-def test_a_run_whose_cores_lay_apart_says_so_and_what_to_do():
-    near = len(CPU_RECORD.rounds) // 4
-    paces = [*[2e-6] * near, *[4e-6] * (len(CPU_RECORD.rounds) - near)]
+def apart(record):
+    """With cores that lay apart in all rounds but the first eight."""
+    near = 8
+    paces = [*[2e-6] * near, *[4e-6] * (len(record.rounds) - near)]
     rounds = [
         dataclasses.replace(one, beside=Beside(team_seconds=team))
-        for one, team in zip(CPU_RECORD.rounds, paces, strict=True)
+        for one, team in zip(record.rounds, paces, strict=True)
     ]
-    (text,) = notices(dataclasses.replace(CPU_RECORD, rounds=rounds))
+    return dataclasses.replace(record, rounds=rounds)
+
+
+def test_a_run_whose_cores_lay_apart_says_so_and_what_to_do():
+    (text,) = notices(apart(CPU_RECORD))
     assert text.startswith("While ")
     assert "cases computed, cores lay apart, as where the host of a virtual machine moves them" in text
     assert text.endswith("Run again, or measure on one thread (--threads 1).")
+
+
+@pytest.mark.parametrize(
+    ("count", "which"),
+    [
+        (1, "While step[cpu-b1-fp32] computed"),
+        (3, "While step[cpu-b1-fp32], step[cpu-b4-fp32] and step[cpu-b16-fp32] computed"),
+        (4, "While 4 cases computed"),
+    ],
+)
+def test_a_few_cases_whose_cores_lay_apart_are_named(count, which):
+    steps = [m for m in CPU_RECORD.measurements if m.case.workload == "step"][:count]
+    assert notices(apart(dataclasses.replace(CPU_RECORD, measurements=steps)))[0].startswith(which)
